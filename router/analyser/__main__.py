@@ -1,0 +1,53 @@
+"""The child: reads tasks from stdin, one JSON object a line, and answers each with one line.
+
+It ends when stdin does, so it cannot outlive its router.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from router import capture, part10, pixels
+from router.analysis import ANALYSES, density
+from router.errors import AnalysisSkipped, Code, Hold
+
+
+def _analyse(task: dict[str, Any]) -> None:
+    with Path(task["source"]).open("rb") as stream:
+        source = part10.read(stream)
+        frame = pixels.to_frame(source)
+        finding = ANALYSES[density.ALGORITHM](frame)
+        rgb = capture.picture(frame, finding)
+        uids = capture.CaptureUids(series=task["series_uid"], sop=task["sop_uid"])
+        Path(task["target"]).write_bytes(capture.secondary_capture(source, rgb, finding, uids))
+
+
+def _answer(task: dict[str, Any]) -> dict[str, str]:
+    try:
+        _analyse(task)
+    except AnalysisSkipped as skipped:
+        return {"code": skipped.code, "detail": skipped.sentence}
+    except Hold as hold:
+        return {"code": Code.PIXELS_UNDECODABLE, "detail": hold.code}
+    except MemoryError:
+        return {"code": Code.ANALYSIS_FAILED, "detail": "it needs more memory than it may have"}
+    # The boundary of the process: whatever went wrong, this image goes without a capture and the
+    # router hears of it. Only the type: texts of third parties can hold values of attributes.
+    except Exception as error:  # noqa: BLE001
+        return {"code": Code.ANALYSIS_FAILED, "detail": type(error).__name__}
+    return {}
+
+
+def main() -> None:
+    limit = int(sys.argv[1]) * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(_answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+main()

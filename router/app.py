@@ -1,0 +1,213 @@
+"""The running router: the only module that knows all parts."""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from router import __version__, status
+from router.analyser import Analyser
+from router.api import Api
+from router.delivery import Delivery
+from router.destinations import KINDS
+from router.errors import Code, EdgeRouterError, OrthancError
+from router.intake import Intake
+from router.journal import Journal, lock
+from router.metrics import JournalFigures, Metrics
+from router.orthanc import TruckOrthanc
+from router.spool import Spool
+from router.steps import Steps
+from router.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.orthanc import Ring
+    from router.settings import Settings
+
+_IDLE_S = 1.0
+_RETRY_S = 2.0
+#: How long a loop may finish what it is at when the router is stopped.
+_JOIN_S = 20.0
+
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """Threads: intake, the local worker, one delivery per destination, the API."""
+
+    def __init__(self, settings: Settings) -> None:
+        keys = settings.keys()
+        password = settings.orthanc_password()
+        self._settings = settings
+        self._stop = threading.Event()
+        self._wake_worker = threading.Event()
+        self._wake_delivery = threading.Event()
+        self._orthanc_code: str | None = str(Code.ORTHANC_UNREACHABLE)
+        self._journal = Journal(settings.journal.path)
+        registry = CollectorRegistry()
+        for collector in (GCCollector, PlatformCollector, ProcessCollector):
+            collector(registry=registry)
+        self._metrics = metrics = Metrics(registry)
+        spool = Spool(settings.journal.spool)
+        self._orthanc = TruckOrthanc(
+            str(settings.orthanc.url), settings.orthanc.user, password,
+            settings.orthanc.timeout_s, spool,
+        )  # fmt: skip
+        self._destinations = [
+            KINDS[destination.kind].make(destination) for destination in settings.destinations
+        ]
+        names = [destination.name for destination in self._destinations]
+        registry.register(
+            JournalFigures(
+                self._journal.count_studies, self._journal.count_held,
+                self._journal.oldest_undelivered, time.time, names,
+            )  # fmt: skip
+        )
+        analysis = settings.analysis
+        self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
+        self._intake = Intake(self._orthanc, self._journal, keys[0], metrics, time.time)
+        steps = Steps(
+            self._orthanc, self._journal, spool, self._analyser if analysis.enabled else None,
+            {key.id: key for key in keys}, settings.truck.id, metrics, time.time,
+            self._stop.is_set,
+        )  # fmt: skip
+        self._worker = Worker(self._journal, steps, names, time.time, random.random)
+        self._deliveries = [
+            Delivery(
+                destination, self._orthanc, self._journal, metrics, time.time, random.random,
+                self._stop.is_set,
+            )
+            for destination in self._destinations
+        ]  # fmt: skip
+        self._loops: list[threading.Thread] = []
+        self._registry = registry
+
+    def run(self) -> None:
+        """Runs until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+        with lock(self._settings.journal.path):
+            self.start()
+            try:
+                self._stop.wait()
+            finally:
+                self.close()
+
+    def start(self) -> None:
+        """Starts the loops and the API; returns at once."""
+        self._journal.cap_due_times(time.time())
+        api = self._settings.api
+        self._api = Api(
+            api.host, api.port, self._registry, self._alive, self._obstacles,
+            lambda: status.overview(self._journal),
+        )  # fmt: skip
+        self._begin("intake", self._intake_loop)
+        self._begin("worker", self._worker_loop)
+        for delivery in self._deliveries:
+            self._begin(f"deliver-{delivery.name}", lambda d=delivery: self._delivery_loop(d))
+        _log.info("edge-router %s runs", __version__, extra={"action": "start"})
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._wake_worker.set()
+        self._wake_delivery.set()
+
+    def close(self) -> None:
+        """Ends the loops after the instance each is at, and gives everything back."""
+        self.stop()
+        intake, *others = self._loops
+        for loop in others:
+            loop.join(_JOIN_S)
+        # Intake may be waiting at the doorbell; its wait ends with the connection.
+        self._orthanc.close()
+        intake.join(_JOIN_S)
+        self._api.close()
+        self._analyser.close()
+        for destination in self._destinations:
+            destination.close()
+        self._journal.close()
+        _log.info("edge-router has stopped", extra={"action": "stop"})
+
+    # --- loops --------------------------------------------------------------------------------
+
+    def _begin(self, name: str, loop: Callable[[], None]) -> None:
+        thread = threading.Thread(target=self._guarded, args=(name, loop), name=name, daemon=True)
+        self._loops.append(thread)
+        thread.start()
+
+    def _guarded(self, name: str, loop: Callable[[], None]) -> None:
+        """A loop goes on after a failure; what failed is retried by its journal entry."""
+        while not self._stop.is_set():
+            try:
+                loop()
+            except EdgeRouterError as error:
+                if not self._stop.is_set():
+                    _log.error(
+                        "%s: %s", name, error.sentence,
+                        extra={"action": name, "code": error.code},
+                    )  # fmt: skip
+            # The outermost boundary of a thread: a fault must not end the router silently.
+            except Exception:
+                if not self._stop.is_set():
+                    _log.exception("%s failed", name, extra={"action": name})
+            self._stop.wait(_RETRY_S)
+
+    def _intake_loop(self) -> None:
+        """Follows the changes whenever the doorbell rings, and reconciles at start and by timer."""
+        intake, settings = self._settings.intake, self._settings
+        reconcile_at = 0.0
+        ring: Ring | None = None
+        try:
+            while not self._stop.is_set():
+                self._intake.follow_changes()
+                self._orthanc_answers(None)
+                if time.monotonic() >= reconcile_at:
+                    self._intake.reconcile()
+                    reconcile_at = time.monotonic() + intake.reconcile_s
+                self._wake_worker.set()
+                heard = self._orthanc.wait(ring, settings.intake.poll_s)
+                if heard is None:  # an Orthanc without the plugin
+                    self._stop.wait(min(_IDLE_S, intake.poll_s))
+                ring = heard
+        except OrthancError as error:
+            self._orthanc_answers(str(error.code))
+            raise
+
+    def _worker_loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake_worker.clear()
+            while not self._stop.is_set() and self._worker.work_once():
+                self._wake_delivery.set()
+            self._wake_worker.wait(_IDLE_S)
+
+    def _delivery_loop(self, delivery: Delivery) -> None:
+        while not self._stop.is_set():
+            self._wake_delivery.clear()
+            wait = delivery.work_once()
+            if wait > 0 and not delivery.gate.open:
+                self._stop.wait(wait)
+            elif wait > 0:
+                self._wake_delivery.wait(wait)
+
+    # --- health -------------------------------------------------------------------------------
+
+    def _orthanc_answers(self, code: str | None) -> None:
+        self._orthanc_code = code
+        self._metrics.orthanc_up.set(code is None)
+
+    def _alive(self) -> bool:
+        return all(loop.is_alive() for loop in self._loops)
+
+    def _obstacles(self) -> dict[str, Any]:
+        """What keeps the router from doing its work; being offline is its work."""
+        obstacles: dict[str, Any] = {}
+        if self._orthanc_code is not None:
+            obstacles["orthanc"] = self._orthanc_code
+        return obstacles

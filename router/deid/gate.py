@@ -1,0 +1,339 @@
+"""The gate: reads back what Orthanc made and lets it pass, or says why not.
+
+It trusts neither Orthanc nor the plan. It shares the standard's table and the pseudonyms with the
+plan, and no code: it starts from the finished object and asks of each attribute whether it may be
+there. What it cannot judge does not pass.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import DataElement
+from pydicom.multival import MultiValue
+from pydicom.tag import Tag
+
+from router import part10
+from router.deid import profile, pseudonyms
+from router.errors import Code, Hold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pydicom.dataset import Dataset, FileDataset
+    from pydicom.tag import BaseTag
+
+    from router.deid.pseudonyms import Key
+
+#: Attributes that name a person or lead straight to one. Their values are looked for everywhere.
+_IDENTIFYING = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "PatientID", "OtherPatientIDs", "PatientBirthDate", "PatientAddress",
+        "PatientTelephoneNumbers", "PatientTelecomInformation", "MedicalRecordLocator",
+        "AccessionNumber", "AdmissionID", "IssuerOfPatientID", "ReferringPhysicianAddress",
+        "ReferringPhysicianTelephoneNumbers", "PlacerOrderNumberImagingServiceRequest",
+        "FillerOrderNumberImagingServiceRequest",
+    )
+)  # fmt: skip
+#: Attributes that name a place or a machine. They are looked for too, unless the value is a part
+#: of the maker's or the model's name: sites enter "TOSHIBA" as their institution.
+_LOCATING = frozenset(
+    Tag(keyword)
+    for keyword in ("InstitutionName", "InstitutionAddress", "DeviceSerialNumber", "StationName")
+)
+#: Values that are in use as "nothing" and identify no one.
+_NOBODY = frozenset({
+    "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "ANON", "UNKNOWN", "NONE", "REMOVED", "DEIDENTIFIED",
+})  # fmt: skip
+#: From this length on a value is searched as bytes; shorter ones only as words of text, because
+#: they turn up in numbers and codes by chance.
+_LONG = 6
+_SHORTEST = 3
+#: VRs in which people write.
+_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+#: What a file header may hold (PS3.10, table 7.1-1): no AE titles, no private information.
+_FILE_META = frozenset({
+    0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013,
+})  # fmt: skip
+_DUMMY_TEXT = frozenset({
+    "ANONYMIZED", "000Y", "19000101", "19000101000000", "000000", "0", "urn:anonymized",
+})  # fmt: skip
+_DUMMY_CODE = ("ANON", "99EDGE", "Anonymized")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the copy must be. UIDs are the pseudonymous ones."""
+
+    patient: str
+    accession: str
+    study_id: str
+    station: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+
+    @classmethod
+    def of(cls, original: Dataset, key: Key, station: str) -> Expected:
+        def text(keyword: str) -> str:
+            return str(original.get(keyword, "") or "").strip()
+
+        accession, study_id = text("AccessionNumber"), text("StudyID")
+        return cls(
+            patient=pseudonyms.patient(key, text("IssuerOfPatientID"), text("PatientID")),
+            accession=pseudonyms.accession(key, accession) if accession else "",
+            study_id=pseudonyms.study_id(key, study_id) if study_id else "",
+            station=station,
+            study_uid=pseudonyms.uid(key, text("StudyInstanceUID")),
+            series_uid=pseudonyms.uid(key, text("SeriesInstanceUID")),
+            sop_uid=pseudonyms.uid(key, text("SOPInstanceUID")),
+        )
+
+    def for_capture(self, series_uid: str, sop_uid: str) -> Expected:
+        """The same patient and study, another series and instance."""
+        return replace(self, series_uid=series_uid, sop_uid=sop_uid)
+
+
+@dataclass(frozen=True)
+class Traces:
+    """The values of an original that may appear nowhere in what leaves the truck."""
+
+    long: frozenset[bytes]
+    short: frozenset[str]
+    uids: frozenset[str]
+
+    @classmethod
+    def of(cls, original: Dataset) -> Traces:
+        long: set[bytes] = set()
+        short: set[str] = set()
+        uids: set[str] = set()
+        maker = f"{original.get('Manufacturer')} {original.get('ManufacturerModelName')}".upper()
+        for _, element in _walk(original, 0):
+            values = _texts(element)
+            if element.VR == "UI":
+                uids.update(value for value in values if not _of_the_standard(value))
+            elif element.VR == "PN":
+                for value in values:
+                    _sort_traces(_name_parts(value), long, short)
+            elif element.tag in _IDENTIFYING:
+                _sort_traces(values, long, short)
+            elif element.tag in _LOCATING:
+                _sort_traces((v for v in values if v.upper() not in maker), long, short)
+        return cls(frozenset(long), frozenset(short), frozenset(uids))
+
+
+def check_copy(
+    original: FileDataset, original_view: memoryview, copy: FileDataset, view: memoryview,
+    expected: Expected,
+) -> None:  # fmt: skip
+    """Raises Hold (GATE_…) unless the anonymized copy may leave the truck.
+
+    ``view`` is the whole file of ``copy``, ``original_view`` that of ``original``.
+    """
+    if copy.get("SOPClassUID") != original.get("SOPClassUID"):
+        raise Hold(Code.GATE_WRONG_ACTION, "SOPClassUID differs from the original's")
+    if copy.file_meta.TransferSyntaxUID != original.file_meta.TransferSyntaxUID:
+        raise Hold(Code.GATE_PIXELS_CHANGED, "its transfer syntax differs from the original's")
+    _check_pixels(original, original_view, copy, view)
+    check_outgoing(copy, view, expected, Traces.of(original), {})
+
+
+def check_outgoing(
+    copy: FileDataset, view: memoryview, expected: Expected, traces: Traces,
+    own: Mapping[BaseTag, str],
+) -> None:  # fmt: skip
+    """Raises Hold (GATE_…) unless the object may leave the truck.
+
+    ``own``: attributes of the top level that the table forbids and the router wrote itself, with
+    the one value each may have (a capture's description).
+    """
+    _check_file_meta(copy, view, expected)
+    for depth, element in _walk(copy, 0):
+        allowed = own.get(element.tag) if depth == 0 else None
+        if allowed is None or _texts(element) != [allowed]:
+            _check_element(element, depth, expected, traces)
+    _check_declared(copy, expected)
+    _check_traces(copy, part10.without_pixels(copy, view), traces)
+
+
+def _walk(dataset: Dataset, depth: int) -> Iterator[tuple[int, DataElement]]:
+    """Every element with its depth, but the pixels."""
+    if depth > profile.DEEPEST_NESTING:
+        raise Hold(Code.NESTING_TOO_DEEP, f"deeper than {profile.DEEPEST_NESTING} levels")
+    for tag in sorted(dataset.keys()):
+        if tag.group == profile.PIXEL_DATA.group and depth == 0:
+            continue
+        element = dataset[tag]
+        yield depth, element
+        if element.VR == "SQ":
+            for item in element.value or ():
+                yield from _walk(item, depth + 1)
+
+
+def _texts(element: DataElement) -> list[str]:
+    """The values of an element as text; none for bytes and sequences."""
+    value = element.value
+    if value is None or element.VR == "SQ" or isinstance(value, bytes):
+        return []
+    values = list(value) if isinstance(value, MultiValue | list) else [value]
+    texts = (str(v).strip(" \0") for v in values)
+    return [text for text in texts if text]
+
+
+def _of_the_standard(uid: str) -> bool:
+    return uid.startswith(profile.STANDARD_ROOT)
+
+
+def _name_parts(name: str) -> Iterator[str]:
+    yield name
+    # Family, given, middle name …, in each of the three writings (PS3.5, 6.2.1.2).
+    yield from re.split(r"[\^= ]+", name)
+
+
+def _sort_traces(values: Iterable[str], long: set[bytes], short: set[str]) -> None:
+    for value in values:
+        text = value.strip()
+        if text.upper() in _NOBODY or len(text) < _SHORTEST:
+            continue
+        encoded = text.encode()
+        if len(encoded) >= _LONG:
+            long.add(encoded)
+        else:
+            short.add(text.upper())
+
+
+def _check_pixels(
+    original: FileDataset, original_view: memoryview, copy: FileDataset, view: memoryview
+) -> None:
+    before = part10.pixel_span(original, original_view)
+    after = part10.pixel_span(copy, view)
+    if (before is None) != (after is None):
+        raise Hold(Code.GATE_PIXELS_CHANGED, "pixels appeared or went away")
+    if before and after:
+        # Orthanc may rewrite the empty offset table and the delimiter around the same fragments.
+        if before[1] - before[0] == after[1] - after[0]:
+            if original_view[slice(*before)] == view[slice(*after)]:
+                return
+        raise Hold(Code.GATE_PIXELS_CHANGED, "the pixel bytes differ")
+
+
+def _check_file_meta(copy: FileDataset, view: memoryview, expected: Expected) -> None:
+    if any(bytes(view[:128])):
+        raise Hold(Code.GATE_FILE_META, "the preamble is not empty")
+    surplus = sorted(set(map(int, copy.file_meta.keys())) - _FILE_META)
+    if surplus:
+        raise Hold(Code.GATE_FILE_META, f"({surplus[0]:08x}) is in the file header")
+    if copy.file_meta.get("MediaStorageSOPInstanceUID") != expected.sop_uid:
+        raise Hold(Code.GATE_FILE_META, "MediaStorageSOPInstanceUID is not the pseudonymous one")
+
+
+def _check_element(element: DataElement, depth: int, expected: Expected, traces: Traces) -> None:
+    tag = element.tag
+    shown = f"{keyword_for_tag(tag) or tag} at depth {depth}"
+    if tag.is_private:
+        raise Hold(Code.GATE_PRIVATE_ATTRIBUTE, shown)
+    if profile.is_overlay_or_curve(tag):
+        raise Hold(Code.GATE_OVERLAY, shown)
+    if profile.is_unknown(tag):
+        raise Hold(Code.GATE_UNKNOWN_ATTRIBUTE, shown)
+    if element.VR == "UI":
+        _check_uids(element, shown, traces)
+    if element.VR == "PN" and not set(_texts(element)) <= {expected.patient, *_DUMMY_TEXT}:
+        raise Hold(Code.GATE_WRONG_ACTION, f"{shown} holds a name")
+    row = profile.TABLE.get(tag)
+    if row is not None:
+        _check_row(element, row.basic, shown, depth, expected)
+
+
+def _check_uids(element: DataElement, shown: str, traces: Traces) -> None:
+    for value in _texts(element):
+        if value in traces.uids:
+            raise Hold(Code.GATE_FOREIGN_UID, f"{shown} still has its original value")
+        if not (_of_the_standard(value) or value.startswith(pseudonyms.UID_ROOT)):
+            raise Hold(Code.GATE_FOREIGN_UID, f"{shown} is neither the standard's nor ours")
+
+
+def _check_row(
+    element: DataElement, basic: str, shown: str, depth: int, expected: Expected
+) -> None:
+    """Against the letters of Table E.1-1: may this attribute be here with this value?"""
+    if basic == "X":
+        raise Hold(Code.GATE_WRONG_ACTION, f"{shown} should be gone")
+    if "U" in basic:
+        return  # UIDs are looked at one by one, also inside the sequences that hold them
+    if element.VR == "SQ":
+        items = element.value or ()
+        if any(not _is_dummy_code(item) for item in items):
+            raise Hold(Code.GATE_WRONG_ACTION, f"{shown} still has items")
+        return
+    may_be = {"", *_DUMMY_TEXT} if "D" in basic else {""}
+    if depth == 0:
+        may_be |= {_pseudonym_at(element.tag, expected)}
+    if isinstance(element.value, bytes):
+        wrong = bool(element.value.strip(b"\0"))
+    else:
+        wrong = not set(_texts(element)) <= may_be
+    if wrong:
+        raise Hold(Code.GATE_WRONG_ACTION, f"{shown} still has a value")
+
+
+def _is_dummy_code(item: Dataset) -> bool:
+    shown = (item.get("CodeValue"), item.get("CodingSchemeDesignator"), item.get("CodeMeaning"))
+    return shown == _DUMMY_CODE
+
+
+def _pseudonym_at(tag: BaseTag, expected: Expected) -> str:
+    return {
+        profile.PATIENT_NAME: expected.patient,
+        profile.PATIENT_ID: expected.patient,
+        profile.ACCESSION_NUMBER: expected.accession,
+        profile.STUDY_ID: expected.study_id,
+        profile.STATION_NAME: expected.station,
+    }.get(tag, "")
+
+
+def _check_declared(copy: Dataset, expected: Expected) -> None:
+    for keyword, value in (
+        ("PatientID", expected.patient),
+        ("StudyInstanceUID", expected.study_uid),
+        ("SeriesInstanceUID", expected.series_uid),
+        ("SOPInstanceUID", expected.sop_uid),
+    ):
+        if copy.get(keyword) != value:
+            raise Hold(Code.GATE_WRONG_STUDY, f"{keyword} is not the expected pseudonym")
+    codes = [item.get("CodeValue") for item in copy.get("DeidentificationMethodCodeSequence") or ()]
+    if codes != [code.value for code in profile.METHOD_CODES]:
+        raise Hold(Code.GATE_NOT_DECLARED, "DeidentificationMethodCodeSequence")
+    if copy.get("PatientIdentityRemoved") != "YES":
+        raise Hold(Code.GATE_NOT_DECLARED, "PatientIdentityRemoved")
+
+
+def _check_traces(copy: Dataset, outside_pixels: bytes, traces: Traces) -> None:
+    """Looks for the original's values in the bytes, and for the short ones in the words."""
+    if (pattern := _pattern(traces)) is not None and pattern.search(outside_pixels):
+        raise Hold(Code.GATE_IDENTIFIER, "an identifying value was found in the bytes of the copy")
+    if not traces.short:
+        return
+    for depth, element in _walk(copy, 0):
+        if element.VR in _TEXT:
+            words = {word.upper() for text in _texts(element) for word in re.split(r"\W+", text)}
+            whole = {text.upper() for text in _texts(element)}
+            if (words | whole) & traces.short:
+                shown = f"{keyword_for_tag(element.tag)} at depth {depth}"
+                raise Hold(Code.GATE_IDENTIFIER, f"an identifying value was found in {shown}")
+
+
+def _pattern(traces: Traces) -> re.Pattern[bytes] | None:
+    # A number counts only where it stands alone: "123456" in "0.123456" is a pixel spacing.
+    values = traces.long | {uid.encode() for uid in traces.uids if len(uid) >= _LONG}
+    alternatives = [
+        rb"(?<![0-9.])%s(?![0-9.])" % re.escape(value)
+        if value.translate(None, b"0123456789.") == b""
+        else re.escape(value)
+        for value in sorted(values)
+    ]
+    return re.compile(b"|".join(alternatives), re.IGNORECASE) if alternatives else None

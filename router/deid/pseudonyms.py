@@ -1,0 +1,88 @@
+"""Keyed pseudonyms: the same input always gives the same output, and nobody without the key
+can find the way back or try out a list of patient numbers.
+
+Every value is ``HMAC-SHA256(key, label | "v1" | value)``. Labels keep the kinds apart, so that a
+UID and a name of equal text never share digits. Nothing here depends on the profile's version:
+images of the next screening round join the same pseudonymous patient.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+
+from router.errors import Code, SettingsError
+
+#: UIDs from 128 bits as a decimal number (PS3.5 B.2); the root says nothing of who made them.
+UID_ROOT = "2.25."
+
+_KEY_BYTES = 32
+#: Characters of a pseudonym. 16 is the longest that fits VR SH (AccessionNumber, StudyID).
+_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Key:
+    """A programme's key. One per screening programme, shared by its trucks."""
+
+    id: str
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """From ``<id>:<64 hexadecimal digits>``. Raises SettingsError (KEY_MALFORMED)."""
+        name, colon, digits = text.strip().partition(":")
+        try:
+            secret = bytes.fromhex(digits)
+        except ValueError:
+            secret = b""
+        if not (name and colon and len(secret) == _KEY_BYTES):
+            raise SettingsError(
+                Code.KEY_MALFORMED,
+                "The key file must hold one line: <id>:<64 hexadecimal digits>. "
+                "scripts/secrets makes one.",
+            )
+        return cls(name, secret)
+
+    def digest(self, label: str, *values: str) -> bytes:
+        """32 bytes that stand for the values under the label.
+
+        Each value is preceded by its length, so that ("ab", "c") and ("a", "bc") differ.
+        """
+        parts = [label.encode(), b"|v1"]
+        for value in values:
+            encoded = value.encode()
+            parts.append(b"|%d|%s" % (len(encoded), encoded))
+        return hmac.new(self.secret, b"".join(parts), hashlib.sha256).digest()
+
+
+def _token(prefix: str, digest: bytes) -> str:
+    """A prefix and base-32 digits: upper case and digits only, valid in LO, SH and PN."""
+    return prefix + base64.b32encode(digest).decode()[: _LENGTH - len(prefix)]
+
+
+def patient(key: Key, issuer: str, patient_id: str) -> str:
+    """The pseudonym of a patient: (IssuerOfPatientID, PatientID), both stripped."""
+    return _token("P", key.digest("patient", issuer.strip(), patient_id.strip()))
+
+
+def accession(key: Key, number: str) -> str:
+    """The pseudonym of an accession number, so that a report can be matched to its order."""
+    return _token("A", key.digest("accession", number.strip()))
+
+
+def study_id(key: Key, value: str) -> str:
+    """The pseudonym of a Study ID."""
+    return _token("S", key.digest("study-id", value.strip()))
+
+
+def uid(key: Key, original: str) -> str:
+    """The UID that stands for another: at most 44 characters, always the same one."""
+    return UID_ROOT + str(int.from_bytes(key.digest("uid", original)[:16], "big"))
+
+
+def alias(key: Key, orthanc_id: str) -> str:
+    """Twelve hexadecimal digits that stand for a study in logs and metrics."""
+    return key.digest("alias", orthanc_id).hex()[:12]

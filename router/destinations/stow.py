@@ -1,0 +1,320 @@
+"""DICOMweb: STOW-RS over HTTPS (PS3.18, 10.5), one instance a request, the answer read per instance.
+
+The status alone says little: Orthanc answers 400 although the good parts are stored, and 200 for a
+duplicate whose bytes it threw away. So the body decides, and the read-back decides after it.
+"""
+
+from __future__ import annotations
+
+import http
+import json
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import requests
+from pydantic import BaseModel, ConfigDict, Field, FilePath, HttpUrl, model_validator
+from requests.adapters import HTTPAdapter
+
+from router.destinations.base import PIECE_BYTES, Outgoing, ReadBack, Stored
+from router.errors import (
+    Code,
+    DeliveryDeferred,
+    DestinationPaused,
+    Hold,
+    LinkDown,
+    SettingsError,
+)
+from router.study import Copy, VerifiedBy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_DICOM_JSON = "application/dicom+json"
+
+# Failure reasons of an instance (PS3.18 table 10.5.3-1, PS3.4 B.2.3).
+_NO_RESOURCES = range(0xA700, 0xA800)
+_PROCESSING_FAILURE = 0x0110
+_DUPLICATE = 0x0111
+_TRY_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+_FULL = 507
+_DENIED = frozenset({401, 403})
+_UNCLEAR = frozenset({400, 409})
+
+
+class StowSettings(BaseModel):
+    """A destination of kind ``stow``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["stow"]
+    name: Annotated[
+        str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="Its name in status and metrics")
+    ]
+    url: Annotated[HttpUrl, Field(description="Root of the DICOMweb service, `…/dicom-web`")]
+    user: Annotated[str, Field(description="User for Basic authentication; empty: none")] = ""
+    password_file: Annotated[
+        FilePath | None, Field(description="File with the password of that user")
+    ] = None
+    ca_file: Annotated[
+        FilePath | None,
+        Field(description="CA certificates that the server must be signed by; default: the system's"),
+    ] = None
+    insecure: Annotated[
+        bool, Field(description="Allow plain http to another machine. For closed networks only")
+    ] = False
+    readback: Annotated[
+        Literal["qido", "orthanc"],
+        Field(
+            description="How an instance is verified: `qido` asks whether it is listed (QIDO-RS); "
+            "`orthanc` compares its MD5 over Orthanc's REST API at `readback_url`"
+        ),
+    ] = "qido"
+    readback_url: Annotated[
+        HttpUrl | None, Field(description="Root of Orthanc's REST API, for `readback = \"orthanc\"`")
+    ] = None
+    connect_timeout_s: Annotated[float, Field(gt=0, description="To open a connection")] = 10.0
+    answer_timeout_s: Annotated[
+        float, Field(gt=0, description="For each piece sent, and for the answer")
+    ] = 60.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StowSettings:
+        if self.url.scheme != "https" and self.url.host not in _LOOPBACK and not self.insecure:
+            message = "plain http to another machine needs insecure = true"
+            raise ValueError(message)
+        if self.readback == "orthanc" and self.readback_url is None:
+            message = 'readback = "orthanc" needs readback_url'
+            raise ValueError(message)
+        if self.user and self.password_file is None:
+            message = "user needs password_file"
+            raise ValueError(message)
+        return self
+
+    def password(self) -> str:
+        """Raises SettingsError (SECRET_UNREADABLE)."""
+        if self.password_file is None:
+            return ""
+        try:
+            return Path(self.password_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise SettingsError(
+                Code.SECRET_UNREADABLE, f"{self.password_file} of destination {self.name} cannot be read."
+            ) from None
+
+
+class _Multipart:
+    """One DICOM file as multipart/related, streamed piece by piece with a known length."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._outgoing = outgoing
+        # Fresh for each request, so that no file can hold it.
+        boundary = uuid.uuid4().hex
+        self.content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
+        self._head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+
+    def __len__(self) -> int:
+        return len(self._head) + len(self._outgoing.view) + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._head
+        view = self._outgoing.view
+        for start in range(0, len(view), PIECE_BYTES):
+            piece = bytes(view[start : start + PIECE_BYTES])
+            self._outgoing.count(len(piece))
+            yield piece
+        yield self._tail
+
+
+class Stow:
+    """A DICOMweb destination; see ``router.destinations.Destination`` for the contract."""
+
+    def __init__(self, settings: StowSettings) -> None:
+        self.name = settings.name
+        self._settings = settings
+        self._root = str(settings.url).rstrip("/")
+        self._readback_root = str(settings.readback_url or "").rstrip("/")
+        self._timeout = (settings.connect_timeout_s, settings.answer_timeout_s)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.verify = str(settings.ca_file) if settings.ca_file else True
+        if settings.user:
+            self._session.auth = (settings.user, settings.password())
+        # No retries below us: each costs bytes, and the journal decides about them.
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=4, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def probe(self) -> None:
+        with _coded():
+            response = self._session.get(
+                f"{self._root}/studies", params={"limit": "1"},
+                headers={"Accept": _DICOM_JSON}, timeout=self._timeout,
+            )  # fmt: skip
+        if response.status_code in _DENIED:
+            raise _denied(response.status_code)
+        if not response.ok:
+            raise LinkDown(Code.LINK_DOWN, f"the probe was answered with {response.status_code}")
+
+    def send(self, outgoing: Outgoing) -> Stored:
+        body = _Multipart(outgoing)
+        with _coded():
+            response = self._session.post(
+                f"{self._root}/studies/{outgoing.copy.study_uid}", data=body,
+                headers={"Content-Type": body.content_type, "Accept": _DICOM_JSON},
+                timeout=self._timeout,
+            )  # fmt: skip
+        return judge(response.status_code, response.content, response.headers.get("Retry-After"),
+                     outgoing.copy.sop_uid)  # fmt: skip
+
+    def verify(self, copies: Sequence[Copy]) -> ReadBack:
+        if self._settings.readback == "orthanc":
+            return self._verify_by_digest(copies)
+        return self._verify_by_presence(copies)
+
+    def _verify_by_digest(self, copies: Sequence[Copy]) -> ReadBack:
+        query = {"StudyInstanceUID": copies[0].study_uid}
+        if len(copies) == 1:
+            query["SOPInstanceUID"] = copies[0].sop_uid
+        with _coded():
+            response = self._session.post(
+                f"{self._readback_root}/tools/find", timeout=self._timeout,
+                json={"Level": "Instance", "Query": query,
+                      "ResponseContent": ["Attachments", "MainDicomTags"]},
+            )  # fmt: skip
+        found = {
+            entry["MainDicomTags"]["SOPInstanceUID"]: entry["Attachments"]
+            for entry in _json_of(response)
+        }
+        verified, different = {}, set()
+        for copy in copies:
+            attachments = found.get(copy.sop_uid)
+            if attachments is None:
+                continue
+            if any(copy.md5 == attachment.get("UncompressedMD5") for attachment in attachments):
+                verified[copy.sop_uid] = VerifiedBy.DIGEST
+            else:
+                different.add(copy.sop_uid)
+        return ReadBack(verified, frozenset(different))
+
+    def _verify_by_presence(self, copies: Sequence[Copy]) -> ReadBack:
+        by_series: dict[str, list[Copy]] = {}
+        for copy in copies:
+            by_series.setdefault(copy.series_uid, []).append(copy)
+        verified: dict[str, VerifiedBy] = {}
+        for series_uid, members in by_series.items():
+            query = {"SOPInstanceUID": members[0].sop_uid} if len(members) == 1 else {}
+            with _coded():
+                response = self._session.get(
+                    f"{self._root}/studies/{members[0].study_uid}/series/{series_uid}/instances",
+                    params=query, headers={"Accept": _DICOM_JSON}, timeout=self._timeout,
+                )  # fmt: skip
+            if response.status_code in {http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND}:
+                continue
+            listed = {_value(entry, "00080018") for entry in _json_of(response)}
+            verified |= {c.sop_uid: VerifiedBy.PRESENCE for c in members if c.sop_uid in listed}
+        return ReadBack(verified)
+
+
+def judge(status: int, content: bytes, retry_after: str | None, sop_uid: str) -> Stored:
+    """What an answer to a request with one instance means for that instance.
+
+    Reads the body whatever the status (202 and 400 come with instances that were stored). Raises
+    DestinationPaused, DeliveryDeferred or Hold (DESTINATION_REFUSED).
+    """
+    if status in _DENIED:
+        raise _denied(status)
+    stored, failure = _read_answer(content, sop_uid)
+    if stored is not None:
+        return stored
+    if failure is not None:
+        return _judge_failure(failure)
+    if status in _TRY_LATER or status == _FULL:
+        code = Code.DESTINATION_FULL if status == _FULL else Code.DESTINATION_BUSY
+        raise DeliveryDeferred(code, f"answered {status}", _seconds(retry_after))
+    if status in _UNCLEAR or status < http.HTTPStatus.BAD_REQUEST:
+        raise DeliveryDeferred(Code.DESTINATION_ANSWER_UNCLEAR, f"answered {status} without a word on it")
+    raise Hold(Code.DESTINATION_REFUSED, f"HTTP {status}")
+
+
+def _judge_failure(reason: int) -> Stored:
+    if reason == _DUPLICATE:
+        return Stored.DUPLICATE
+    if reason in _NO_RESOURCES:
+        raise DeliveryDeferred(Code.DESTINATION_FULL, f"failure reason {reason:04X}")
+    if reason == _PROCESSING_FAILURE:
+        raise DeliveryDeferred(Code.DESTINATION_BUSY, f"failure reason {reason:04X}")
+    raise Hold(Code.DESTINATION_REFUSED, f"failure reason {reason:04X}")
+
+
+def _read_answer(content: bytes, sop_uid: str) -> tuple[Stored | None, int | None]:
+    """What the Store Instances Response (PS3.18, I.2) says of one instance: stored, or the reason."""
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        return None, None
+    if isinstance(answer, list):
+        answer = answer[0] if answer else {}
+    for item in _items(answer, "00081199"):
+        if _value(item, "00081155") == sop_uid:
+            coerced = _value(item, "00081196") is not None
+            return (Stored.COERCED if coerced else Stored.STORED), None
+    for item in _items(answer, "00081198"):
+        if _value(item, "00081155") in {sop_uid, None}:
+            return None, int(_value(item, "00081197") or 0)
+    return None, None
+
+
+def _items(answer: Any, tag: str) -> list[Any]:
+    element = answer.get(tag) if isinstance(answer, dict) else None
+    return list(element.get("Value") or []) if isinstance(element, dict) else []
+
+
+def _value(item: Any, tag: str) -> Any:
+    values = _items(item, tag)
+    return values[0] if values else None
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After in seconds; its other form, a date, needs both clocks right and is left out."""
+    return float(retry_after) if retry_after and retry_after.strip().isdigit() else None
+
+
+def _json_of(response: requests.Response) -> list[Any]:
+    if response.status_code in _DENIED:
+        raise _denied(response.status_code)
+    if not response.ok:
+        raise DeliveryDeferred(Code.DESTINATION_BUSY, f"the read-back was answered {response.status_code}")
+    try:
+        return list(response.json())
+    except (ValueError, TypeError):
+        raise DeliveryDeferred(
+            Code.DESTINATION_ANSWER_UNCLEAR, "the read-back's answer is no list"
+        ) from None
+
+
+def _denied(status: int) -> DestinationPaused:
+    return DestinationPaused(Code.DESTINATION_DENIED, f"it refused our credentials ({status})")
+
+
+@contextmanager
+def _coded() -> Iterator[None]:
+    """Transport errors as the link's; third parties' texts stay out."""
+    try:
+        yield
+    except requests.exceptions.SSLError as error:
+        # A link that breaks in the handshake is an SSLError too, and no reason to pause.
+        if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+            raise LinkDown(Code.LINK_DOWN, "the connection broke off (SSLError)") from None
+        raise DestinationPaused(
+            Code.CERTIFICATE_REFUSED, "its certificate is not one that this router trusts"
+        ) from None
+    except requests.exceptions.RequestException as error:
+        raise LinkDown(Code.LINK_DOWN, f"no answer ({type(error).__name__})") from None
+

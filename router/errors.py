@@ -1,0 +1,253 @@
+"""Every error of the router, and every code that a person may meet.
+
+    EdgeRouterError
+    ├── SettingsError          a fault in the settings, a key or a secret: the router does not start
+    ├── JournalError           the journal cannot be used
+    ├── OrthancError           the truck's Orthanc did not do as asked
+    │   ├── OrthancUnreachable     nobody answered: try again, costs no attempts
+    │   ├── OrthancDenied          it does not let us in: try again, and say so
+    │   └── ResourceMissing        it does not hold what was asked for
+    ├── DeliveryError          a destination did not take an instance
+    │   ├── LinkDown               nobody answered: close the link gate, costs no attempts
+    │   ├── DestinationPaused      it does not let us in: close the gate, and say so
+    │   └── DeliveryDeferred       not now: the instance's own retry
+    ├── Hold                   this instance must not go on: a person decides
+    ├── AnalysisSkipped        no capture for this image; the image itself goes on
+    └── IllegalTransition      a fault in the router: not in the state table
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """One name for one fact, in errors, holds, metrics, logs and documents."""
+
+    # Settings, secrets, journal
+    SETTINGS_UNREADABLE = "SETTINGS_UNREADABLE"
+    SETTINGS_INVALID = "SETTINGS_INVALID"
+    SECRET_UNREADABLE = "SECRET_UNREADABLE"
+    KEY_UNREADABLE = "KEY_UNREADABLE"
+    KEY_MALFORMED = "KEY_MALFORMED"
+    KEY_UNKNOWN = "KEY_UNKNOWN"
+    JOURNAL_UNUSABLE = "JOURNAL_UNUSABLE"
+    JOURNAL_READ_ONLY = "JOURNAL_READ_ONLY"
+    JOURNAL_NEWER = "JOURNAL_NEWER"
+    JOURNAL_LOCKED = "JOURNAL_LOCKED"
+    SPOOL_UNUSABLE = "SPOOL_UNUSABLE"
+    # The truck's Orthanc
+    ORTHANC_UNREACHABLE = "ORTHANC_UNREACHABLE"
+    ORTHANC_DENIED = "ORTHANC_DENIED"
+    ORTHANC_REFUSED = "ORTHANC_REFUSED"
+    RESOURCE_MISSING = "RESOURCE_MISSING"
+    # Holds at intake and anonymization
+    UNREADABLE = "UNREADABLE"
+    NESTING_TOO_DEEP = "NESTING_TOO_DEEP"
+    NO_PATIENT_ID = "NO_PATIENT_ID"
+    NO_UID = "NO_UID"
+    UNKNOWN_SOP_CLASS = "UNKNOWN_SOP_CLASS"
+    SOP_CLASS_NOT_CLEARED = "SOP_CLASS_NOT_CLEARED"
+    BURNED_IN_TEXT = "BURNED_IN_TEXT"
+    ENCODING_NOT_CLEARED = "ENCODING_NOT_CLEARED"
+    ANONYMIZATION_REFUSED = "ANONYMIZATION_REFUSED"
+    SOURCE_MISSING = "SOURCE_MISSING"
+    COPY_DIFFERS = "COPY_DIFFERS"
+    # Holds by the gate
+    GATE_UNREADABLE = "GATE_UNREADABLE"
+    GATE_WRONG_ACTION = "GATE_WRONG_ACTION"
+    GATE_PRIVATE_ATTRIBUTE = "GATE_PRIVATE_ATTRIBUTE"
+    GATE_UNKNOWN_ATTRIBUTE = "GATE_UNKNOWN_ATTRIBUTE"
+    GATE_OVERLAY = "GATE_OVERLAY"
+    GATE_FOREIGN_UID = "GATE_FOREIGN_UID"
+    GATE_IDENTIFIER = "GATE_IDENTIFIER"
+    GATE_FILE_META = "GATE_FILE_META"
+    GATE_NOT_DECLARED = "GATE_NOT_DECLARED"
+    GATE_WRONG_STUDY = "GATE_WRONG_STUDY"
+    GATE_PIXELS_CHANGED = "GATE_PIXELS_CHANGED"
+    # Analysis left out
+    NOT_CHOSEN = "NOT_CHOSEN"
+    NO_PIXELS = "NO_PIXELS"
+    NOT_GREYSCALE = "NOT_GREYSCALE"
+    MULTI_FRAME = "MULTI_FRAME"
+    FOR_PROCESSING = "FOR_PROCESSING"
+    MODALITY_NOT_ANALYSED = "MODALITY_NOT_ANALYSED"
+    PIXELS_UNDECODABLE = "PIXELS_UNDECODABLE"
+    TOO_FEW_VALUES = "TOO_FEW_VALUES"
+    ANALYSIS_DISABLED = "ANALYSIS_DISABLED"
+    ANALYSIS_FAILED = "ANALYSIS_FAILED"
+    ANALYSIS_TIMEOUT = "ANALYSIS_TIMEOUT"
+    ANALYSIS_CRASHED = "ANALYSIS_CRASHED"
+    # Delivery
+    LINK_DOWN = "LINK_DOWN"
+    CERTIFICATE_REFUSED = "CERTIFICATE_REFUSED"
+    DESTINATION_DENIED = "DESTINATION_DENIED"
+    DESTINATION_BUSY = "DESTINATION_BUSY"
+    DESTINATION_FULL = "DESTINATION_FULL"
+    DESTINATION_REFUSED = "DESTINATION_REFUSED"
+    DESTINATION_ANSWER_UNCLEAR = "DESTINATION_ANSWER_UNCLEAR"
+    NOT_FOUND_AFTER_SENDING = "NOT_FOUND_AFTER_SENDING"
+    STORED_BYTES_DIFFER = "STORED_BYTES_DIFFER"
+    # The command line
+    USAGE = "USAGE"
+    UNEXPECTED = "UNEXPECTED"
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a hold means and what the person who reads it can do."""
+
+    why: str
+    do: str
+
+
+_LOOK = "Look at the instance on the truck, then release it under a policy or discard it."
+_REPORT = "Leave it held and report it: this is a fault of the router or of Orthanc."
+
+#: For each code that can hold an instance.
+ADVICE: dict[Code, Advice] = {
+    Code.UNREADABLE: Advice(
+        "The file cannot be read as DICOM to its end.",
+        "Send the image from the scanner again.",
+    ),
+    Code.NESTING_TOO_DEEP: Advice(
+        "Its sequences are nested deeper than 32 levels, which Orthanc cannot survive.",
+        "Ask the maker of the sending system; such a file is broken or hostile.",
+    ),
+    Code.NO_PATIENT_ID: Advice(
+        "It has no Patient ID, so it cannot be given a pseudonym.",
+        "Enter the Patient ID on the scanner and send the study again.",
+    ),
+    Code.NO_UID: Advice(
+        "A Study, Series or SOP Instance UID is missing or is no UID.",
+        "Send the study again from the scanner; if it stays so, report it to the scanner's maker.",
+    ),
+    Code.UNKNOWN_SOP_CLASS: Advice(
+        "No policy says what this SOP class may contain.",
+        _LOOK,
+    ),
+    Code.SOP_CLASS_NOT_CLEARED: Advice(
+        "Objects of this SOP class can show the patient's identity in their pixels or content.",
+        _LOOK,
+    ),
+    Code.BURNED_IN_TEXT: Advice(
+        "The image says that text is burned into its pixels.",
+        _LOOK,
+    ),
+    Code.ENCODING_NOT_CLEARED: Advice(
+        "A part of it is encoded in a way that cannot be cleaned with certainty.",
+        _LOOK,
+    ),
+    Code.ANONYMIZATION_REFUSED: Advice(
+        "Orthanc refused three times to anonymize it.",
+        "See the log of Orthanc at the time of the hold; then release it to try again.",
+    ),
+    Code.SOURCE_MISSING: Advice(
+        "The truck's Orthanc no longer holds the original.",
+        "Send the image from the scanner again; the router then takes it up by itself.",
+    ),
+    Code.COPY_DIFFERS: Advice(
+        "The truck holds another object under the UID of the anonymized copy.",
+        _REPORT,
+    ),
+    Code.GATE_UNREADABLE: Advice("The anonymized copy cannot be read back.", _REPORT),
+    Code.GATE_WRONG_ACTION: Advice(
+        "An attribute that must be removed, emptied or replaced was not.", _REPORT
+    ),
+    Code.GATE_PRIVATE_ATTRIBUTE: Advice("A private attribute survived.", _REPORT),
+    Code.GATE_UNKNOWN_ATTRIBUTE: Advice("An attribute that is not in DICOM survived.", _REPORT),
+    Code.GATE_OVERLAY: Advice("An overlay or a curve survived.", _REPORT),
+    Code.GATE_FOREIGN_UID: Advice("A UID that can be traced to the patient survived.", _REPORT),
+    Code.GATE_IDENTIFIER: Advice(
+        "A name, number or date of the patient was found in the anonymized copy.", _LOOK
+    ),
+    Code.GATE_FILE_META: Advice("The file header carries something it must not.", _REPORT),
+    Code.GATE_NOT_DECLARED: Advice("The copy does not declare how it was de-identified.", _REPORT),
+    Code.GATE_WRONG_STUDY: Advice("The copy does not belong to the pseudonymous study.", _REPORT),
+    Code.GATE_PIXELS_CHANGED: Advice("The pixels of the copy are not the original's.", _REPORT),
+    Code.UNEXPECTED: Advice(
+        "The router itself failed on it three times.",
+        "Report it with the log of that time; then release it.",
+    ),
+    Code.DESTINATION_REFUSED: Advice(
+        "The destination refused it for good.",
+        "Ask the operator of the destination with the code in the detail; then release it.",
+    ),
+    Code.NOT_FOUND_AFTER_SENDING: Advice(
+        "The destination accepted it three times and still does not hold it.",
+        "Ask the operator of the destination; then release it.",
+    ),
+    Code.STORED_BYTES_DIFFER: Advice(
+        "The destination holds other bytes under its UID.",
+        "Ask the operator of the destination which object is there; then release or discard it.",
+    ),
+}
+
+
+class EdgeRouterError(Exception):
+    """A code and a sentence. The sentence never holds a patient's identity."""
+
+    def __init__(self, code: Code, sentence: str) -> None:
+        super().__init__(f"{code}: {sentence}")
+        self.code = code
+        self.sentence = sentence
+
+
+class SettingsError(EdgeRouterError):
+    """The router cannot start with these settings, keys or secrets."""
+
+
+class JournalError(EdgeRouterError):
+    """The journal cannot be opened or written."""
+
+
+class OrthancError(EdgeRouterError):
+    """The truck's Orthanc answered, but not with what was asked for."""
+
+
+class OrthancUnreachable(OrthancError):
+    """The truck's Orthanc did not answer, or the answer broke off."""
+
+
+class OrthancDenied(OrthancError):
+    """The truck's Orthanc refused our user or password."""
+
+
+class ResourceMissing(OrthancError):
+    """The truck's Orthanc does not hold the resource."""
+
+
+class DeliveryError(EdgeRouterError):
+    """A destination did not take an instance."""
+
+
+class LinkDown(DeliveryError):
+    """The destination did not answer. Says nothing of the instance."""
+
+
+class DestinationPaused(DeliveryError):
+    """The destination does not let us in. Says nothing of the instance."""
+
+
+class DeliveryDeferred(DeliveryError):
+    """The destination wants this instance later.
+
+    ``retry_after_s`` is what it asked for, in seconds, or ``None``.
+    """
+
+    def __init__(self, code: Code, sentence: str, retry_after_s: float | None = None) -> None:
+        super().__init__(code, sentence)
+        self.retry_after_s = retry_after_s
+
+
+class Hold(EdgeRouterError):  # noqa: N818  (a decision, named as the operator names it)
+    """The instance stays on the truck until a person decides. ``code`` is a key of ADVICE."""
+
+
+class AnalysisSkipped(EdgeRouterError):  # noqa: N818
+    """There is no capture for this image; the image goes on without."""
+
+
+class IllegalTransition(Exception):  # noqa: N818
+    """The state table has no such row: a fault in the router."""

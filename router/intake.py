@@ -1,0 +1,116 @@
+"""Intake: what is there that the journal does not know?
+
+Orthanc's changes are only a hint: they are lost when Orthanc is killed before a study is stable,
+erased with a deleted resource, and taken back when a power cut rolls its index back. The truth is
+the list of images; a reconcile pass compares it with the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from router.deid import pseudonyms
+from router.deid.profile import PROFILE_ID
+from router.errors import ResourceMissing
+from router.journal import Cursor, Journal, Pin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from router.deid.pseudonyms import Key
+    from router.metrics import Metrics
+    from router.orthanc import TruckOrthanc
+    from router.study import Arrival
+
+_PAGE = 200
+
+_log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Enters what Orthanc holds into the journal. One thread uses it."""
+
+    def __init__(
+        self, orthanc: TruckOrthanc, journal: Journal, key: Key, metrics: Metrics,
+        now: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._orthanc = orthanc
+        self._journal = journal
+        self._key = key
+        self._metrics = metrics
+        self._now = now
+        #: Copies of ours that the journal does not know (it was lost): not asked for again.
+        self._own: set[str] = set()
+
+    def follow_changes(self) -> int:
+        """Takes in everything behind the cursor. Returns how many instances were new.
+
+        Raises OrthancError, JournalError.
+        """
+        database = str(self._orthanc.system()["DatabaseServerIdentifier"])
+        cursor = self._journal.cursor()
+        since = cursor.sequence if cursor and cursor.database == database else 0
+        if since > self._orthanc.last_change():
+            _log.warning("the changes went back: starting over", extra={"action": "intake"})
+            since = 0
+        new = 0
+        while True:
+            page = self._orthanc.changes(since, _PAGE)
+            arrivals = self._arrivals(page.new_instances)
+            new += self._take_in(arrivals, page.stable_studies, Cursor(database, page.last))
+            since = page.last
+            if page.done:
+                return new
+
+    def reconcile(self) -> int:
+        """Takes in what no change told of. Returns how many instances that were.
+
+        Raises OrthancError, JournalError.
+        """
+        present = self._orthanc.instance_ids()
+        arrivals = self._arrivals(present)
+        waiting = {arrival.study for arrival in arrivals} | set(self._journal.arriving())
+        stable = [study for study in sorted(waiting) if self._is_stable(study)]
+        found = self._take_in(arrivals, stable, None)
+        found += self._journal.found_again(present, self._now())
+        if found:
+            self._metrics.reconcile_found.inc(found)
+            _log.info("found by reconciling", extra={"action": "reconcile", "count": found})
+        return found
+
+    def _arrivals(self, instances: Iterable[str]) -> list[Arrival]:
+        arrivals = []
+        for instance in self._journal.unknown(dict.fromkeys(instances)):
+            if instance in self._own:
+                continue
+            try:
+                arrival = self._orthanc.arrival(instance)
+            except ResourceMissing:  # deleted since
+                continue
+            if arrival is None:
+                self._own.add(instance)
+            else:
+                arrivals.append(arrival)
+        return arrivals
+
+    def _is_stable(self, study: str) -> bool:
+        try:
+            return self._orthanc.is_stable(study)
+        except ResourceMissing:
+            # Its images are gone from Orthanc: the next step finds that out and says so.
+            return True
+
+    def _take_in(
+        self, arrivals: list[Arrival], stable: Iterable[str], cursor: Cursor | None
+    ) -> int:
+        pins = {
+            arrival.study: Pin(
+                pseudonyms.alias(self._key, arrival.study), self._key.id, PROFILE_ID
+            )
+            for arrival in arrivals
+        }
+        new = self._journal.take_in(arrivals, stable, pins, cursor, self._now())
+        if new:
+            self._metrics.instances_received.inc(new)
+        return new

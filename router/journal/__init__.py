@@ -1,0 +1,537 @@
+"""The journal: what the router knows, durably. The only importer of sqlite3.
+
+Results of single instances commit on their own, so that no crash costs work already done; only a
+study's move is compare-and-swap on (state, generation), so that an image that arrives in the
+middle of a step is never lost. ``now`` is always an argument: UTC, seconds since 1970.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from router import backoff
+from router.errors import Code, IllegalTransition
+from router.journal.database import Database, lock
+from router.study import (
+    TABLE,
+    Arrival,
+    Copy,
+    HoldRecord,
+    Instance,
+    Outcome,
+    Receipt,
+    Role,
+    Stage,
+    State,
+    Study,
+    VerifiedBy,
+    advance,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["Cursor", "Journal", "Pin", "lock"]
+
+_COPY_COLUMNS = (
+    "copy_id", "study_uid", "series_uid", "sop_uid", "sop_class", "modality", "transfer_syntax",
+    "instance_number", "digest", "md5", "size",
+)  # fmt: skip
+_SET_COPY = ", ".join(f"{column} = ?" for column in _COPY_COLUMNS)
+#: A local step is due in these states; in ANALYSED the receipts are.
+_WORKED_ON = (State.RECEIVED, State.ANONYMIZED)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far the changes of which Orthanc index have been taken in."""
+
+    database: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What a study keeps from its first intake on."""
+
+    alias: str
+    key_id: str
+    profile_id: str
+
+
+class Journal:
+    """The durable state of one router."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = Database(path)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # --- intake -------------------------------------------------------------------------------
+
+    def cursor(self) -> Cursor | None:
+        rows = self._db.rows("SELECT database, sequence FROM cursor")
+        return Cursor(rows[0]["database"], rows[0]["sequence"]) if rows else None
+
+    def unknown(self, ids: Iterable[str]) -> list[str]:
+        """Those of Orthanc's instance ids that are neither an original nor a copy of ours."""
+        rows = self._db.rows(
+            "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT orthanc_id FROM instance)"
+            " AND value NOT IN (SELECT copy_id FROM instance WHERE copy_id IS NOT NULL)",
+            (json.dumps(list(ids)),),
+        )
+        return [row["value"] for row in rows]
+
+    def take_in(
+        self, arrivals: Sequence[Arrival], stable: Iterable[str], pins: Mapping[str, Pin],
+        cursor: Cursor | None, now: float,
+    ) -> int:  # fmt: skip
+        """Enters new instances, makes stable studies due, and moves the cursor: all or nothing.
+
+        ``stable``: studies that the scanner has finished with. ``pins``: for each study of
+        ``arrivals``. Returns how many instances were new.
+        """
+        new = 0
+        with self._db.writing() as db:
+            for arrival in arrivals:
+                if not _is_new(db, arrival.instance):
+                    continue
+                _grow(db, arrival.study, pins[arrival.study], now)
+                db.execute(
+                    "INSERT INTO instance (orthanc_id, study, role, stage, origin, received_at)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (arrival.instance, arrival.study, Role.SOURCE, Stage.RECEIVED,
+                     arrival.origin, now),
+                )  # fmt: skip
+                new += 1
+            for study in stable:
+                db.execute(
+                    "UPDATE study SET due_at = ? WHERE orthanc_id = ? AND state = ?"
+                    " AND due_at IS NULL",
+                    (now, study, State.RECEIVED),
+                )
+            if cursor is not None:
+                db.execute(
+                    "INSERT INTO cursor (only, database, sequence) VALUES (1, ?, ?)"
+                    " ON CONFLICT (only) DO UPDATE SET database = excluded.database,"
+                    " sequence = excluded.sequence",
+                    (cursor.database, cursor.sequence),
+                )
+        return new
+
+    def arriving(self) -> list[str]:
+        """Studies that wait for the scanner to finish."""
+        rows = self._db.rows(
+            "SELECT orthanc_id FROM study WHERE state = ? AND due_at IS NULL", (State.RECEIVED,)
+        )
+        return [row["orthanc_id"] for row in rows]
+
+    def found_again(self, present: Iterable[str], now: float) -> int:
+        """Sends instances that were held because their original was missing back to the start."""
+        rows = self._db.rows(
+            "SELECT orthanc_id, study FROM instance WHERE hold_code = ?"
+            " AND orthanc_id IN (SELECT value FROM json_each(?))",
+            (Code.SOURCE_MISSING, json.dumps(list(present))),
+        )
+        for row in rows:
+            self.release(row["orthanc_id"], now)
+        return len(rows)
+
+    # --- studies ------------------------------------------------------------------------------
+
+    def study(self, orthanc_id: str) -> Study | None:
+        rows = self._db.rows("SELECT * FROM study WHERE orthanc_id = ?", (orthanc_id,))
+        return _study(rows[0]) if rows else None
+
+    def studies(self) -> list[Study]:
+        """Every study, the newest first."""
+        rows = self._db.rows("SELECT * FROM study ORDER BY received_at DESC, orthanc_id")
+        return [_study(row) for row in rows]
+
+    def due_study(self, now: float) -> Study | None:
+        """The study whose local step is due the longest."""
+        rows = self._db.rows(
+            "SELECT * FROM study WHERE state IN (?, ?) AND due_at <= ?"
+            " ORDER BY due_at, received_at LIMIT 1",
+            (*_WORKED_ON, now),
+        )
+        return _study(rows[0]) if rows else None
+
+    def move(
+        self, study: Study, outcome: Outcome, now: float, destinations: Sequence[str] = ()
+    ) -> bool:
+        """Moves a study along the table, unless it has changed since it was read.
+
+        ``destinations``: get a receipt to fill for every copy when the study becomes ANALYSED.
+        Returns whether it moved.
+        """
+        target = advance(study.state, outcome)
+        with self._db.writing() as db:
+            moved = db.execute(
+                "UPDATE study SET state = ?, attempts = 0, due_at = ?, last_code = NULL,"
+                " changed_at = ? WHERE orthanc_id = ? AND state = ? AND generation = ?",
+                (target, now, now, study.orthanc_id, study.state, study.generation),
+            ).rowcount
+            if moved and target is State.ANALYSED:
+                for destination in destinations:
+                    db.execute(
+                        "INSERT OR IGNORE INTO receipt"
+                        " (instance, destination, digest, size, due_at)"
+                        " SELECT orthanc_id, ?, digest, size, ? FROM instance"
+                        " WHERE study = ? AND stage = ?",
+                        (destination, now, study.orthanc_id, Stage.ANONYMIZED),
+                    )
+        return bool(moved)
+
+    def postpone(self, study: Study, code: Code, due_at: float, *, counts: bool) -> None:
+        """The study's step is tried again at ``due_at``; ``counts``: this was a try."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE study SET due_at = ?, attempts = attempts + ?, last_code = ?"
+                " WHERE orthanc_id = ? AND state = ? AND generation = ?",
+                (due_at, int(counts), code, study.orthanc_id, study.state, study.generation),
+            )
+
+    def settle(self, orthanc_id: str, now: float) -> Outcome | None:
+        """Moves an ANALYSED study whose last instance is verified (or held); what it moved by."""
+        study = self.study(orthanc_id)
+        if study is None or study.state is not State.ANALYSED:
+            return None
+        (count,) = self._db.rows(
+            "SELECT"
+            " count(*) FILTER (WHERE i.stage = 'RECEIVED' AND i.role = 'SOURCE'"
+            "   OR i.stage = 'ANONYMIZED' AND r.verified_at IS NULL) AS open,"
+            " count(*) FILTER (WHERE i.stage = 'ANONYMIZED') AS sendable"
+            " FROM instance i LEFT JOIN receipt r ON r.instance = i.orthanc_id"
+            " WHERE i.study = ?",
+            (orthanc_id,),
+        )
+        if count["open"]:
+            return None
+        outcome = Outcome.DONE if count["sendable"] else Outcome.ALL_HELD
+        return outcome if self.move(study, outcome, now) else None
+
+    def cap_due_times(self, now: float) -> None:
+        """At start: no due time further away than the longest wait, whatever the clock was."""
+        latest = backoff.capped(float("inf"), now)
+        with self._db.writing() as db:
+            db.execute("UPDATE study SET due_at = min(due_at, ?)", (latest,))
+            db.execute(
+                "UPDATE receipt SET due_at = min(due_at, ?) WHERE verified_at IS NULL", (latest,)
+            )
+
+    # --- instances ----------------------------------------------------------------------------
+
+    def instances(self, study: str) -> list[Instance]:
+        rows = self._db.rows(
+            "SELECT * FROM instance WHERE study = ? ORDER BY received_at, rowid", (study,)
+        )
+        return [_instance(row) for row in rows]
+
+    def begin_copy(self, instance: str, copy: Copy, identity: Identities, now: float) -> None:
+        """Before a copy is stored: makes it known as our own, and its patient findable."""
+        with self._db.writing() as db:
+            _enter_identities(db, identity, now)
+            db.execute(
+                f"UPDATE instance SET {_SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
+                (*_copy_values(copy), instance),
+            )
+
+    def begin_capture(self, source: str, copy: Copy, now: float) -> None:
+        """Before a capture is stored: makes it known as our own. Again and again the same."""
+        with self._db.writing() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO instance (orthanc_id, study, role, source, stage, origin,"
+                " received_at) SELECT ?, study, ?, orthanc_id, ?, 'router', ? FROM instance"
+                " WHERE orthanc_id = ?",
+                (copy.orthanc_id, Role.CAPTURE, Stage.RECEIVED, now, source),
+            )
+            db.execute(
+                f"UPDATE instance SET {_SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
+                (*_copy_values(copy), copy.orthanc_id),
+            )
+
+    def finish_copy(self, instance: str) -> None:
+        """The copy is stored and was read back."""
+        self._set_stage(instance, Stage.RECEIVED, Stage.ANONYMIZED)
+
+    def count_failure(self, instance: str) -> int:
+        """One more failed try of this instance; how many that makes."""
+        with self._db.writing() as db:
+            rows = db.execute(
+                "UPDATE instance SET attempts = attempts + 1 WHERE orthanc_id = ?"
+                " RETURNING attempts",
+                (instance,),
+            ).fetchall()
+        return int(rows[0]["attempts"])
+
+    def decide_analysis(self, decisions: Mapping[str, str]) -> None:
+        """Writes once, for each instance, that a capture was made of it or why not."""
+        with self._db.writing() as db:
+            db.executemany(
+                "UPDATE instance SET analysis = ? WHERE orthanc_id = ? AND analysis IS NULL",
+                [(decision, instance) for instance, decision in decisions.items()],
+            )
+
+    def hold(self, instance: str, code: Code, detail: str, now: float) -> None:
+        """Keeps an instance on the truck until a person decides."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE instance SET stage = ?, hold_code = ?, hold_detail = ?, held_at = ?"
+                " WHERE orthanc_id = ? AND stage IN (?, ?)",
+                (Stage.HELD, code, detail, now, instance, Stage.RECEIVED, Stage.ANONYMIZED),
+            )
+
+    def release(self, instance: str, now: float) -> bool:
+        """Sends a held instance back to the start; whether it was held."""
+        with self._db.writing() as db:
+            rows = db.execute(
+                "UPDATE instance SET stage = ?, attempts = 0, hold_code = NULL,"
+                " hold_detail = NULL, held_at = NULL WHERE orthanc_id = ? AND stage = ?"
+                " RETURNING study",
+                (Stage.RECEIVED, instance, Stage.HELD),
+            ).fetchall()
+            for row in rows:
+                _send_back(db, row["study"], Outcome.RELEASE, due_at=now, now=now)
+        return bool(rows)
+
+    def make_again(self, instance: str, now: float) -> None:
+        """The stored copy is gone: makes it once more, with the same bytes, and sends it then."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE instance SET analysis = NULL WHERE orthanc_id ="
+                " (SELECT source FROM instance WHERE orthanc_id = ?)",
+                (instance,),
+            )
+            rows = db.execute(
+                "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ? RETURNING study",
+                (Stage.RECEIVED, instance, Stage.ANONYMIZED),
+            ).fetchall()
+            for row in rows:
+                _send_back(db, row["study"], Outcome.RELEASE, due_at=now, now=now)
+
+    def held(self) -> list[tuple[Study, Instance]]:
+        """Every held instance with its study, the longest held first."""
+        rows = self._db.rows(
+            "SELECT * FROM instance WHERE hold_code IS NOT NULL ORDER BY held_at, rowid"
+        )
+        studies = {study.orthanc_id: study for study in self.studies()} if rows else {}
+        return [(studies[row["study"]], _instance(row)) for row in rows]
+
+    def _set_stage(self, instance: str, before: Stage, after: Stage) -> None:
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
+                (after, instance, before),
+            )
+
+    # --- receipts -----------------------------------------------------------------------------
+
+    def to_send(self, destination: str, now: float, limit: int) -> list[Receipt]:
+        """Receipts whose instance is due to be sent: study by study, captures first."""
+        return self._receipts(
+            "r.destination = ? AND r.sent_at IS NULL AND r.due_at <= ?",
+            (destination, now), limit,
+        )  # fmt: skip
+
+    def to_verify(self, destination: str, now: float, limit: int) -> list[Receipt]:
+        """Receipts whose instance was sent and is not verified, or may have been sent."""
+        return self._receipts(
+            "r.destination = ? AND r.sent_at IS NOT NULL AND r.due_at <= ?",
+            (destination, now), limit,
+        )  # fmt: skip
+
+    def receipts(self, study: str) -> list[Receipt]:
+        """Every receipt of a study, whatever has become of it."""
+        return self._select_receipts("i.study = ?", (study,), -1)
+
+    def _receipts(self, where: str, values: tuple[Any, ...], limit: int) -> list[Receipt]:
+        return self._select_receipts(
+            f"{where} AND r.verified_at IS NULL AND i.stage = ?",
+            (*values, Stage.ANONYMIZED), limit,
+        )  # fmt: skip
+
+    def _select_receipts(self, where: str, values: tuple[Any, ...], limit: int) -> list[Receipt]:
+        rows = self._db.rows(
+            "SELECT i.*, r.destination, r.attempts AS r_attempts, r.due_at, r.last_code,"  # noqa: S608
+            " r.begun_at, r.sent_at, r.verified_at, r.verified_by, s.alias"
+            " FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
+            " JOIN study s ON s.orthanc_id = i.study"
+            f" WHERE {where}"
+            " ORDER BY s.received_at, i.study, i.role, i.series_uid, i.instance_number LIMIT ?",
+            (*values, limit),
+        )
+        return [_receipt(row) for row in rows]
+
+    def begin_sending(self, receipt: Receipt, now: float) -> None:
+        """Before the first byte: from now on the destination may hold the instance."""
+        self._update_receipt(receipt, "begun_at = ?", (now,))
+
+    def sent(self, receipt: Receipt, now: float) -> None:
+        """The destination says that it stored the instance. Not yet delivery."""
+        self._update_receipt(receipt, "sent_at = ?, due_at = ?, last_code = NULL", (now, now))
+
+    def verified(self, receipt: Receipt, by: VerifiedBy, now: float) -> None:
+        """The destination holds the instance: read back, not believed."""
+        self._update_receipt(
+            receipt,
+            "verified_at = ?, verified_by = ?, sent_at = coalesce(sent_at, ?), last_code = NULL",
+            (now, by, now),
+        )
+
+    def send_again(self, receipt: Receipt, code: Code, due_at: float, *, counts: bool) -> None:
+        """The instance is not there: it is sent (again) at ``due_at``."""
+        self._update_receipt(
+            receipt,
+            "sent_at = NULL, begun_at = NULL, due_at = ?, last_code = ?, attempts = attempts + ?",
+            (due_at, code, int(counts)),
+        )
+
+    def _update_receipt(self, receipt: Receipt, assignment: str, values: Sequence[Any]) -> None:
+        with self._db.writing() as db:
+            db.execute(
+                f"UPDATE receipt SET {assignment} WHERE instance = ? AND destination = ?"  # noqa: S608
+                " AND verified_at IS NULL",
+                (*values, receipt.instance, receipt.destination),
+            )
+
+    # --- figures ------------------------------------------------------------------------------
+
+    def count_studies(self) -> dict[State, int]:
+        rows = self._db.rows("SELECT state, count(*) AS n FROM study GROUP BY state")
+        return {State(row["state"]): row["n"] for row in rows}
+
+    def count_held(self) -> dict[Code, int]:
+        rows = self._db.rows(
+            "SELECT hold_code, count(*) AS n FROM instance WHERE hold_code IS NOT NULL"
+            " GROUP BY hold_code"
+        )
+        return {Code(row["hold_code"]): row["n"] for row in rows}
+
+    def oldest_undelivered(self) -> dict[str, float]:
+        """For each destination, when the oldest image that it does not verifiably hold arrived."""
+        rows = self._db.rows(
+            "SELECT r.destination, min(i.received_at) AS oldest FROM receipt r"
+            " JOIN instance i ON i.orthanc_id = r.instance"
+            " WHERE r.verified_at IS NULL AND i.stage = ? GROUP BY r.destination",
+            (Stage.ANONYMIZED,),
+        )
+        return {row["destination"]: row["oldest"] for row in rows}
+
+
+@dataclass(frozen=True)
+class Identities:
+    """What identifies, beside the pseudonyms that stand for it: one row a kind."""
+
+    key_id: str
+    #: (kind, pseudonym) → the identifying values.
+    rows: Mapping[tuple[str, str], Mapping[str, str]]
+
+
+def _is_new(db: sqlite3.Connection, instance: str) -> bool:
+    found = db.execute(
+        "SELECT 1 FROM instance WHERE orthanc_id = ? OR copy_id = ?", (instance, instance)
+    )
+    return found.fetchone() is None
+
+
+def _grow(db: sqlite3.Connection, study: str, pin: Pin, now: float) -> None:
+    db.execute(
+        "INSERT OR IGNORE INTO study (orthanc_id, alias, state, generation, key_id, profile_id,"
+        " received_at, changed_at) VALUES (?, ?, ?, 0, ?, ?, ?, ?)",
+        (study, pin.alias, State.RECEIVED, pin.key_id, pin.profile_id, now, now),
+    )
+    _send_back(db, study, Outcome.GREW, due_at=None, now=now)
+
+
+def _send_back(
+    db: sqlite3.Connection, study: str, outcome: Outcome, *, due_at: float | None, now: float
+) -> None:
+    """Back to RECEIVED from wherever it is, as a new generation: steps in flight no longer count."""
+    sources = [state for (state, o), target in TABLE.items() if o is outcome]
+    row = db.execute("SELECT state FROM study WHERE orthanc_id = ?", (study,)).fetchone()
+    if State(row["state"]) not in sources:
+        message = f"{outcome} is not possible in {row['state']}"
+        raise IllegalTransition(message)
+    db.execute(
+        "UPDATE study SET state = ?, generation = generation + 1, attempts = 0, due_at = ?,"
+        " last_code = NULL, changed_at = ? WHERE orthanc_id = ?",
+        (advance(State(row["state"]), outcome), due_at, now, study),
+    )
+
+
+def _enter_identities(db: sqlite3.Connection, identities: Identities, now: float) -> None:
+    for (kind, pseudonym), values in identities.rows.items():
+        blob = json.dumps(dict(values), ensure_ascii=False, sort_keys=True).encode()
+        db.execute(
+            "INSERT OR IGNORE INTO identity (kind, pseudonym, key_id, scheme, blob, first_used_at)"
+            " VALUES (?, ?, ?, 0, ?, ?)",
+            (kind, pseudonym, identities.key_id, blob, now),
+        )
+
+
+def _copy_values(copy: Copy) -> tuple[Any, ...]:
+    fields = asdict(copy)
+    return tuple(fields["orthanc_id" if c == "copy_id" else c] for c in _COPY_COLUMNS)
+
+
+def _study(row: sqlite3.Row) -> Study:
+    return Study(
+        orthanc_id=row["orthanc_id"],
+        alias=row["alias"],
+        state=State(row["state"]),
+        generation=row["generation"],
+        attempts=row["attempts"],
+        due_at=row["due_at"],
+        key_id=row["key_id"],
+        profile_id=row["profile_id"],
+        received_at=row["received_at"],
+        changed_at=row["changed_at"],
+    )
+
+
+def _copy(row: sqlite3.Row) -> Copy | None:
+    if row["copy_id"] is None:
+        return None
+    values = {column: row[column] for column in _COPY_COLUMNS if column != "copy_id"}
+    return Copy(orthanc_id=row["copy_id"], **values)
+
+
+def _instance(row: sqlite3.Row) -> Instance:
+    hold = None
+    if row["hold_code"] is not None:
+        hold = HoldRecord(Code(row["hold_code"]), row["hold_detail"], row["held_at"])
+    return Instance(
+        orthanc_id=row["orthanc_id"],
+        study=row["study"],
+        role=Role(row["role"]),
+        stage=Stage(row["stage"]),
+        attempts=row["attempts"],
+        copy=_copy(row),
+        analysis=row["analysis"],
+        hold=hold,
+    )
+
+
+def _receipt(row: sqlite3.Row) -> Receipt:
+    copy = _copy(row)
+    assert copy is not None  # noqa: S101  (a receipt is made for a copy)
+    return Receipt(
+        instance=row["orthanc_id"],
+        study=row["study"],
+        alias=row["alias"],
+        destination=row["destination"],
+        copy=copy,
+        attempts=row["r_attempts"],
+        due_at=row["due_at"],
+        begun_at=row["begun_at"],
+        sent_at=row["sent_at"],
+        verified_at=row["verified_at"],
+        verified_by=VerifiedBy(row["verified_by"]) if row["verified_by"] else None,
+        last_code=row["last_code"],
+    )

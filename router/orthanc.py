@@ -1,0 +1,221 @@
+"""The truck's Orthanc, as the router uses it. The only importer of pyorthanc."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pyorthanc
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from router.errors import Code, OrthancDenied, OrthancError, OrthancUnreachable, ResourceMissing
+from router.study import Arrival
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from router.spool import Body, Spool
+
+_CONNECT_S = 5.0
+#: At most four requests at once, so that the scanner's images always find a free hand.
+_CONNECTIONS = 4
+_CHUNK = 1 << 20
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+
+# Reading changes nothing, so a broken connection is simply tried again.
+_reading_again = retry(
+    retry=retry_if_exception_type(OrthancUnreachable),
+    stop=stop_after_attempt(3),
+    wait=wait_random_exponential(multiplier=0.1, max=1.0),
+    reraise=True,
+)
+
+
+@dataclass(frozen=True)
+class Ring:
+    """What the plugin's doorbell says: its start, and the changes it has counted since."""
+
+    boot: str
+    rings: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """A page of Orthanc's list of changes."""
+
+    #: Ids, in the order of the changes.
+    new_instances: list[str]
+    stable_studies: list[str]
+    last: int
+    done: bool
+
+
+class TruckOrthanc:
+    """Thread-safe. Every method raises OrthancError or one of its kinds."""
+
+    def __init__(self, url: str, user: str, password: str, timeout_s: float, spool: Spool) -> None:
+        self._client = pyorthanc.Orthanc(
+            url.rstrip("/"),
+            user,
+            password,
+            return_raw_response=True,
+            timeout=httpx.Timeout(timeout_s, connect=_CONNECT_S),
+            limits=httpx.Limits(max_connections=_CONNECTIONS + 1),
+            trust_env=False,
+        )
+        self._user = user
+        self._spool = spool
+        self._series_study: dict[str, str] = {}
+
+    def close(self) -> None:
+        self._client.close()
+
+    # --- what is there ------------------------------------------------------------------------
+
+    @_reading_again
+    def system(self) -> dict[str, Any]:
+        with _coded():
+            return dict(_json(self._client.get_system()))
+
+    def wait(self, ring: Ring | None, timeout_s: float) -> Ring | None:
+        """Waits at the plugin's doorbell for a change; ``None``: there is no plugin."""
+        query = {"timeout": f"{timeout_s:.1f}"}
+        if ring is not None:
+            query |= {"boot": ring.boot, "since": str(ring.rings)}
+        with _coded():
+            response = self._client.get(
+                f"{self._client.url}/edge-router/wait", params=query,
+                timeout=httpx.Timeout(timeout_s + 10.0, connect=_CONNECT_S),
+            )  # fmt: skip
+            if response.status_code == _NOT_FOUND:
+                return None
+            answer = _json(response)
+        return Ring(str(answer["boot"]), int(answer["rings"]))
+
+    @_reading_again
+    def changes(self, since: int, limit: int) -> Changes:
+        """The changes behind ``since``. ``last`` is the number to go on from."""
+        with _coded():
+            page = _json(self._client.get_changes(params={"since": str(since), "limit": str(limit)}))
+        return Changes(
+            [c["ID"] for c in page["Changes"] if c["ChangeType"] == "NewInstance"],
+            [c["ID"] for c in page["Changes"] if c["ChangeType"] == "StableStudy"],
+            int(page["Last"]),
+            bool(page["Done"]),
+        )
+
+    @_reading_again
+    def last_change(self) -> int:
+        with _coded():
+            return int(_json(self._client.get_changes(params={"last": ""}))["Last"])
+
+    @_reading_again
+    def instance_ids(self) -> list[str]:
+        with _coded():
+            return list(_json(self._client.get_instances()))
+
+    @_reading_again
+    def arrival(self, instance: str) -> Arrival | None:
+        """Where an instance belongs and comes from; ``None`` for what the router stored itself."""
+        with _coded():
+            metadata = _json(self._client.get_instances_id_metadata(instance, {"expand": ""}))
+            if metadata.get("HttpUsername") == self._user:
+                return None
+            series = str(_json(self._client.get_instances_id(instance))["ParentSeries"])
+            if series not in self._series_study:
+                parent = _json(self._client.get_series_id(series))
+                self._series_study[series] = str(parent["ParentStudy"])
+        origin = metadata.get("RemoteAET") or metadata.get("HttpUsername") or "unknown"
+        return Arrival(instance, self._series_study[series], str(origin))
+
+    @_reading_again
+    def is_stable(self, study: str) -> bool:
+        with _coded():
+            return bool(_json(self._client.get_studies_id(study))["IsStable"])
+
+    # --- files --------------------------------------------------------------------------------
+
+    @_reading_again
+    def file(self, instance: str) -> Body:
+        """The whole file of an instance."""
+        with _coded():
+            return self._stream("GET", f"/instances/{instance}/file", None)
+
+    def anonymize(self, instance: str, plan: Mapping[str, object]) -> Body:
+        """The anonymized file; Orthanc stores nothing."""
+        with _coded():
+            return self._stream("POST", f"/instances/{instance}/anonymize", plan)
+
+    def store(self, body: Body) -> tuple[str, bool]:
+        """Stores a file as our own. Returns its id and whether Orthanc had it already."""
+        with _coded():
+            response = self._client.post(
+                f"{self._client.url}/instances",
+                content=_chunks(body.view),
+                headers={"Content-Length": str(body.size), "Content-Type": "application/dicom"},
+            )
+            answer = _json(response)
+        return str(answer["ID"]), answer["Status"] == "AlreadyStored"
+
+    @_reading_again
+    def md5(self, instance: str) -> str:
+        """MD5 of the stored file, hexadecimal."""
+        with _coded():
+            response = self._client.get_instances_id_attachments_name_md5(instance, "dicom")
+            _check(response)
+            return str(response.text).strip()
+
+    def _stream(self, method: str, path: str, body: Mapping[str, object] | None) -> Body:
+        with self._client.stream(method, f"{self._client.url}{path}", json=body) as response:
+            _check(response)
+            return self._spool.collect(response.iter_bytes(_CHUNK))
+
+
+def instance_id(patient: str, study_uid: str, series_uid: str, sop_uid: str) -> str:
+    """Orthanc's id of an instance, as it is made from the identifiers."""
+    joined = "|".join((patient, study_uid, series_uid, sop_uid))
+    digits = hashlib.sha1(joined.encode(), usedforsecurity=False).hexdigest()
+    return "-".join(digits[i : i + 8] for i in range(0, 40, 8))
+
+
+def _chunks(view: memoryview) -> Iterator[bytes]:
+    for start in range(0, len(view), _CHUNK):
+        yield bytes(view[start : start + _CHUNK])
+
+
+def _json(response: Any) -> Any:
+    _check(response)
+    return response.json()
+
+
+def _check(response: httpx.Response) -> None:
+    status = response.status_code
+    if response.is_success:
+        return
+    if status in {_UNAUTHORIZED, _FORBIDDEN}:
+        raise OrthancDenied(
+            Code.ORTHANC_DENIED,
+            f"The truck's Orthanc refused the router ({status}): check its user and password.",
+        )
+    if status == _NOT_FOUND:
+        raise ResourceMissing(Code.RESOURCE_MISSING, "The truck's Orthanc does not hold it.")
+    raise OrthancError(Code.ORTHANC_REFUSED, f"The truck's Orthanc answered {status}.")
+
+
+@contextmanager
+def _coded() -> Iterator[None]:
+    """Third parties' texts can hold identifiers: only the type of their exceptions goes on."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise OrthancUnreachable(
+            Code.ORTHANC_UNREACHABLE,
+            f"The truck's Orthanc cannot be reached ({type(error).__name__}).",
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise OrthancError(
+            Code.ORTHANC_REFUSED, f"The truck's Orthanc gave no usable answer ({type(error).__name__})."
+        ) from None

@@ -1,0 +1,119 @@
+"""DICOM files as bytes (PS3.10): read without loading pixels, digests, where the pixels lie.
+
+Everything here takes what an untrusted scanner sent; what cannot be read to its end is a Hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import TYPE_CHECKING, BinaryIO
+
+import pydicom
+from pydicom import config
+from pydicom.dataelem import RawDataElement
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from router.errors import Code, Hold
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+# Scanners send values that break their VR; they are not the router's to judge.
+config.settings.reading_validation_mode = config.IGNORE
+
+#: Values longer than this stay in the file until asked for.
+DEFER_BYTES = 64 * 1024
+
+_PREAMBLE_BYTES = 128
+_UNDEFINED = 0xFFFFFFFF
+_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_ITEM = 0xFFFEE000
+_SEQUENCE_DELIMITER = 0xFFFEE0DD
+_TAG_OF = struct.Struct("<HHL")
+
+
+def read(stream: BinaryIO) -> FileDataset:
+    """The data set of a whole file; long values (pixels) stay in ``stream``, which must stay open.
+
+    Raises Hold (UNREADABLE, NESTING_TOO_DEEP).
+    """
+    try:
+        return pydicom.dcmread(stream, defer_size=DEFER_BYTES)
+    except RecursionError:
+        raise Hold(Code.NESTING_TOO_DEEP, "the nesting exhausts the parser") from None
+    except (InvalidDicomError, EOFError, OSError, ValueError, NotImplementedError) as error:
+        raise _unreadable(error) from None
+    # pydicom meets broken files with whatever its parsing runs into.
+    except (AttributeError, KeyError, IndexError, TypeError, struct.error) as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> Hold:
+    return Hold(Code.UNREADABLE, f"reading stopped with {type(error).__name__}")
+
+
+def dataset_offset(view: memoryview) -> int:
+    """Where the data set begins: behind the preamble, "DICM" and group 0002."""
+    start = _PREAMBLE_BYTES + 4
+    if bytes(view[_PREAMBLE_BYTES:start]) != b"DICM":
+        raise Hold(Code.UNREADABLE, "it has no DICOM file header")
+    # (0002,0000) UL 4 bytes: the length of the rest of the group (PS3.10, 7.1).
+    group, element = struct.unpack_from("<HH", view, start)
+    if (group, element) != (2, 0):
+        raise Hold(Code.UNREADABLE, "its file header has no group length")
+    (length,) = struct.unpack_from("<L", view, start + 8)
+    return start + 12 + int(length)
+
+
+def digest(view: memoryview) -> str:
+    """SHA-256 of the data set without group 0002, hexadecimal: the identity of the content."""
+    return hashlib.sha256(view[dataset_offset(view) :]).hexdigest()
+
+
+def md5(view: memoryview) -> str:
+    """MD5 of the whole file, hexadecimal: what Orthanc reports of an attachment."""
+    return hashlib.md5(view, usedforsecurity=False).hexdigest()
+
+
+def pixel_span(dataset: FileDataset, view: memoryview) -> tuple[int, int] | None:
+    """Offsets ``(first, end)`` of the pixel bytes at the top level; ``None`` without pixels.
+
+    Raises Hold (UNREADABLE) where the file ends before its pixels do, and
+    (ENCODING_NOT_CLEARED) for a deflated data set, whose offsets are not the file's.
+    """
+    if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        raise Hold(Code.ENCODING_NOT_CLEARED, "the data set is deflated")
+    for tag in _PIXEL_TAGS:
+        element = dataset.get_item(tag, keep_deferred=True) if tag in dataset else None
+        if isinstance(element, RawDataElement):
+            first = element.value_tell
+            length = element.length
+            end = _fragments_end(view, first) if length == _UNDEFINED else first + length
+            if end > len(view):
+                raise Hold(Code.UNREADABLE, "the file ends before its pixels do")
+            return first, end
+    return None
+
+
+def _fragments_end(view: memoryview, offset: int) -> int:
+    """The offset behind the last fragment of encapsulated pixels (PS3.5, A.4)."""
+    while offset + _TAG_OF.size <= len(view):
+        group, element, length = _TAG_OF.unpack_from(view, offset)
+        tag = group << 16 | element
+        offset += _TAG_OF.size
+        if tag == _SEQUENCE_DELIMITER:
+            return offset
+        if tag != _ITEM:
+            break
+        offset += length
+    raise Hold(Code.UNREADABLE, "its compressed pixels do not end")
+
+
+def without_pixels(dataset: FileDataset, view: memoryview) -> bytes:
+    """The bytes of the file outside its pixels."""
+    span = pixel_span(dataset, view)
+    if span is None:
+        return bytes(view)
+    return bytes(view[: span[0]]) + bytes(view[span[1] :])

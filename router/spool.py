@@ -1,0 +1,139 @@
+"""Bodies of any size: small ones in memory, large ones in a private folder that is cleared at start.
+
+A tomosynthesis of half a gigabyte must pass through a router that has less memory than that.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+
+from router.errors import Code, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+#: Bodies above this many bytes go through the folder.
+IN_MEMORY_BYTES = 32 * 1024 * 1024
+
+
+class Body(Protocol):
+    """The bytes of one DICOM file. Use it in a ``with``: its view dies with it."""
+
+    size: int
+
+    @property
+    def view(self) -> memoryview: ...
+    def stream(self) -> BinaryIO:
+        """A new reader from the first byte on."""
+        ...
+
+    def __enter__(self) -> Body: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...  # fmt: skip
+
+
+class MemoryBody:
+    """A body in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    @property
+    def view(self) -> memoryview:
+        return memoryview(self._data)
+
+    def stream(self) -> BinaryIO:
+        return io.BytesIO(self._data)
+
+    def __enter__(self) -> MemoryBody:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to give back."""
+
+
+class FileBody:
+    """A body in the spool folder; its file goes when it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("rb")
+        self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._view = memoryview(self._map)
+        self._streams: list[BinaryIO] = []
+        self.size = len(self._view)
+
+    @property
+    def view(self) -> memoryview:
+        return self._view
+
+    def stream(self) -> BinaryIO:
+        stream = cast("BinaryIO", self._path.open("rb"))
+        self._streams.append(stream)
+        return stream
+
+    def __enter__(self) -> FileBody:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in self._streams:
+            stream.close()
+        self._view.release()
+        self._map.close()
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+class Spool:
+    """The folder for large bodies, readable by the router's user alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            for left in folder.iterdir():
+                left.unlink()
+        except OSError as error:
+            raise SettingsError(
+                Code.SPOOL_UNUSABLE, f"The spool folder {folder} cannot be used ({error.strerror})."
+            ) from None
+
+    def collect(self, chunks: Iterable[bytes]) -> Body:
+        """A body of all the chunks."""
+        held: list[bytes] = []
+        size = 0
+        rest: Iterator[bytes] = iter(chunks)
+        for chunk in rest:
+            held.append(chunk)
+            size += len(chunk)
+            if size > IN_MEMORY_BYTES:
+                return self._to_file(held, rest)
+        return MemoryBody(b"".join(held))
+
+    def path(self, suffix: str) -> Path:
+        """A new name in the folder; the caller removes what it puts there."""
+        descriptor, name = tempfile.mkstemp(suffix=suffix, dir=self.folder)
+        os.close(descriptor)
+        return Path(name)
+
+    def _to_file(self, held: list[bytes], rest: Iterator[bytes]) -> FileBody:
+        path = self.path(".body")
+        try:
+            with path.open("wb") as file:
+                file.writelines(held)
+                held.clear()
+                file.writelines(rest)
+            return FileBody(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,91 @@
+"""The way of each study, as the technologist, the operator and the demo want to see it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from router.errors import ADVICE
+from router.study import Role, Stage, State
+
+if TYPE_CHECKING:
+    from router.journal import Journal
+    from router.study import Instance, Receipt, Study
+
+#: Nothing is left to do by itself in these states.
+_AT_REST = frozenset({State.DELIVERED, State.PURGED, State.HELD, State.DISCARDED})
+
+
+def overview(journal: Journal) -> dict[str, Any]:
+    """Every study with its counts, and whether the truck may drive on."""
+    studies = [study_status(journal, study) for study in journal.studies()]
+    held = sum(study["held"] for study in studies)
+    open_studies = sum(not study["at_rest"] for study in studies)
+    return {
+        "safe": not held and not open_studies,
+        "summary": _summary(len(studies), open_studies, held),
+        "studies": studies,
+    }
+
+
+def study_status(journal: Journal, study: Study) -> dict[str, Any]:
+    """One study: "n delivered, k held". Holds no identifier, only Orthanc's id of the study."""
+    instances = journal.instances(study.orthanc_id)
+    receipts = journal.receipts(study.orthanc_id)
+    delivered = _delivered(instances, receipts)
+    stages = Counter(instance.stage for instance in instances if instance.role is Role.SOURCE)
+    held = sum(instance.stage is Stage.HELD for instance in instances)
+    return {
+        "study": study.alias,
+        "orthanc_id": study.orthanc_id,
+        "state": study.state,
+        "arriving": study.state is State.RECEIVED and study.due_at is None,
+        "at_rest": study.state in _AT_REST,
+        "received_at": study.received_at,
+        "images": sum(stages.values()),
+        "captures": sum(instance.role is Role.CAPTURE for instance in instances),
+        "anonymized": stages[Stage.ANONYMIZED],
+        "delivered": delivered,
+        "held": held,
+        "way": f"{delivered} delivered, {held} held",
+    }
+
+
+def held_rows(journal: Journal) -> list[dict[str, Any]]:
+    """What is held: why, since when, and what a person can do."""
+    rows = []
+    for study, instance in journal.held():
+        hold = instance.hold
+        if hold is None:
+            continue
+        advice = ADVICE[hold.code]
+        rows.append({
+            "instance": instance.orthanc_id,
+            "study": study.alias,
+            "code": hold.code,
+            "why": advice.why,
+            "detail": hold.detail,
+            "do": advice.do,
+            "since": hold.since,
+        })
+    return rows
+
+
+def _delivered(instances: list[Instance], receipts: list[Receipt]) -> int:
+    """Images and captures that every destination verifiably holds."""
+    waiting = {receipt.instance for receipt in receipts if receipt.verified_at is None}
+    known = {receipt.instance for receipt in receipts}
+    return sum(
+        instance.stage is Stage.ANONYMIZED
+        and instance.orthanc_id in known
+        and instance.orthanc_id not in waiting
+        for instance in instances
+    )
+
+
+def _summary(studies: int, open_studies: int, held: int) -> str:
+    if open_studies:
+        return f"{open_studies} of {studies} studies are on their way, {held} instances held"
+    if held:
+        return f"nothing is on its way; {held} instances are held and wait for a person"
+    return f"all {studies} studies are delivered"
