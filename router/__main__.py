@@ -46,7 +46,11 @@ def _parser() -> argparse.ArgumentParser:
         ("run", _run, "run the router until it is told to stop"),
         ("status", _status, "the way of each study, and whether the truck may drive on"),
         ("held", _held, "what is held: why, since when, what to do"),
-        ("check-config", _check_config, "read the settings, keys and secrets, and say what is wrong"),
+        (
+            "check-config",
+            _check_config,
+            "read the settings, keys and secrets, and say what is wrong",
+        ),
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument(

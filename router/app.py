@@ -66,8 +66,11 @@ class App:
         names = [destination.name for destination in self._destinations]
         registry.register(
             JournalFigures(
-                self._journal.count_studies, self._journal.count_held,
-                self._journal.oldest_undelivered, time.time, names,
+                self._journal.count_studies,
+                self._journal.count_held,
+                self._journal.oldest_undelivered,
+                time.time,
+                names,
             )  # fmt: skip
         )
         analysis = settings.analysis

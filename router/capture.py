@@ -162,9 +162,7 @@ def secondary_capture(
     return buffer.getvalue()
 
 
-def _describe(
-    capture: Dataset, source: FileDataset, finding: Finding, uids: CaptureUids
-) -> None:
+def _describe(capture: Dataset, source: FileDataset, finding: Finding, uids: CaptureUids) -> None:
     capture.SOPClassUID = SecondaryCaptureImageStorage
     capture.SOPInstanceUID = uids.sop
     capture.SeriesInstanceUID = uids.series

@@ -1,19 +1,19 @@
 """Every error of the router, and every code that a person may meet.
 
-    EdgeRouterError
-    ├── SettingsError          a fault in the settings, a key or a secret: the router does not start
-    ├── JournalError           the journal cannot be used
-    ├── OrthancError           the truck's Orthanc did not do as asked
-    │   ├── OrthancUnreachable     nobody answered: try again, costs no attempts
-    │   ├── OrthancDenied          it does not let us in: try again, and say so
-    │   └── ResourceMissing        it does not hold what was asked for
-    ├── DeliveryError          a destination did not take an instance
-    │   ├── LinkDown               nobody answered: close the link gate, costs no attempts
-    │   ├── DestinationPaused      it does not let us in: close the gate, and say so
-    │   └── DeliveryDeferred       not now: the instance's own retry
-    ├── Hold                   this instance must not go on: a person decides
-    ├── AnalysisSkipped        no capture for this image; the image itself goes on
-    └── IllegalTransition      a fault in the router: not in the state table
+EdgeRouterError
+├── SettingsError          a fault in the settings, a key or a secret: the router does not start
+├── JournalError           the journal cannot be used
+├── OrthancError           the truck's Orthanc did not do as asked
+│   ├── OrthancUnreachable     nobody answered: try again, costs no attempts
+│   ├── OrthancDenied          it does not let us in: try again, and say so
+│   └── ResourceMissing        it does not hold what was asked for
+├── DeliveryError          a destination did not take an instance
+│   ├── LinkDown               nobody answered: close the link gate, costs no attempts
+│   ├── DestinationPaused      it does not let us in: close the gate, and say so
+│   └── DeliveryDeferred       not now: the instance's own retry
+├── Hold                   this instance must not go on: a person decides
+├── AnalysisSkipped        no capture for this image; the image itself goes on
+└── IllegalTransition      a fault in the router: not in the state table
 """
 
 from __future__ import annotations

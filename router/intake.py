@@ -105,9 +105,7 @@ class Intake:
         self, arrivals: list[Arrival], stable: Iterable[str], cursor: Cursor | None
     ) -> int:
         pins = {
-            arrival.study: Pin(
-                pseudonyms.alias(self._key, arrival.study), self._key.id, PROFILE_ID
-            )
+            arrival.study: Pin(pseudonyms.alias(self._key, arrival.study), self._key.id, PROFILE_ID)
             for arrival in arrivals
         }
         new = self._journal.take_in(arrivals, stable, pins, cursor, self._now())

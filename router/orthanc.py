@@ -99,7 +99,9 @@ class TruckOrthanc:
     def changes(self, since: int, limit: int) -> Changes:
         """The changes behind ``since``. ``last`` is the number to go on from."""
         with _coded():
-            page = _json(self._client.get_changes(params={"since": str(since), "limit": str(limit)}))
+            page = _json(
+                self._client.get_changes(params={"since": str(since), "limit": str(limit)})
+            )
         return Changes(
             [c["ID"] for c in page["Changes"] if c["ChangeType"] == "NewInstance"],
             [c["ID"] for c in page["Changes"] if c["ChangeType"] == "StableStudy"],
@@ -217,5 +219,6 @@ def _coded() -> Iterator[None]:
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise OrthancError(
-            Code.ORTHANC_REFUSED, f"The truck's Orthanc gave no usable answer ({type(error).__name__})."
+            Code.ORTHANC_REFUSED,
+            f"The truck's Orthanc gave no usable answer ({type(error).__name__}).",
         ) from None

@@ -64,7 +64,8 @@ class IntakeSettings(_Section):
         float, Field(gt=0, le=60, description="Longest time between two looks at the changes")
     ] = 10.0
     reconcile_s: Annotated[
-        float, Field(gt=0, description="Time between two comparisons of all images with the journal")
+        float,
+        Field(gt=0, description="Time between two comparisons of all images with the journal"),
     ] = 60.0
 
 

@@ -59,15 +59,17 @@ def held_rows(journal: Journal) -> list[dict[str, Any]]:
         if hold is None:
             continue
         advice = ADVICE[hold.code]
-        rows.append({
-            "instance": instance.orthanc_id,
-            "study": study.alias,
-            "code": hold.code,
-            "why": advice.why,
-            "detail": hold.detail,
-            "do": advice.do,
-            "since": hold.since,
-        })
+        rows.append(
+            {
+                "instance": instance.orthanc_id,
+                "study": study.alias,
+                "code": hold.code,
+                "why": advice.why,
+                "detail": hold.detail,
+                "do": advice.do,
+                "since": hold.since,
+            }
+        )
     return rows
 
 

@@ -107,7 +107,9 @@ class Steps:
             return self._count(study, instance, Code.ANONYMIZATION_REFUSED, error.sentence)
         # A fault of ours in one instance must neither stop the others nor let this one through.
         except Exception as error:
-            _log.exception("an instance failed", extra={"action": "anonymize", "study": study.alias})
+            _log.exception(
+                "an instance failed", extra={"action": "anonymize", "study": study.alias}
+            )
             return self._count(study, instance, Code.UNEXPECTED, type(error).__name__)
         return True
 
@@ -225,7 +227,8 @@ class Steps:
         key = self._keys.get(study.key_id)
         if key is None:
             raise SettingsError(
-                Code.KEY_UNKNOWN, f"The key {study.key_id!r} that a study was begun with is missing."
+                Code.KEY_UNKNOWN,
+                f"The key {study.key_id!r} that a study was begun with is missing.",
             )
         return key
 

@@ -84,8 +84,6 @@ class Worker:
     def _move(self, study: Study, outcome: Outcome) -> None:
         now = self._now()
         if self._journal.move(study, outcome, now, self._destinations):
-            _log.info(
-                "%s %s", study.state, outcome, extra={"action": "move", "study": study.alias}
-            )
+            _log.info("%s %s", study.state, outcome, extra={"action": "move", "study": study.alias})
             # All its copies may be verified already: a late round that added only a held one.
             self._journal.settle(study.orthanc_id, now)

@@ -18,28 +18,30 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 #: Images whose pixels come from a detector and not from a screen.
-CLEARED: frozenset[str] = frozenset({
-    uid.CTImageStorage,
-    uid.EnhancedCTImageStorage,
-    uid.LegacyConvertedEnhancedCTImageStorage,
-    uid.MRImageStorage,
-    uid.EnhancedMRImageStorage,
-    uid.LegacyConvertedEnhancedMRImageStorage,
-    uid.ComputedRadiographyImageStorage,
-    uid.DigitalXRayImageStorageForPresentation,
-    uid.DigitalXRayImageStorageForProcessing,
-    uid.DigitalMammographyXRayImageStorageForPresentation,
-    uid.DigitalMammographyXRayImageStorageForProcessing,
-    uid.BreastTomosynthesisImageStorage,
-    uid.BreastProjectionXRayImageStorageForPresentation,
-    uid.BreastProjectionXRayImageStorageForProcessing,
-    uid.PositronEmissionTomographyImageStorage,
-    uid.EnhancedPETImageStorage,
-    uid.XRayAngiographicImageStorage,
-    uid.EnhancedXAImageStorage,
-    uid.XRayRadiofluoroscopicImageStorage,
-    uid.EnhancedXRFImageStorage,
-})
+CLEARED: frozenset[str] = frozenset(
+    {
+        uid.CTImageStorage,
+        uid.EnhancedCTImageStorage,
+        uid.LegacyConvertedEnhancedCTImageStorage,
+        uid.MRImageStorage,
+        uid.EnhancedMRImageStorage,
+        uid.LegacyConvertedEnhancedMRImageStorage,
+        uid.ComputedRadiographyImageStorage,
+        uid.DigitalXRayImageStorageForPresentation,
+        uid.DigitalXRayImageStorageForProcessing,
+        uid.DigitalMammographyXRayImageStorageForPresentation,
+        uid.DigitalMammographyXRayImageStorageForProcessing,
+        uid.BreastTomosynthesisImageStorage,
+        uid.BreastProjectionXRayImageStorageForPresentation,
+        uid.BreastProjectionXRayImageStorageForProcessing,
+        uid.PositronEmissionTomographyImageStorage,
+        uid.EnhancedPETImageStorage,
+        uid.XRayAngiographicImageStorage,
+        uid.EnhancedXAImageStorage,
+        uid.XRayRadiofluoroscopicImageStorage,
+        uid.EnhancedXRFImageStorage,
+    }
+)
 
 _NOT_CLEARED_MODALITIES = frozenset({"US", "IVUS", "ES", "XC", "DOC", "SR", "PR", "KO"})
 _SCREEN_WORDS = ("SCREEN", "REPORT", "DOSE")

@@ -74,7 +74,11 @@ def identity_of(dataset: Dataset, key: Key) -> Identity:
     def text(keyword: str) -> str:
         return str(dataset.get(keyword, "") or "").strip()
 
-    issuer, patient_id, number = text("IssuerOfPatientID"), text("PatientID"), text("AccessionNumber")
+    issuer, patient_id, number = (
+        text("IssuerOfPatientID"),
+        text("PatientID"),
+        text("AccessionNumber"),
+    )
     return Identity(
         pseudonym=pseudonyms.patient(key, issuer, patient_id),
         issuer=issuer,

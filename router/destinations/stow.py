@@ -51,7 +51,8 @@ class StowSettings(BaseModel):
 
     kind: Literal["stow"]
     name: Annotated[
-        str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="Its name in status and metrics")
+        str,
+        Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="Its name in status and metrics"),
     ]
     url: Annotated[HttpUrl, Field(description="Root of the DICOMweb service, `…/dicom-web`")]
     user: Annotated[str, Field(description="User for Basic authentication; empty: none")] = ""
@@ -60,7 +61,9 @@ class StowSettings(BaseModel):
     ] = None
     ca_file: Annotated[
         FilePath | None,
-        Field(description="CA certificates that the server must be signed by; default: the system's"),
+        Field(
+            description="CA certificates that the server must be signed by; default: the system's"
+        ),
     ] = None
     insecure: Annotated[
         bool, Field(description="Allow plain http to another machine. For closed networks only")
@@ -73,7 +76,7 @@ class StowSettings(BaseModel):
         ),
     ] = "qido"
     readback_url: Annotated[
-        HttpUrl | None, Field(description="Root of Orthanc's REST API, for `readback = \"orthanc\"`")
+        HttpUrl | None, Field(description='Root of Orthanc\'s REST API, for `readback = "orthanc"`')
     ] = None
     connect_timeout_s: Annotated[float, Field(gt=0, description="To open a connection")] = 10.0
     answer_timeout_s: Annotated[
@@ -101,7 +104,8 @@ class StowSettings(BaseModel):
             return Path(self.password_file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             raise SettingsError(
-                Code.SECRET_UNREADABLE, f"{self.password_file} of destination {self.name} cannot be read."
+                Code.SECRET_UNREADABLE,
+                f"{self.password_file} of destination {self.name} cannot be read.",
             ) from None
 
 
@@ -239,7 +243,9 @@ def judge(status: int, content: bytes, retry_after: str | None, sop_uid: str) ->
         code = Code.DESTINATION_FULL if status == _FULL else Code.DESTINATION_BUSY
         raise DeliveryDeferred(code, f"answered {status}", _seconds(retry_after))
     if status in _UNCLEAR or status < http.HTTPStatus.BAD_REQUEST:
-        raise DeliveryDeferred(Code.DESTINATION_ANSWER_UNCLEAR, f"answered {status} without a word on it")
+        raise DeliveryDeferred(
+            Code.DESTINATION_ANSWER_UNCLEAR, f"answered {status} without a word on it"
+        )
     raise Hold(Code.DESTINATION_REFUSED, f"HTTP {status}")
 
 
@@ -290,7 +296,9 @@ def _json_of(response: requests.Response) -> list[Any]:
     if response.status_code in _DENIED:
         raise _denied(response.status_code)
     if not response.ok:
-        raise DeliveryDeferred(Code.DESTINATION_BUSY, f"the read-back was answered {response.status_code}")
+        raise DeliveryDeferred(
+            Code.DESTINATION_BUSY, f"the read-back was answered {response.status_code}"
+        )
     try:
         return list(response.json())
     except (ValueError, TypeError):
@@ -317,4 +325,3 @@ def _coded() -> Iterator[None]:
         ) from None
     except requests.exceptions.RequestException as error:
         raise LinkDown(Code.LINK_DOWN, f"no answer ({type(error).__name__})") from None
-
