@@ -19,7 +19,7 @@ import orthanc
 # Orthanc runs this file by its path and does not put its folder on the import path.
 sys.path.insert(0, str(Path(__file__).parent))
 
-import rules  # noqa: E402
+import rules
 
 #: A waiting client holds one of Orthanc's HTTP threads, so it may not wait for ever.
 LONGEST_WAIT_S = 60.0

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROUTER_USER = "router"
 HEALTH_USER = "health"

@@ -25,9 +25,14 @@ class Api:
     """
 
     def __init__(
-        self, host: str, port: int, registry: CollectorRegistry, alive: Callable[[], bool],
-        ready: Callable[[], Mapping[str, str]], status: Callable[[], Mapping[str, Any]],
-    ) -> None:  # fmt: skip
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        alive: Callable[[], bool],
+        ready: Callable[[], Mapping[str, str]],
+        status: Callable[[], Mapping[str, Any]],
+    ) -> None:
         def metrics() -> tuple[int, str, bytes]:
             return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
 
@@ -77,7 +82,7 @@ def _handler(
             try:
                 answer = route()
             # The boundary of a request: a fault is answered with 500 and logged, never hidden.
-            except Exception:
+            except Exception:  # noqa: BLE001
                 _log.exception("a request failed", extra={"action": "api"})
                 answer = 500, "text/plain", b"failed\n"
             self._answer(*answer)
@@ -89,7 +94,7 @@ def _handler(
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_: object) -> None:
             """Requests are not logged: Prometheus makes thousands a day."""
 
     return Handler

@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -57,9 +58,12 @@ class App:
         self._metrics = metrics = Metrics(registry)
         spool = Spool(settings.journal.spool)
         self._orthanc = TruckOrthanc(
-            str(settings.orthanc.url), settings.orthanc.user, password,
-            settings.orthanc.timeout_s, spool,
-        )  # fmt: skip
+            str(settings.orthanc.url),
+            settings.orthanc.user,
+            password,
+            settings.orthanc.timeout_s,
+            spool,
+        )
         self._destinations = [
             KINDS[destination.kind].make(destination) for destination in settings.destinations
         ]
@@ -71,24 +75,35 @@ class App:
                 self._journal.oldest_undelivered,
                 time.time,
                 names,
-            )  # fmt: skip
+            )
         )
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
         self._intake = Intake(self._orthanc, self._journal, keys[0], metrics, time.time)
         steps = Steps(
-            self._orthanc, self._journal, spool, self._analyser if analysis.enabled else None,
-            {key.id: key for key in keys}, settings.truck.id, metrics, time.time,
+            self._orthanc,
+            self._journal,
+            spool,
+            self._analyser if analysis.enabled else None,
+            {key.id: key for key in keys},
+            settings.truck.id,
+            metrics,
+            time.time,
             self._stop.is_set,
-        )  # fmt: skip
+        )
         self._worker = Worker(self._journal, steps, names, time.time, random.random)
         self._deliveries = [
             Delivery(
-                destination, self._orthanc, self._journal, metrics, time.time, random.random,
+                destination,
+                self._orthanc,
+                self._journal,
+                metrics,
+                time.time,
+                random.random,
                 self._stop.is_set,
             )
             for destination in self._destinations
-        ]  # fmt: skip
+        ]
         self._loops: list[threading.Thread] = []
         self._registry = registry
 
@@ -108,14 +123,23 @@ class App:
         self._journal.cap_due_times(time.time())
         api = self._settings.api
         self._api = Api(
-            api.host, api.port, self._registry, self._alive, self._obstacles,
+            api.host,
+            api.port,
+            self._registry,
+            self._alive,
+            self._obstacles,
             lambda: status.overview(self._journal),
-        )  # fmt: skip
+        )
         self._begin("intake", self._intake_loop)
         self._begin("worker", self._worker_loop)
         for delivery in self._deliveries:
-            self._begin(f"deliver-{delivery.name}", lambda d=delivery: self._delivery_loop(d))
+            self._begin(f"deliver-{delivery.name}", partial(self._delivery_loop, delivery))
         _log.info("edge-router %s runs", __version__, extra={"action": "start"})
+
+    @property
+    def port(self) -> int:
+        """Where the API listens; the system's choice where the settings say 0."""
+        return self._api.port
 
     def stop(self) -> None:
         self._stop.set()
@@ -153,11 +177,13 @@ class App:
             except EdgeRouterError as error:
                 if not self._stop.is_set():
                     _log.error(
-                        "%s: %s", name, error.sentence,
+                        "%s: %s",
+                        name,
+                        error.sentence,
                         extra={"action": name, "code": error.code},
-                    )  # fmt: skip
+                    )
             # The outermost boundary of a thread: a fault must not end the router silently.
-            except Exception:
+            except Exception:  # noqa: BLE001
                 if not self._stop.is_set():
                     _log.exception("%s failed", name, extra={"action": name})
             self._stop.wait(_RETRY_S)

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from router.frame import UNLABELLED, Finding, Frame
 
@@ -88,7 +88,10 @@ def _windowed(frame: Frame) -> tuple[NDArray[np.uint8], float, float]:
     values = np.arange(lowest, highest + 1) * frame.slope + frame.intercept
     levels = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255
     table = np.round(255 - levels if frame.inverted else levels).astype(np.uint8)
-    return table[frame.pixels.astype(np.int64) - lowest], low, high
+    grey = np.empty(frame.pixels.shape, dtype=np.uint8)
+    for row, values_of_row in enumerate(frame.pixels):  # row by row: an index is 8 bytes a pixel
+        grey[row] = table[values_of_row.astype(np.int64) - lowest]
+    return grey, low, high
 
 
 def _panel_size(columns: int, rows: int) -> tuple[int, int]:
@@ -114,10 +117,9 @@ def _overlaid(
 def _legend(width: int, finding: Finding, low: float, high: float) -> NDArray[np.uint8]:
     unit = f" {finding.unit}" if finding.unit else ""
     lines = [
-        (image_class.colour, f"{image_class.name}: {image_class.fraction:.1%} of the area, "
-         f"mean {image_class.centre:.0f}{unit}")
-        for image_class in finding.classes
-    ]  # fmt: skip
+        (c.colour, f"{c.name}: {c.fraction:.1%} of the area, mean {c.centre:.0f}{unit}")
+        for c in finding.classes
+    ]
     notes = [
         "Not for diagnosis.",
         f"Window {low:.0f} to {high:.0f}{unit}",
@@ -144,11 +146,11 @@ def secondary_capture(
     """A Secondary Capture Image (PS3.3 A.8.1) of the anonymized source, as a DICOM file."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = uids.sop
+    meta.MediaStorageSOPInstanceUID = UID(uids.sop)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     meta.ImplementationVersionName = "EDGE_ROUTER"
-    capture = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    capture = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     for keyword in _COPIED:
         if keyword in source:
             capture[keyword] = source[keyword]

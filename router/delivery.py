@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from router.journal import Journal
     from router.metrics import Metrics
     from router.orthanc import TruckOrthanc
+    from router.spool import Body
     from router.study import Receipt
 
 #: Refusals of one instance after which a person decides.
@@ -72,9 +73,15 @@ class Delivery:
     """Works on the receipts of one destination. One thread uses it."""
 
     def __init__(
-        self, destination: Destination, orthanc: TruckOrthanc, journal: Journal, metrics: Metrics,
-        now: Callable[[], float], draw: Callable[[], float], stopping: Callable[[], bool],
-    ) -> None:  # fmt: skip
+        self,
+        destination: Destination,
+        orthanc: TruckOrthanc,
+        journal: Journal,
+        metrics: Metrics,
+        now: Callable[[], float],
+        draw: Callable[[], float],
+        stopping: Callable[[], bool],
+    ) -> None:
         self._destination = destination
         self._orthanc = orthanc
         self._journal = journal
@@ -105,15 +112,17 @@ class Delivery:
             self._close(pause.code, paused=True)
         except DeliveryDeferred as deferred:
             _log.warning(
-                "the read-back is put off: %s", deferred.sentence,
+                "the read-back is put off: %s",
+                deferred.sentence,
                 extra={"action": "verify", "destination": self.name, "code": deferred.code},
-            )  # fmt: skip
+            )
             return _ORTHANC_DOWN_S
         except OrthancError as error:
             _log.warning(
-                "the truck's Orthanc: %s", error.sentence,
+                "the truck's Orthanc: %s",
+                error.sentence,
                 extra={"action": "send", "destination": self.name, "code": error.code},
-            )  # fmt: skip
+            )
             return _ORTHANC_DOWN_S
         else:
             return 0.0 if sent or verified else 1.0
@@ -171,8 +180,7 @@ class Delivery:
         result = "UNEXPECTED"
         try:
             with self._orthanc.file(receipt.copy.orthanc_id) as body:
-                if part10.digest(body.view) != receipt.copy.digest:
-                    raise Hold(Code.COPY_DIFFERS, "the stored copy has changed")
+                _check_digest(receipt, body)
                 self._journal.begin_sending(receipt, self._now())
                 stored = self._destination.send(Outgoing(receipt.copy, body.view, count))
             self._journal.sent(receipt, self._now())
@@ -204,19 +212,30 @@ class Delivery:
         wait = max(backoff.delay_s(tries, self._draw()), deferred.retry_after_s or 0.0)
         self._journal.send_again(receipt, deferred.code, self._now() + wait, counts=True)
         _log.warning(
-            "an instance is put off: %s", deferred.sentence,
-            extra={"action": "send", "study": receipt.alias, "destination": self.name,
-                   "code": deferred.code, "attempt": tries},
-        )  # fmt: skip
+            "an instance is put off: %s",
+            deferred.sentence,
+            extra={
+                "action": "send",
+                "study": receipt.alias,
+                "destination": self.name,
+                "code": deferred.code,
+                "attempt": tries,
+            },
+        )
 
     def _hold(self, receipt: Receipt, code: Code, detail: str) -> None:
         self._journal.hold(receipt.instance, code, f"{self.name}: {detail}", self._now())
         self._metrics.holds.labels(code).inc()
         _log.warning(
-            "an instance is held: %s", detail,
-            extra={"action": "hold", "study": receipt.alias, "destination": self.name,
-                   "code": code},
-        )  # fmt: skip
+            "an instance is held: %s",
+            detail,
+            extra={
+                "action": "hold",
+                "study": receipt.alias,
+                "destination": self.name,
+                "code": code,
+            },
+        )
         self._settle(receipt.study, receipt.alias)
 
     # --- reading back -------------------------------------------------------------------------
@@ -265,3 +284,8 @@ class Delivery:
         outcome = self._journal.settle(study, self._now())
         if outcome is not None:
             _log.info("ANALYSED %s", outcome, extra={"action": "move", "study": alias})
+
+
+def _check_digest(receipt: Receipt, body: Body) -> None:
+    if part10.digest(body.view) != receipt.copy.digest:
+        raise Hold(Code.COPY_DIFFERS, "the stored copy has changed")

@@ -28,7 +28,7 @@ class Code(StrEnum):
     # Settings, secrets, journal
     SETTINGS_UNREADABLE = "SETTINGS_UNREADABLE"
     SETTINGS_INVALID = "SETTINGS_INVALID"
-    SECRET_UNREADABLE = "SECRET_UNREADABLE"
+    SECRET_UNREADABLE = "SECRET_UNREADABLE"  # noqa: S105  (a code, not a secret)
     KEY_UNREADABLE = "KEY_UNREADABLE"
     KEY_MALFORMED = "KEY_MALFORMED"
     KEY_UNKNOWN = "KEY_UNKNOWN"
@@ -241,13 +241,13 @@ class DeliveryDeferred(DeliveryError):
         self.retry_after_s = retry_after_s
 
 
-class Hold(EdgeRouterError):  # noqa: N818  (a decision, named as the operator names it)
+class Hold(EdgeRouterError):
     """The instance stays on the truck until a person decides. ``code`` is a key of ADVICE."""
 
 
-class AnalysisSkipped(EdgeRouterError):  # noqa: N818
+class AnalysisSkipped(EdgeRouterError):
     """There is no capture for this image; the image goes on without."""
 
 
-class IllegalTransition(Exception):  # noqa: N818
+class IllegalTransition(Exception):
     """The state table has no such row: a fault in the router."""

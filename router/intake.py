@@ -32,9 +32,13 @@ class Intake:
     """Enters what Orthanc holds into the journal. One thread uses it."""
 
     def __init__(
-        self, orthanc: TruckOrthanc, journal: Journal, key: Key, metrics: Metrics,
+        self,
+        orthanc: TruckOrthanc,
+        journal: Journal,
+        key: Key,
+        metrics: Metrics,
         now: Callable[[], float],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._orthanc = orthanc
         self._journal = journal
         self._key = key

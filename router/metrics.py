@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from router.study import State
 
 # Their creation times double the series and tell nothing that a restart does not.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _STEP_BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
@@ -45,43 +45,51 @@ class Metrics:
         self.holds = Counter(
             "edge_router_holds_total",
             "Instances that were held, by reason code.",
-            ["code"], registry=registry,
-        )  # fmt: skip
+            ["code"],
+            registry=registry,
+        )
         self.analyses = Counter(
             "edge_router_analyses_total",
             "Analyses by result: CAPTURED or the code that says why there is no capture.",
-            ["result"], registry=registry,
-        )  # fmt: skip
+            ["result"],
+            registry=registry,
+        )
         self.attempts = Counter(
             "edge_router_delivery_attempts_total",
             "Tries to send an instance, by destination and result code.",
-            ["destination", "result"], registry=registry,
-        )  # fmt: skip
+            ["destination", "result"],
+            registry=registry,
+        )
         self.sent_bytes = Counter(
             "edge_router_delivery_sent_bytes_total",
             "Bytes of DICOM files that a destination accepted.",
-            ["destination"], registry=registry,
-        )  # fmt: skip
+            ["destination"],
+            registry=registry,
+        )
         self.wasted_bytes = Counter(
             "edge_router_delivery_wasted_bytes_total",
             "Bytes of DICOM files that were handed to the link without being accepted.",
-            ["destination"], registry=registry,
-        )  # fmt: skip
+            ["destination"],
+            registry=registry,
+        )
         self.verified = Counter(
             "edge_router_instances_verified_total",
             "Instances that were read back at a destination.",
-            ["destination", "verified_by"], registry=registry,
-        )  # fmt: skip
+            ["destination", "verified_by"],
+            registry=registry,
+        )
         self.link_up = Gauge(
             "edge_router_link_up",
             "Whether the link gate of a destination is open (1) or closed (0).",
-            ["destination"], registry=registry,
-        )  # fmt: skip
+            ["destination"],
+            registry=registry,
+        )
         self.paused = Gauge(
             "edge_router_destination_paused",
             "Whether a destination refuses the router's credentials or certificate (1).",
-            ["destination"], registry=registry,
-        )  # fmt: skip
+            ["destination"],
+            registry=registry,
+        )
         self.orthanc_up = Gauge(
             "edge_router_orthanc_up",
             "Whether the truck's Orthanc answered the last time it was asked (1).",
@@ -95,8 +103,10 @@ class Metrics:
         self.step_seconds = Histogram(
             "edge_router_step_seconds",
             "Time that a step took for one instance.",
-            ["step"], buckets=_STEP_BUCKETS_S, registry=registry,
-        )  # fmt: skip
+            ["step"],
+            buckets=_STEP_BUCKETS_S,
+            registry=registry,
+        )
 
 
 class JournalFigures:
@@ -124,9 +134,10 @@ class JournalFigures:
             studies.add_metric([state], number)
         yield studies
         held = GaugeMetricFamily(
-            "edge_router_instances_held", "Instances that wait for a person, by reason code.",
+            "edge_router_instances_held",
+            "Instances that wait for a person, by reason code.",
             labels=["code"],
-        )  # fmt: skip
+        )
         for code, number in self._count_held().items():
             held.add_metric([code], number)
         yield held

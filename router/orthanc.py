@@ -87,9 +87,10 @@ class TruckOrthanc:
             query |= {"boot": ring.boot, "since": str(ring.rings)}
         with _coded():
             response = self._client.get(
-                f"{self._client.url}/edge-router/wait", params=query,
+                f"{self._client.url}/edge-router/wait",
+                params=query,
                 timeout=httpx.Timeout(timeout_s + 10.0, connect=_CONNECT_S),
-            )  # fmt: skip
+            )
             if response.status_code == _NOT_FOUND:
                 return None
             answer = _json(response)
@@ -178,7 +179,7 @@ class TruckOrthanc:
 
 def instance_id(patient: str, study_uid: str, series_uid: str, sop_uid: str) -> str:
     """Orthanc's id of an instance, as it is made from the identifiers."""
-    joined = "|".join((patient, study_uid, series_uid, sop_uid))
+    joined = f"{patient}|{study_uid}|{series_uid}|{sop_uid}"
     digits = hashlib.sha1(joined.encode(), usedforsecurity=False).hexdigest()
     return "-".join(digits[i : i + 8] for i in range(0, 40, 8))
 
@@ -188,7 +189,7 @@ def _chunks(view: memoryview) -> Iterator[bytes]:
         yield bytes(view[start : start + _CHUNK])
 
 
-def _json(response: Any) -> Any:
+def _json(response: Any) -> Any:  # noqa: ANN401  (JSON; pyorthanc answers a union)
     _check(response)
     return response.json()
 

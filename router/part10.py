@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pydicom
 from pydicom import config
-from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
+    from pydicom.dataelem import RawDataElement
     from pydicom.dataset import FileDataset
 
 # Scanners send values that break their VR; they are not the router's to judge.
@@ -86,14 +86,15 @@ def pixel_span(dataset: FileDataset, view: memoryview) -> tuple[int, int] | None
     if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         raise Hold(Code.ENCODING_NOT_CLEARED, "the data set is deflated")
     for tag in _PIXEL_TAGS:
-        element = dataset.get_item(tag, keep_deferred=True) if tag in dataset else None
-        if isinstance(element, RawDataElement):
-            first = element.value_tell
-            length = element.length
-            end = _fragments_end(view, first) if length == _UNDEFINED else first + length
-            if end > len(view):
-                raise Hold(Code.UNREADABLE, "the file ends before its pixels do")
-            return first, end
+        if tag not in dataset:
+            continue
+        # Raw as it came from the file: nobody has asked for its value yet.
+        element = cast("RawDataElement", dataset.get_item(tag, keep_deferred=True))
+        first, length = element.value_tell, element.length
+        end = _fragments_end(view, first) if length == _UNDEFINED else first + length
+        if end > len(view):
+            raise Hold(Code.UNREADABLE, "the file ends before its pixels do")
+        return first, end
     return None
 
 

@@ -22,9 +22,11 @@ class _Section(BaseModel):
 class TruckSettings(_Section):
     id: Annotated[
         str,
-        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$",
-              description="Name of the truck; becomes StationName of every image"),
-    ]  # fmt: skip
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$",
+            description="Name of the truck; becomes StationName of every image",
+        ),
+    ]
 
 
 class OrthancSettings(_Section):
@@ -46,9 +48,12 @@ class JournalSettings(_Section):
 class DeidSettings(_Section):
     key_files: Annotated[
         list[Path],
-        Field(min_length=1, description="Key files, the current one first; older ones stay for "
-              "studies and patients that are known by them"),
-    ]  # fmt: skip
+        Field(
+            min_length=1,
+            description="Key files, the current one first; older ones stay for "
+            "studies and patients that are known by them",
+        ),
+    ]
 
 
 class AnalysisSettings(_Section):

@@ -10,7 +10,7 @@ import mmap
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
 from router.errors import Code, SettingsError
 
@@ -33,11 +33,13 @@ class Body(Protocol):
         """A new reader from the first byte on."""
         ...
 
-    def __enter__(self) -> Body: ...
+    def __enter__(self) -> Self: ...
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...  # fmt: skip
+    ) -> None: ...
 
 
 class MemoryBody:
@@ -54,7 +56,7 @@ class MemoryBody:
     def stream(self) -> BinaryIO:
         return io.BytesIO(self._data)
 
-    def __enter__(self) -> MemoryBody:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -81,7 +83,7 @@ class FileBody:
         self._streams.append(stream)
         return stream
 
-    def __enter__(self) -> FileBody:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -45,7 +45,7 @@ _SLICED = frozenset({"CT", "MR"})
 _log = logging.getLogger(__name__)
 
 
-class StepIncomplete(EdgeRouterError):  # noqa: N818
+class StepIncomplete(EdgeRouterError):
     """Some instances failed and are tried again; the others are done."""
 
 
@@ -53,10 +53,17 @@ class Steps:
     """What is done in which state. One thread uses it."""
 
     def __init__(
-        self, orthanc: TruckOrthanc, journal: Journal, spool: Spool, analyser: Analyser | None,
-        keys: Mapping[str, Key], station: str, metrics: Metrics, now: Callable[[], float],
+        self,
+        orthanc: TruckOrthanc,
+        journal: Journal,
+        spool: Spool,
+        analyser: Analyser | None,
+        keys: Mapping[str, Key],
+        station: str,
+        metrics: Metrics,
+        now: Callable[[], float],
         stopping: Callable[[], bool],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._orthanc = orthanc
         self._journal = journal
         self._spool = spool
@@ -106,7 +113,7 @@ class Steps:
         except OrthancError as error:
             return self._count(study, instance, Code.ANONYMIZATION_REFUSED, error.sentence)
         # A fault of ours in one instance must neither stop the others nor let this one through.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             _log.exception(
                 "an instance failed", extra={"action": "anonymize", "study": study.alias}
             )
@@ -150,9 +157,10 @@ class Steps:
         self._journal.hold(instance.orthanc_id, code, detail, self._now())
         self._metrics.holds.labels(code).inc()
         _log.warning(
-            "an instance is held: %s", detail,
+            "an instance is held: %s",
+            detail,
             extra={"action": "hold", "study": study.alias, "code": code},
-        )  # fmt: skip
+        )
 
     # --- analyse ------------------------------------------------------------------------------
 
@@ -178,9 +186,10 @@ class Steps:
             self._capture(instance, key)
         except (AnalysisSkipped, Hold) as left_out:
             _log.info(
-                "no capture: %s", left_out.sentence,
+                "no capture: %s",
+                left_out.sentence,
                 extra={"action": "analyse", "study": study.alias, "code": left_out.code},
-            )  # fmt: skip
+            )
             return left_out.code
         return CAPTURED
 
@@ -215,9 +224,12 @@ class Steps:
             source = part10.read(original.stream())
             expected = gate.Expected.of(source, key, self._station)
             gate.check_outgoing(
-                dataset, body.view, expected.for_capture(uids.series, uids.sop),
-                gate.Traces.of(source), capture.OWN_ATTRIBUTES,
-            )  # fmt: skip
+                dataset,
+                body.view,
+                expected.for_capture(uids.series, uids.sop),
+                gate.Traces.of(source),
+                capture.OWN_ATTRIBUTES,
+            )
         copy = _describe(dataset, body)
         self._journal.begin_capture(instance.orthanc_id, copy, self._now())
         self._store(copy, body)
@@ -280,8 +292,10 @@ def _describe(dataset: FileDataset, body: Body) -> Copy:
     number = dataset.get("InstanceNumber")
     return Copy(
         orthanc_id=instance_id(
-            str(dataset.PatientID), str(dataset.StudyInstanceUID),
-            str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID),
+            str(dataset.PatientID),
+            str(dataset.StudyInstanceUID),
+            str(dataset.SeriesInstanceUID),
+            str(dataset.SOPInstanceUID),
         ),
         study_uid=str(dataset.StudyInstanceUID),
         series_uid=str(dataset.SeriesInstanceUID),
@@ -293,7 +307,7 @@ def _describe(dataset: FileDataset, body: Body) -> Copy:
         digest=part10.digest(body.view),
         md5=part10.md5(body.view),
         size=body.size,
-    )  # fmt: skip
+    )
 
 
 def _identities(dataset: FileDataset, key: Key) -> Identities:
@@ -301,12 +315,16 @@ def _identities(dataset: FileDataset, key: Key) -> Identities:
     who = plan.identity_of(dataset, key)
     rows: dict[tuple[str, str], dict[str, str]] = {
         ("patient", who.pseudonym): {
-            "issuer": who.issuer, "patient_id": who.patient_id, "name": who.name,
-            "birth_date": who.birth_date, "sex": who.sex,
+            "issuer": who.issuer,
+            "patient_id": who.patient_id,
+            "name": who.name,
+            "birth_date": who.birth_date,
+            "sex": who.sex,
         },
-    }  # fmt: skip
+    }
     if who.accession:
         rows["accession", who.accession_pseudonym] = {
-            "accession": who.accession, "patient": who.pseudonym,
-        }  # fmt: skip
+            "accession": who.accession,
+            "patient": who.pseudonym,
+        }
     return Identities(key.id, rows)

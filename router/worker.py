@@ -35,9 +35,13 @@ class Worker:
     """One thread uses it."""
 
     def __init__(
-        self, journal: Journal, steps: Steps, destinations: Sequence[str],
-        now: Callable[[], float], draw: Callable[[], float],
-    ) -> None:  # fmt: skip
+        self,
+        journal: Journal,
+        steps: Steps,
+        destinations: Sequence[str],
+        now: Callable[[], float],
+        draw: Callable[[], float],
+    ) -> None:
         self._journal = journal
         self._steps = steps
         self._destinations = destinations
@@ -58,7 +62,7 @@ class Worker:
         except EdgeRouterError as error:
             self._failed(study, error.code)
         # A fault of ours in one study must not stop the others; it is retried and shown.
-        except Exception:
+        except Exception:  # noqa: BLE001
             _log.exception("a step failed", extra={"action": "step", "study": study.alias})
             self._failed(study, Code.UNEXPECTED)
         else:
@@ -77,9 +81,13 @@ class Worker:
         self._journal.postpone(study, code, self._now() + wait_s, counts=counts)
         _log.warning(
             "a step is put off",
-            extra={"action": "step", "study": study.alias, "code": code,
-                   "attempt": study.attempts + int(counts)},
-        )  # fmt: skip
+            extra={
+                "action": "step",
+                "study": study.alias,
+                "code": code,
+                "attempt": study.attempts + int(counts),
+            },
+        )
 
     def _move(self, study: Study, outcome: Outcome) -> None:
         now = self._now()

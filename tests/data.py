@@ -170,14 +170,15 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> ND
     tile = rng.standard_normal(1 << 20, dtype=np.float32) * np.float32(sigma)
     rows, columns = shape
     starts = rng.integers(0, len(tile) - columns, size=rows)
-    return np.stack([tile[start : start + columns] for start in starts])
+    rows_of_noise = [tile[start : start + columns] for start in starts]
+    return np.asarray(rows_of_noise, dtype=np.float32)
 
 
 def _cloudy(rng: np.random.Generator, shape: tuple[int, int], cell: int) -> NDArray[np.float32]:
     """Smooth structure between 0 and 1, with features of about ``cell`` pixels."""
     coarse = rng.random((shape[0] // cell + 2, shape[1] // cell + 2), dtype=np.float32)
     image = Image.fromarray(coarse).resize((shape[1], shape[0]), Image.Resampling.BICUBIC)
-    return np.clip(np.asarray(image), 0, 1)
+    return np.asarray(image, dtype=np.float32).clip(0, 1)
 
 
 def ct_slice(seed: str, index: int, size: int = 512) -> NDArray[np.int16]:
@@ -196,7 +197,8 @@ def ct_slice(seed: str, index: int, size: int = 512) -> NDArray[np.int16]:
     image[((x - 0.05) / 0.16) ** 2 + ((y + 0.05) / 0.18) ** 2 < 1] = 60
     image = np.maximum(image + _noise(rng, image.shape, 75.0), -1024)
     image[x**2 + y**2 > 1] = -2000
-    return np.round(image).astype(np.int16)
+    rounded: NDArray[np.int16] = np.round(image).astype(np.int16)
+    return rounded
 
 
 def ct_series(
@@ -242,7 +244,8 @@ def mammogram_pixels(seed: str, view: str, rows: int, columns: int) -> NDArray[n
     image = 900 * thickness + 2400 * gland * thickness + 260 * _cloudy(rng, shape, 48) * thickness
     image += _noise(rng, shape, 9.0) * (np.float32(0.25) + thickness)
     image += 60
-    return np.clip(np.round(image), 0, 4095).astype(np.uint16)
+    clipped: NDArray[np.uint16] = np.clip(np.round(image), 0, 4095).astype(np.uint16)
+    return clipped
 
 
 def mammogram_study(
@@ -251,7 +254,7 @@ def mammogram_study(
     """The four screening views, FOR PRESENTATION, and the dose report beside them."""
     uids = Uids(f"{seed}|mg|{patient.patient_id}")
     study = uids.new()
-    images = []
+    images: list[FileDataset] = []
     for number, (side, position) in enumerate(
         [("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO")], start=1
     ):
@@ -350,7 +353,8 @@ def pydicom_file(name: str, seed: str, patient: Patient) -> FileDataset:
     dataset.PatientID, dataset.PatientName = patient.patient_id, patient.name
     dataset.PatientBirthDate = patient.birth_date
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uids.new(), uids.new()
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uids.new()
+    sop_uid = pydicom.uid.UID(uids.new())
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = sop_uid
     return dataset
 
 

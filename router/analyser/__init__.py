@@ -42,9 +42,11 @@ class Analyser:
         """Writes the capture to ``task.target``. Raises AnalysisSkipped."""
         child = self._started()
         request = {
-            "source": str(task.source), "target": str(task.target),
-            "series_uid": task.series_uid, "sop_uid": task.sop_uid,
-        }  # fmt: skip
+            "source": str(task.source),
+            "target": str(task.target),
+            "series_uid": task.series_uid,
+            "sop_uid": task.sop_uid,
+        }
         assert child.stdin is not None  # noqa: S101  (opened as a pipe below)
         assert child.stdout is not None  # noqa: S101
         try:

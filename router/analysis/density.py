@@ -6,6 +6,7 @@ else they are intensity classes and nothing more. Not a diagnosis, not a BI-RADS
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +54,7 @@ def analyse(frame: Frame) -> Finding:
     labels = _labels(frame, values, used, [int(used[cut]) for cut in cuts])
     bounds = [0, *cuts, len(used)]
     classes = []
-    for first, end in zip(bounds, bounds[1:], strict=False):
+    for first, end in pairwise(bounds):
         number = int(weights[first:end].sum())
         mean = float((used[first:end] * weights[first:end]).sum()) / number
         classes.append((number / int(weights.sum()), frame.modality_value(mean)))

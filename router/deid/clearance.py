@@ -7,7 +7,7 @@ looks at it first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydicom import uid
 from pydicom.uid import UID
@@ -15,7 +15,8 @@ from pydicom.uid import UID
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from pydicom.dataelem import RawDataElement
+    from pydicom.dataset import Dataset, FileDataset
 
 #: Images whose pixels come from a detector and not from a screen.
 CLEARED: frozenset[str] = frozenset(
@@ -47,7 +48,7 @@ _NOT_CLEARED_MODALITIES = frozenset({"US", "IVUS", "ES", "XC", "DOC", "SR", "PR"
 _SCREEN_WORDS = ("SCREEN", "REPORT", "DOSE")
 
 
-def check(dataset: Dataset) -> None:
+def check(dataset: FileDataset) -> None:
     """Raises Hold for an object that may not be anonymized and sent by rule alone."""
     _check_identity(dataset)
     sop_class = UID(str(dataset.get("SOPClassUID", "")))
@@ -65,6 +66,25 @@ def check(dataset: Dataset) -> None:
     image_type = str(dataset.get("ImageType", "") or "").upper()
     if any(word in image_type for word in _SCREEN_WORDS):
         raise Hold(Code.BURNED_IN_TEXT, "ImageType says that it is a picture of a screen")
+    _check_complete(dataset)
+
+
+def _check_complete(dataset: FileDataset) -> None:
+    """A transfer that broke off leaves fewer pixels than the header says; Orthanc stores it so."""
+    if "PixelData" not in dataset or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    try:
+        bits = (
+            int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel") or 1)
+            * int(dataset.get("NumberOfFrames") or 1) * int(dataset.BitsAllocated)
+        )  # fmt: skip
+    except (AttributeError, TypeError, ValueError):
+        raise Hold(Code.UNREADABLE, "the header does not say how large the image is") from None
+    if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
+        bits = bits * 2 // 3
+    present = cast("RawDataElement", dataset.get_item("PixelData", keep_deferred=True)).length
+    if present < bits // 8:
+        raise Hold(Code.UNREADABLE, "it has fewer pixels than its header says")
 
 
 def _check_identity(dataset: Dataset) -> None:

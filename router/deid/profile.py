@@ -42,14 +42,14 @@ class Action(StrEnum):
 # A choice such as X/Z/D is made by the type that the attribute has in the IOD: X where it is
 # optional, Z where it may be empty, D where it must hold a value. In classic single-frame IODs no
 # attribute with such a choice needs a value; enhanced multi-frame IODs make many of them Type 1.
-_CHOICE_CLASSIC: Mapping[str, Action] = {
+_CHOICE_CLASSIC: dict[str, Action] = {
     "X/Z": Action.EMPTY,
     "X/D": Action.REMOVE,
     "Z/D": Action.EMPTY,
     "X/Z/D": Action.EMPTY,
     "X/Z/U*": Action.KEEP,  # a sequence of references: its UIDs are replaced inside
 }
-_CHOICE_ENHANCED: Mapping[str, Action] = _CHOICE_CLASSIC | {
+_CHOICE_ENHANCED: dict[str, Action] = _CHOICE_CLASSIC | {
     "X/D": Action.DUMMY,
     "Z/D": Action.DUMMY,
     "X/Z/D": Action.DUMMY,

@@ -158,9 +158,11 @@ class Stow:
     def probe(self) -> None:
         with _coded():
             response = self._session.get(
-                f"{self._root}/studies", params={"limit": "1"},
-                headers={"Accept": _DICOM_JSON}, timeout=self._timeout,
-            )  # fmt: skip
+                f"{self._root}/studies",
+                params={"limit": "1"},
+                headers={"Accept": _DICOM_JSON},
+                timeout=self._timeout,
+            )
         if response.status_code in _DENIED:
             raise _denied(response.status_code)
         if not response.ok:
@@ -170,12 +172,17 @@ class Stow:
         body = _Multipart(outgoing)
         with _coded():
             response = self._session.post(
-                f"{self._root}/studies/{outgoing.copy.study_uid}", data=body,
+                f"{self._root}/studies/{outgoing.copy.study_uid}",
+                data=body,
                 headers={"Content-Type": body.content_type, "Accept": _DICOM_JSON},
                 timeout=self._timeout,
-            )  # fmt: skip
-        return judge(response.status_code, response.content, response.headers.get("Retry-After"),
-                     outgoing.copy.sop_uid)  # fmt: skip
+            )
+        return judge(
+            response.status_code,
+            response.content,
+            response.headers.get("Retry-After"),
+            outgoing.copy.sop_uid,
+        )
 
     def verify(self, copies: Sequence[Copy]) -> ReadBack:
         if self._settings.readback == "orthanc":
@@ -188,10 +195,14 @@ class Stow:
             query["SOPInstanceUID"] = copies[0].sop_uid
         with _coded():
             response = self._session.post(
-                f"{self._readback_root}/tools/find", timeout=self._timeout,
-                json={"Level": "Instance", "Query": query,
-                      "ResponseContent": ["Attachments", "MainDicomTags"]},
-            )  # fmt: skip
+                f"{self._readback_root}/tools/find",
+                timeout=self._timeout,
+                json={
+                    "Level": "Instance",
+                    "Query": query,
+                    "ResponseContent": ["Attachments", "MainDicomTags"],
+                },
+            )
         found = {
             entry["MainDicomTags"]["SOPInstanceUID"]: entry["Attachments"]
             for entry in _json_of(response)
@@ -217,8 +228,10 @@ class Stow:
             with _coded():
                 response = self._session.get(
                     f"{self._root}/studies/{members[0].study_uid}/series/{series_uid}/instances",
-                    params=query, headers={"Accept": _DICOM_JSON}, timeout=self._timeout,
-                )  # fmt: skip
+                    params=query,
+                    headers={"Accept": _DICOM_JSON},
+                    timeout=self._timeout,
+                )
             if response.status_code in {http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND}:
                 continue
             listed = {_value(entry, "00080018") for entry in _json_of(response)}
@@ -277,12 +290,12 @@ def _read_answer(content: bytes, sop_uid: str) -> tuple[Stored | None, int | Non
     return None, None
 
 
-def _items(answer: Any, tag: str) -> list[Any]:
+def _items(answer: object, tag: str) -> list[Any]:
     element = answer.get(tag) if isinstance(answer, dict) else None
     return list(element.get("Value") or []) if isinstance(element, dict) else []
 
 
-def _value(item: Any, tag: str) -> Any:
+def _value(item: object, tag: str) -> Any:  # noqa: ANN401  (JSON of a foreign server)
     values = _items(item, tag)
     return values[0] if values else None
 

@@ -88,9 +88,13 @@ class Journal:
         return [row["value"] for row in rows]
 
     def take_in(
-        self, arrivals: Sequence[Arrival], stable: Iterable[str], pins: Mapping[str, Pin],
-        cursor: Cursor | None, now: float,
-    ) -> int:  # fmt: skip
+        self,
+        arrivals: Sequence[Arrival],
+        stable: Iterable[str],
+        pins: Mapping[str, Pin],
+        cursor: Cursor | None,
+        now: float,
+    ) -> int:
         """Enters new instances, makes stable studies due, and moves the cursor: all or nothing.
 
         ``stable``: studies that the scanner has finished with. ``pins``: for each study of
@@ -105,9 +109,15 @@ class Journal:
                 db.execute(
                     "INSERT INTO instance (orthanc_id, study, role, stage, origin, received_at)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
-                    (arrival.instance, arrival.study, Role.SOURCE, Stage.RECEIVED,
-                     arrival.origin, now),
-                )  # fmt: skip
+                    (
+                        arrival.instance,
+                        arrival.study,
+                        Role.SOURCE,
+                        Stage.RECEIVED,
+                        arrival.origin,
+                        now,
+                    ),
+                )
                 new += 1
             for study in stable:
                 db.execute(
@@ -336,15 +346,17 @@ class Journal:
         """Receipts whose instance is due to be sent: study by study, captures first."""
         return self._receipts(
             "r.destination = ? AND r.sent_at IS NULL AND r.due_at <= ?",
-            (destination, now), limit,
-        )  # fmt: skip
+            (destination, now),
+            limit,
+        )
 
     def to_verify(self, destination: str, now: float, limit: int) -> list[Receipt]:
         """Receipts whose instance was sent and is not verified, or may have been sent."""
         return self._receipts(
             "r.destination = ? AND r.sent_at IS NOT NULL AND r.due_at <= ?",
-            (destination, now), limit,
-        )  # fmt: skip
+            (destination, now),
+            limit,
+        )
 
     def receipts(self, study: str) -> list[Receipt]:
         """Every receipt of a study, whatever has become of it."""
@@ -353,8 +365,9 @@ class Journal:
     def _receipts(self, where: str, values: tuple[Any, ...], limit: int) -> list[Receipt]:
         return self._select_receipts(
             f"{where} AND r.verified_at IS NULL AND i.stage = ?",
-            (*values, Stage.ANONYMIZED), limit,
-        )  # fmt: skip
+            (*values, Stage.ANONYMIZED),
+            limit,
+        )
 
     def _select_receipts(self, where: str, values: tuple[Any, ...], limit: int) -> list[Receipt]:
         rows = self._db.rows(

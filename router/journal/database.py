@@ -6,7 +6,6 @@ import fcntl
 import sqlite3
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from router.errors import Code, JournalError
@@ -14,6 +13,7 @@ from router.journal.schema import MIGRATIONS, NEWEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _BUSY_S = 10.0
 

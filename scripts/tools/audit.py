@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import pydicom
 import requests
 from pydicom import config
-from pydicom.dataelem import DataElement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
 
     from tests.data import Patient, Source

@@ -17,10 +17,10 @@ from typing import Any
 import pydicom
 import requests
 from PIL import Image
-from tools.audit import Audit, Cloud, audit
-from tools.scanner import send
 
 from tests import data
+from tools.audit import Audit, Cloud, audit
+from tools.scanner import send
 
 _STATUS = "http://router:8080/status"
 _CLOUD = "http://cloud-orthanc:8042"

@@ -23,7 +23,7 @@ _PROPOSE = {
 }
 
 
-class SendFailed(Exception):  # noqa: N818
+class SendFailed(Exception):
     """storescu did not get every file accepted."""
 
 

@@ -1,0 +1,92 @@
+"""A DICOMweb service that answers by script: the fake is at the wire, not inside."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass
+class Answer:
+    """One scripted answer to a STOW request."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    #: Close the connection instead of answering.
+    cut: bool = False
+
+
+def stored(sop_uid: str) -> bytes:
+    return json.dumps(_response("00081199", sop_uid, {})).encode()
+
+
+def failed(sop_uid: str, reason: int) -> bytes:
+    return json.dumps(
+        _response("00081198", sop_uid, {"00081197": {"vr": "US", "Value": [reason]}})
+    ).encode()
+
+
+def coerced(sop_uid: str) -> bytes:
+    return json.dumps(
+        _response("00081199", sop_uid, {"00081196": {"vr": "US", "Value": [0xB000]}})
+    ).encode()
+
+
+def _response(tag: str, sop_uid: str, more: dict[str, object]) -> dict[str, object]:
+    item = {"00081155": {"vr": "UI", "Value": [sop_uid]}, **more}
+    return {tag: {"vr": "SQ", "Value": [item]}}
+
+
+class FakePacs:
+    """Answers each STOW request with the next of its answers."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.bodies: list[bytes] = []
+        self.probe_status = 200
+        pacs = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                pacs.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                answer = pacs.answers.pop(0)
+                if answer.cut:
+                    self.close_connection = True
+                    self.connection.close()
+                    return
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer.body)))
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            def do_GET(self) -> None:
+                self.send_response(pacs.probe_status)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"[]")
+
+            def log_message(self, *_: object) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/dicom-web"
+
+    def serving(self) -> Iterator[FakePacs]:
+        thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        thread.start()
+        yield self
+        self._server.shutdown()
+        self._server.server_close()
+        thread.join()

@@ -1,0 +1,259 @@
+"""The contract of a destination: one suite for every kind, on a real service and on a scripted one."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import ValidationError
+
+from router import part10
+from router.destinations import KINDS
+from router.destinations.base import Outgoing, Stored
+from router.destinations.stow import StowSettings
+from router.errors import Code, DeliveryDeferred, DestinationPaused, Hold, LinkDown
+from router.study import Copy, VerifiedBy
+from tests import data
+from tests.contract.fake_pacs import Answer, FakePacs, coerced, failed, stored
+from tests.orthancs import PASSWORD, Orthanc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from router.destinations import Destination
+
+
+def _file(seed: str = "contract") -> tuple[Copy, bytes]:
+    (dataset,) = data.ct_series(seed, data.Patient.made(seed), slices=1, size=64)
+    raw = data.file_bytes(dataset)
+    copy = Copy(
+        orthanc_id="unused", study_uid=str(dataset.StudyInstanceUID),
+        series_uid=str(dataset.SeriesInstanceUID), sop_uid=str(dataset.SOPInstanceUID),
+        sop_class=str(dataset.SOPClassUID), modality="CT",
+        transfer_syntax=str(dataset.file_meta.TransferSyntaxUID), instance_number=1,
+        digest=part10.digest(memoryview(raw)), md5=part10.md5(memoryview(raw)), size=len(raw),
+    )  # fmt: skip
+    return copy, raw
+
+
+def _send(destination: Destination, copy: Copy, raw: bytes) -> Stored:
+    return destination.send(Outgoing(copy, memoryview(raw), lambda _: None))
+
+
+def _made(tmp_path: Path, url: str, **more: Any) -> Destination:
+    password = tmp_path / "password"
+    password.write_text(more.pop("password", PASSWORD))
+    settings = StowSettings.model_validate({
+        "kind": "stow", "name": "cloud", "url": url, "user": "truck",
+        "password_file": password, "connect_timeout_s": 2, "answer_timeout_s": 5, **more,
+    })  # fmt: skip
+    return KINDS["stow"].make(settings)
+
+
+@pytest.fixture(params=["qido", "orthanc"])
+def destination(
+    request: pytest.FixtureRequest, tmp_path: Path, cloud: Orthanc
+) -> Iterator[Destination]:
+    more = {"readback": request.param}
+    if request.param == "orthanc":
+        more["readback_url"] = cloud.url
+    made = _made(tmp_path, f"{cloud.url}/dicom-web", **more)
+    yield made
+    made.close()
+
+
+def test_a_probe_of_a_service_that_is_there_says_nothing(destination: Destination) -> None:
+    destination.probe()
+
+
+def test_what_was_sent_is_verified_and_what_was_not_is_not(destination: Destination) -> None:
+    copy, raw = _file("sent")
+    other, _ = _file("not sent")
+    assert destination.verify([copy]).verified == {}
+    assert _send(destination, copy, raw) is Stored.STORED
+    answer = destination.verify([copy])
+    assert answer.verified.keys() == {copy.sop_uid}
+    assert answer.verified[copy.sop_uid] in {VerifiedBy.DIGEST, VerifiedBy.PRESENCE}
+    assert destination.verify([other]).verified == {}
+
+
+def test_sending_twice_leaves_one_and_says_stored(
+    destination: Destination, cloud: Orthanc
+) -> None:
+    copy, raw = _file("double")
+    for _ in range(2):
+        assert _send(destination, copy, raw) in {Stored.STORED, Stored.DUPLICATE}
+    assert len(cloud.instances()) == 1
+
+
+def test_every_byte_of_the_file_is_counted_once(destination: Destination) -> None:
+    copy, raw = _file("counted")
+    counted: list[int] = []
+    destination.send(Outgoing(copy, memoryview(raw), counted.append))
+    assert sum(counted) == len(raw)
+
+
+def test_the_service_holds_the_very_bytes(destination: Destination, cloud: Orthanc) -> None:
+    copy, raw = _file("bytes")
+    _send(destination, copy, raw)
+    (instance,) = cloud.instances()
+    assert cloud.file(instance) == raw
+
+
+def test_other_bytes_under_the_same_uid_are_found_by_the_digest(
+    tmp_path: Path, cloud: Orthanc
+) -> None:
+    destination = _made(
+        tmp_path, f"{cloud.url}/dicom-web", readback="orthanc", readback_url=cloud.url
+    )
+    copy, raw = _file("differs")
+    _send(destination, copy, raw)
+    changed = raw[:-2] + bytes([raw[-2] ^ 1, raw[-1]])
+    other = Copy(**{**copy.__dict__, "md5": part10.md5(memoryview(changed))})
+    answer = destination.verify([other])
+    assert (answer.verified, answer.different) == ({}, {copy.sop_uid})
+    destination.close()
+
+
+def test_a_wrong_password_pauses_the_destination(tmp_path: Path, cloud: Orthanc) -> None:
+    destination = _made(tmp_path, f"{cloud.url}/dicom-web", password="wrong")
+    copy, raw = _file()
+    for ask in (destination.probe, lambda: _send(destination, copy, raw)):
+        with pytest.raises(DestinationPaused) as raised:
+            ask()
+        assert raised.value.code is Code.DESTINATION_DENIED
+    destination.close()
+
+
+def test_a_service_that_is_not_there_is_the_links_fault(tmp_path: Path) -> None:
+    destination = _made(tmp_path, "http://127.0.0.1:9/dicom-web")
+    copy, raw = _file()
+    for ask in (destination.probe, lambda: _send(destination, copy, raw)):
+        with pytest.raises(LinkDown):
+            ask()
+    destination.close()
+
+
+@pytest.fixture
+def pacs() -> Iterator[FakePacs]:
+    yield from FakePacs().serving()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "result"),
+    [
+        (200, "stored", Stored.STORED),
+        (202, "stored", Stored.STORED),
+        (400, "stored", Stored.STORED),  # Orthanc: one bad part of others, the good ones stored
+        (409, "stored", Stored.STORED),
+        (200, "coerced", Stored.COERCED),
+        (409, "duplicate", Stored.DUPLICATE),
+    ],
+)
+def test_the_body_decides_whatever_the_status(
+    tmp_path: Path, pacs: FakePacs, status: int, kind: str, result: Stored
+) -> None:
+    copy, raw = _file()
+    bodies = {
+        "stored": stored(copy.sop_uid),
+        "coerced": coerced(copy.sop_uid),
+        "duplicate": failed(copy.sop_uid, 0x0111),
+    }
+    pacs.answers.append(Answer(status, bodies[kind]))
+    assert _send(_made(tmp_path, pacs.url), copy, raw) is result
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "retry_after_s"),
+    [
+        (Answer(503, headers={"Retry-After": "7"}), Code.DESTINATION_BUSY, 7.0),
+        (Answer(429), Code.DESTINATION_BUSY, None),
+        (Answer(500), Code.DESTINATION_BUSY, None),
+        (Answer(507), Code.DESTINATION_FULL, None),
+        (Answer(400), Code.DESTINATION_ANSWER_UNCLEAR, None),
+        (Answer(200), Code.DESTINATION_ANSWER_UNCLEAR, None),
+        (Answer(200, b"<html>"), Code.DESTINATION_ANSWER_UNCLEAR, None),
+    ],
+)
+def test_an_answer_that_says_later_defers_the_instance(
+    tmp_path: Path, pacs: FakePacs, answer: Answer, code: Code, retry_after_s: float | None
+) -> None:
+    copy, raw = _file()
+    pacs.answers.append(answer)
+    with pytest.raises(DeliveryDeferred) as raised:
+        _send(_made(tmp_path, pacs.url), copy, raw)
+    assert (raised.value.code, raised.value.retry_after_s) == (code, retry_after_s)
+
+
+@pytest.mark.parametrize("reason", [0xA700, 0x0110])
+def test_a_failure_that_can_pass_defers_the_instance(
+    tmp_path: Path, pacs: FakePacs, reason: int
+) -> None:
+    copy, raw = _file()
+    pacs.answers.append(Answer(409, failed(copy.sop_uid, reason)))
+    with pytest.raises(DeliveryDeferred):
+        _send(_made(tmp_path, pacs.url), copy, raw)
+
+
+@pytest.mark.parametrize("reason", [0xA900, 0xC000, 0x0122])
+def test_a_failure_that_will_not_pass_holds_the_instance(
+    tmp_path: Path, pacs: FakePacs, reason: int
+) -> None:
+    copy, raw = _file()
+    pacs.answers.append(Answer(409, failed(copy.sop_uid, reason)))
+    with pytest.raises(Hold) as raised:
+        _send(_made(tmp_path, pacs.url), copy, raw)
+    assert raised.value.code is Code.DESTINATION_REFUSED
+
+
+@pytest.mark.parametrize("status", [413, 415])
+def test_a_status_that_will_not_pass_holds_the_instance(
+    tmp_path: Path, pacs: FakePacs, status: int
+) -> None:
+    copy, raw = _file()
+    pacs.answers.append(Answer(status))
+    with pytest.raises(Hold):
+        _send(_made(tmp_path, pacs.url), copy, raw)
+
+
+def test_an_answer_that_is_lost_is_the_links_fault(tmp_path: Path, pacs: FakePacs) -> None:
+    copy, raw = _file()
+    pacs.answers.append(Answer(cut=True))
+    with pytest.raises(LinkDown):
+        _send(_made(tmp_path, pacs.url), copy, raw)
+    assert raw in pacs.bodies[0]
+
+
+def test_a_certificate_of_somebody_else_pauses_the_destination(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    destination = _made(tmp_path, f"https://localhost:{server.server_address[1]}/dicom-web")
+    with pytest.raises(DestinationPaused) as raised:
+        destination.probe()
+    assert raised.value.code is Code.CERTIFICATE_REFUSED
+    destination.close()
+    server.shutdown()
+    server.server_close()
+
+
+def test_plain_http_to_another_machine_needs_a_word_for_it() -> None:
+    with pytest.raises(ValidationError, match="insecure"):
+        StowSettings.model_validate({"kind": "stow", "name": "a", "url": "http://pacs/dicom-web"})
+    StowSettings.model_validate(
+        {"kind": "stow", "name": "a", "url": "http://pacs/dicom-web", "insecure": True}
+    )

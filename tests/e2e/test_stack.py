@@ -1,0 +1,107 @@
+"""The compose stack end to end: scan, kill the router at random moments, ask the cloud."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pydicom
+import requests
+from tools.audit import audit
+
+from tests import data, scanner
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Stack
+
+
+def _study_id(patient_id: str, study_uid: str) -> str:
+    """Orthanc's id of a study."""
+    digits = hashlib.sha1(f"{patient_id}|{study_uid}".encode(), usedforsecurity=False).hexdigest()
+    return "-".join(digits[i : i + 8] for i in range(0, 40, 8))
+
+
+def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(
+    stack: Stack, tmp_path: Path
+) -> None:
+    seed = data.fresh_seed()
+    moments = random.Random(seed)
+    print(f"seed {seed}")  # noqa: T201  (shown when the test fails)
+    sources = data.demo_studies(seed, tmp_path, slices=40, mg_rows=1024)
+    ids = {_study_id(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
+    before = stack.cloud().instances()
+    images = [pydicom.dcmread(source.path) for source in sources]
+    statuses: list[int] = []
+    port = stack.port("truck-orthanc", 4242)
+    sender = threading.Thread(target=lambda: statuses.extend(scanner.store(images, port)))
+    sender.start()
+    for _ in range(3):
+        # The moment is the point: anywhere between the first image and the last receipt.
+        time.sleep(moments.uniform(0.3, 3.0))
+        stack.kill("router")
+        until(stack.studies, 60, what="the router after its kill")
+    sender.join()
+    (router,) = json.loads(stack.docker("inspect", stack.container("router")))
+    assert router["RestartCount"] >= 3
+    assert set(statuses) == {scanner.SUCCESS}
+
+    def at_rest() -> list[dict[str, Any]]:
+        found = [study for study in stack.studies() if study["orthanc_id"] in ids]
+        return found if len(found) == len(ids) and all(s["at_rest"] for s in found) else []
+
+    studies = until(at_rest, 120, what="every study at rest")
+    held = {ids[study["orthanc_id"]]: study["held"] for study in studies}
+    found = audit(stack.cloud(), sources, stack.key(), before, held)
+    assert (found.lost, found.duplicates, found.identifiers) == (0, 0, 0)
+    assert sum(held.values()) == 1  # the dose report
+    assert len(found.arrived) == len(sources) - 1
+    assert found.captures == 4 + 1 + 1 + len(data.PYDICOM_FILES)
+
+
+def test_the_operator_sees_what_is_held_and_what_to_do(stack: Stack) -> None:
+    (row,) = stack.edge_router("held")["held"]
+    assert row["code"] == "SOP_CLASS_NOT_CLEARED"
+    assert "X-Ray Radiation Dose SR" in row["detail"]
+    assert row["do"]
+    assert stack.edge_router("check-config")["fine"] is True
+    assert stack.edge_router("status")["safe"] is False
+
+
+def test_metrics_and_health_are_served_on_this_machine_alone(stack: Stack) -> None:
+    url = f"http://127.0.0.1:{stack.port('router', 8080)}"
+    assert requests.get(f"{url}/health/ready", timeout=10).json() == {"ready": True}
+    metrics = requests.get(f"{url}/metrics", timeout=10).text
+    assert 'edge_router_studies{state="DELIVERED"}' in metrics
+    assert 'edge_router_instances_held{code="SOP_CLASS_NOT_CLEARED"} 1.0' in metrics
+    published = stack.docker("port", stack.container("router"))
+    assert all(line.endswith(f"127.0.0.1:{stack.port('router', 8080)}")
+               for line in published.splitlines())  # fmt: skip
+
+
+def test_every_service_runs_without_root_on_a_read_only_system(stack: Stack) -> None:
+    for service in ("truck-orthanc", "router", "cloud-orthanc", "cloud-proxy"):
+        (found,) = json.loads(stack.docker("inspect", stack.container(service)))
+        assert found["Config"]["User"] == "10001:10001", service
+        assert found["HostConfig"]["ReadonlyRootfs"], service
+        assert found["HostConfig"]["CapDrop"] == ["ALL"], service
+        assert found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped", service
+
+
+def test_no_log_line_names_a_patient(stack: Stack) -> None:
+    log = stack.docker("logs", stack.container("router"))
+    assert "PAT-" not in log
+    assert "Canary" not in log
+
+
+def test_the_clouds_entrance_asks_for_a_password(stack: Stack) -> None:
+    url = f"https://localhost:{stack.port('cloud-proxy', 8443)}"
+    ca = str(stack.secrets / "cloud_ca.pem")
+    assert requests.get(f"{url}/dicom-web/studies", verify=ca, timeout=10).status_code == 401
+    assert requests.get(f"{url}/system", verify=ca, timeout=10).status_code == 404

@@ -1,0 +1,114 @@
+"""Real Orthancs in containers, for tests: the truck's with the plugin, the cloud's with DICOMweb."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import requests
+from testcontainers.core.container import DockerContainer
+
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+PASSWORD = "a-test-password"
+DELETE = {"X-Edge-Router-Delete": "test"}
+STABLE_AGE_S = 1
+
+
+def suite() -> str:
+    """The release that scripts/images built: from the environment, else what is there."""
+    if chosen := os.environ.get("ORTHANC_SUITE"):
+        return chosen
+    for candidate in ("forky", "trixie"):
+        image = f"edge-router/orthanc-truck:{candidate}"
+        if subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0:
+            return candidate
+    raise AssertionError("no image of Orthanc: run scripts/images")
+
+
+@dataclass
+class Orthanc:
+    """A running Orthanc."""
+
+    container: DockerContainer
+    user: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.container.get_exposed_port(8042)}"
+
+    @property
+    def dicom_port(self) -> int:
+        return int(self.container.get_exposed_port(4242))
+
+    def request(self, method: str, path: str, user: str | None = None, **more: object) -> requests.Response:
+        return requests.request(
+            method, f"{self.url}{path}", auth=(user or self.user, PASSWORD), timeout=30, **more  # type: ignore[arg-type]
+        )
+
+    def get(self, path: str) -> object:
+        response = self.request("GET", path)
+        response.raise_for_status()
+        return response.json()
+
+    def instances(self) -> list[str]:
+        found = self.get("/instances")
+        assert isinstance(found, list)
+        return found
+
+    def file(self, instance: str) -> bytes:
+        response = self.request("GET", f"/instances/{instance}/file")
+        response.raise_for_status()
+        return response.content
+
+    def wipe(self) -> None:
+        for patient in self.request("GET", "/patients").json():
+            self.request("DELETE", f"/patients/{patient}", headers=DELETE).raise_for_status()
+
+    def wait_ready(self) -> None:
+        def answers() -> bool:
+            try:
+                return self.request("GET", "/system").ok
+            except requests.RequestException:
+                return False
+
+        until(answers, what="Orthanc's answer")
+
+    def kill(self) -> None:
+        """kill -9, and up again on the same data."""
+        self.container.get_wrapped_container().kill("SIGKILL")
+        self.container.get_wrapped_container().start()
+        self.wait_ready()
+
+
+def start(target: str, folder: Path, users: list[str], **environment: str) -> Iterator[Orthanc]:
+    """Starts the image of a target (truck or cloud); ends it with the generator."""
+    secrets = folder / f"{target}-users.json"
+    secrets.write_text(json.dumps({"RegisteredUsers": dict.fromkeys(users, PASSWORD)}))
+    health = folder / f"{target}-health"
+    health.write_text(f'user = "health:{PASSWORD}"\n')
+    for file in (secrets, health):
+        file.chmod(0o444)
+    container = DockerContainer(f"edge-router/orthanc-{target}:{suite()}")
+    container.with_volume_mapping(str(secrets), "/run/secrets/orthanc_users", "ro")
+    container.with_volume_mapping(str(health), "/run/secrets/orthanc_health", "ro")
+    if target == "truck":
+        modalities = ROOT / "orthanc" / "modalities.json"
+        container.with_volume_mapping(str(modalities), "/etc/edge-orthanc/modalities.json", "ro")
+        container.with_exposed_ports(4242)
+    container.with_exposed_ports(8042)
+    container.with_env("STABLE_AGE_S", str(STABLE_AGE_S))
+    for name, value in environment.items():
+        container.with_env(name, value)
+    with container:
+        orthanc = Orthanc(container, users[0])
+        orthanc.wait_ready()
+        yield orthanc
