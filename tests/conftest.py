@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 import requests
@@ -14,8 +13,12 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from router.app import App
+
+    #: Waits until so many studies are known and all are at rest, and returns them.
+    AtRest: TypeAlias = Callable[..., list[dict[str, Any]]]
 
 KEY = "test-key:" + "5a" * 32
 
@@ -104,7 +107,7 @@ def router(tmp_path: Path, truck: Orthanc, cloud: Orthanc) -> Router:
 
 
 @pytest.fixture
-def at_rest() -> Callable[..., list[dict[str, Any]]]:
+def at_rest() -> AtRest:
     """Waits until so many studies are known and all are at rest, and returns them."""
 
     def wait(app: App, studies: int, deadline_s: float = 60.0) -> list[dict[str, Any]]:
@@ -118,4 +121,3 @@ def at_rest() -> Callable[..., list[dict[str, Any]]]:
         return until(rested, deadline_s, what=f"{studies} studies at rest")
 
     return wait
-

@@ -29,7 +29,12 @@ def suite() -> str:
         return chosen
     for candidate in ("forky", "trixie"):
         image = f"edge-router/orthanc-truck:{candidate}"
-        if subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0:
+        if (
+            subprocess.run(
+                ["docker", "image", "inspect", image], capture_output=True, check=False
+            ).returncode
+            == 0
+        ):
             return candidate
     raise AssertionError("no image of Orthanc: run scripts/images")
 
@@ -49,9 +54,15 @@ class Orthanc:
     def dicom_port(self) -> int:
         return int(self.container.get_exposed_port(4242))
 
-    def request(self, method: str, path: str, user: str | None = None, **more: object) -> requests.Response:
+    def request(
+        self, method: str, path: str, user: str | None = None, **more: object
+    ) -> requests.Response:
         return requests.request(
-            method, f"{self.url}{path}", auth=(user or self.user, PASSWORD), timeout=30, **more  # type: ignore[arg-type]
+            method,
+            f"{self.url}{path}",
+            auth=(user or self.user, PASSWORD),
+            timeout=30,
+            **more,  # type: ignore[arg-type]
         )
 
     def get(self, path: str) -> object:

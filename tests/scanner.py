@@ -8,7 +8,6 @@ from pynetdicom import AE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
     from pathlib import Path
 
     from pydicom.dataset import FileDataset

@@ -82,9 +82,7 @@ def test_what_was_sent_is_verified_and_what_was_not_is_not(destination: Destinat
     assert destination.verify([other]).verified == {}
 
 
-def test_sending_twice_leaves_one_and_says_stored(
-    destination: Destination, cloud: Orthanc
-) -> None:
+def test_sending_twice_leaves_one_and_says_stored(destination: Destination, cloud: Orthanc) -> None:
     copy, raw = _file("double")
     for _ in range(2):
         assert _send(destination, copy, raw) in {Stored.STORED, Stored.DUPLICATE}
@@ -116,7 +114,8 @@ def test_other_bytes_under_the_same_uid_are_found_by_the_digest(
     changed = raw[:-2] + bytes([raw[-2] ^ 1, raw[-1]])
     other = Copy(**{**copy.__dict__, "md5": part10.md5(memoryview(changed))})
     answer = destination.verify([other])
-    assert (answer.verified, answer.different) == ({}, {copy.sop_uid})
+    assert not answer.verified
+    assert answer.different == {copy.sop_uid}
     destination.close()
 
 

@@ -6,18 +6,18 @@ import json
 import subprocess
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from testcontainers.compose import DockerCompose
-from tools.audit import Cloud
 
 from tests.orthancs import ROOT, suite
+from tools.audit import Cloud
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SERVICES = ["truck-orthanc", "router", "cloud-orthanc", "cloud-proxy"]
 
@@ -74,9 +74,7 @@ class Stack:
 
     def cloud(self) -> Cloud:
         password = (self.secrets / "auditor_password").read_text().strip()
-        return Cloud(
-            f"http://127.0.0.1:{self.port('cloud-orthanc', 8042)}", "auditor", password
-        )
+        return Cloud(f"http://127.0.0.1:{self.port('cloud-orthanc', 8042)}", "auditor", password)
 
     def key(self) -> bytes:
         return bytes.fromhex((self.secrets / "programme_key").read_text().partition(":")[2])

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pydicom
 import requests
-from tools.audit import audit
 
 from tests import data, scanner
 from tests.waiting import until
+from tools.audit import audit
 
 if TYPE_CHECKING:
     from pathlib import Path

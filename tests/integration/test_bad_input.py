@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import Router
+    from tests.conftest import AtRest, Router
     from tests.orthancs import Orthanc
-
-AtRest = "Callable[..., list[dict[str, Any]]]"
 
 
 def _ct(seed: str) -> FileDataset:
@@ -175,13 +173,16 @@ def test_a_destination_that_does_not_exist_costs_no_attempts_and_the_study_waits
     with router.running() as app:
         url = f"http://127.0.0.1:{app.port}"
         until(
-            lambda: 'edge_router_link_up{destination="cloud"} 0.0'
-            in requests.get(f"{url}/metrics", timeout=5).text,
+            lambda: (
+                'edge_router_link_up{destination="cloud"} 0.0'
+                in requests.get(f"{url}/metrics", timeout=5).text
+            ),
             what="the link gate to close",
         )
         until(
-            lambda: requests.get(f"{url}/status", timeout=5).json()["studies"][0]["state"]
-            == "ANALYSED",
+            lambda: (
+                requests.get(f"{url}/status", timeout=5).json()["studies"][0]["state"] == "ANALYSED"
+            ),
             what="the study to wait for its delivery",
         )
     router.write_config(truck.url, cloud.url)

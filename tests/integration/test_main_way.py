@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pydicom
 import pytest
 import requests
-from tools.audit import names_anyone, pseudonymous_uid
 
 from router.study import State
 from tests import data, scanner
 from tests.orthancs import DELETE
 from tests.waiting import until
+from tools.audit import names_anyone, pseudonymous_uid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.conftest import Router
+    from tests.conftest import AtRest, Router
     from tests.orthancs import Orthanc
 
 KEY = bytes.fromhex("5a" * 32)
-AtRest = "Callable[..., list[dict[str, Any]]]"
 
 
 def _in_cloud(cloud: Orthanc) -> list[pydicom.FileDataset]:

@@ -1,0 +1,34 @@
+"""Logs: one JSON object a line, and no text of anybody else's exception."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from router.log import _JsonLines
+
+
+def _line(**more: object) -> dict[str, object]:
+    record = logging.LogRecord("router.x", logging.INFO, "f.py", 1, "study %s", ("moved",), None)
+    record.__dict__.update(more)
+    parsed: dict[str, object] = json.loads(_JsonLines().format(record))
+    return parsed
+
+
+def test_a_line_has_its_time_level_message_and_the_known_fields() -> None:
+    line = _line(action="move", study="abc", code="LINK_DOWN", other="dropped")
+    assert line["message"] == "study moved"
+    assert line["level"] == "info"
+    assert (line["action"], line["study"], line["code"]) == ("move", "abc", "LINK_DOWN")
+    assert "other" not in line
+    assert str(line["ts"]).endswith("+00:00")
+
+
+def test_an_exception_is_told_by_type_and_place_and_never_by_its_text() -> None:
+    try:
+        raise ValueError("Doe^Jane")
+    except ValueError as error:
+        line = _line(exc_info=(ValueError, error, error.__traceback__))
+    assert line["exception"] == "ValueError"
+    assert line["where"]
+    assert "Doe" not in json.dumps(line)

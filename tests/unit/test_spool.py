@@ -1,0 +1,64 @@
+"""Bodies: small ones in memory, large ones in a private folder that is cleared at start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from router import spool
+from router.errors import Code, SettingsError
+from router.spool import FileBody, MemoryBody, Spool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_small_body_stays_in_memory(tmp_path: Path) -> None:
+    with Spool(tmp_path / "spool").collect([b"ab", b"c"]) as body:
+        assert isinstance(body, MemoryBody)
+        assert (bytes(body.view), body.size, body.stream().read()) == (b"abc", 3, b"abc")
+
+
+def test_a_large_body_goes_through_the_folder_and_leaves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "IN_MEMORY_BYTES", 10)
+    folder = tmp_path / "spool"
+    with Spool(folder).collect([b"0123456789", b"ab", b"cd"]) as body:
+        assert isinstance(body, FileBody)
+        assert (bytes(body.view), body.size) == (b"0123456789abcd", 14)
+        assert body.stream().read() == b"0123456789abcd"
+        assert len(list(folder.iterdir())) == 1
+    assert list(folder.iterdir()) == []
+
+
+def test_a_body_that_breaks_off_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "IN_MEMORY_BYTES", 1)
+
+    def breaking() -> object:
+        yield b"abc"
+        raise ConnectionError
+
+    folder = tmp_path / "spool"
+    with pytest.raises(ConnectionError):
+        Spool(folder).collect(breaking())  # type: ignore[arg-type]
+    assert list(folder.iterdir()) == []
+
+
+def test_the_folder_is_private_and_cleared_at_start(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir(mode=0o755)
+    (folder / "left over").write_text("x")
+    Spool(folder)
+    assert list(folder.iterdir()) == []
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SettingsError) as raised:
+        Spool(tmp_path / "file" / "spool")
+    assert raised.value.code is Code.SPOOL_UNUSABLE
