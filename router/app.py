@@ -40,13 +40,21 @@ _JOIN_S = 20.0
 _log = logging.getLogger(__name__)
 
 
+def orthanc_of(settings: Settings, spool: Spool) -> TruckOrthanc:
+    """The truck's Orthanc of the settings. Raises SettingsError (SECRET_UNREADABLE)."""
+    orthanc = settings.orthanc
+    return TruckOrthanc(
+        str(orthanc.url), orthanc.user, settings.orthanc_password(), orthanc.timeout_s, spool
+    )
+
+
 class App:
     """Threads: intake, the local worker, one delivery per destination, the API."""
 
     def __init__(self, settings: Settings) -> None:
         keys = settings.keys()
-        password = settings.orthanc_password()
         self._settings = settings
+        self._spool = spool = Spool(settings.journal.spool)
         self._stop = threading.Event()
         self._wake_worker = threading.Event()
         self._wake_delivery = threading.Event()
@@ -56,14 +64,7 @@ class App:
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=registry)
         self._metrics = metrics = Metrics(registry)
-        spool = Spool(settings.journal.spool)
-        self._orthanc = TruckOrthanc(
-            str(settings.orthanc.url),
-            settings.orthanc.user,
-            password,
-            settings.orthanc.timeout_s,
-            spool,
-        )
+        self._orthanc = orthanc_of(settings, spool)
         self._destinations = [
             KINDS[destination.kind].make(destination) for destination in settings.destinations
         ]
@@ -120,6 +121,7 @@ class App:
 
     def start(self) -> None:
         """Starts the loops and the API; returns at once."""
+        self._spool.clear()
         self._journal.cap_due_times(time.time())
         api = self._settings.api
         self._api = Api(

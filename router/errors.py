@@ -11,6 +11,7 @@ EdgeRouterError
 │   ├── LinkDown               nobody answered: close the link gate, costs no attempts
 │   ├── DestinationPaused      it does not let us in: close the gate, and say so
 │   └── DeliveryDeferred       not now: the instance's own retry
+├── OperatorError          a command asks for what cannot be done
 ├── Hold                   this instance must not go on: a person decides
 ├── AnalysisSkipped        no capture for this image; the image itself goes on
 └── IllegalTransition      a fault in the router: not in the state table
@@ -89,8 +90,11 @@ class Code(StrEnum):
     DESTINATION_ANSWER_UNCLEAR = "DESTINATION_ANSWER_UNCLEAR"
     NOT_FOUND_AFTER_SENDING = "NOT_FOUND_AFTER_SENDING"
     STORED_BYTES_DIFFER = "STORED_BYTES_DIFFER"
-    # The command line
-    USAGE = "USAGE"
+    # The operator's commands
+    NOT_IN_JOURNAL = "NOT_IN_JOURNAL"
+    NOT_HELD = "NOT_HELD"
+    AUDIT_UNWRITABLE = "AUDIT_UNWRITABLE"
+    PLUGIN_MISSING = "PLUGIN_MISSING"
     UNEXPECTED = "UNEXPECTED"
 
 
@@ -239,6 +243,10 @@ class DeliveryDeferred(DeliveryError):
     def __init__(self, code: Code, sentence: str, retry_after_s: float | None = None) -> None:
         super().__init__(code, sentence)
         self.retry_after_s = retry_after_s
+
+
+class OperatorError(EdgeRouterError):
+    """The operator's command asks for what cannot be done."""
 
 
 class Hold(EdgeRouterError):

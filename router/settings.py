@@ -40,6 +40,9 @@ class JournalSettings(_Section):
     path: Annotated[Path, Field(description="The journal; its folder must be writable")] = Path(
         "/var/lib/edge-router/journal.db"
     )
+    audit: Annotated[Path, Field(description="Append-only record of what operators decided")] = (
+        Path("/var/lib/edge-router/audit.jsonl")
+    )
     spool: Annotated[
         Path, Field(description="Private folder for large bodies, cleared at start")
     ] = Path("/var/lib/edge-router/spool")

@@ -100,14 +100,21 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def clear(self) -> None:
+        """At start: makes the folder, and removes what a killed router left in it.
+
+        Raises SettingsError (SPOOL_UNUSABLE).
+        """
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)
-            for left in folder.iterdir():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+            for left in self.folder.iterdir():
                 left.unlink()
         except OSError as error:
             raise SettingsError(
-                Code.SPOOL_UNUSABLE, f"The spool folder {folder} cannot be used ({error.strerror})."
+                Code.SPOOL_UNUSABLE,
+                f"The spool folder {self.folder} cannot be used ({error.strerror}).",
             ) from None
 
     def collect(self, chunks: Iterable[bytes]) -> Body:

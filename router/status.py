@@ -47,6 +47,7 @@ def study_status(journal: Journal, study: Study) -> dict[str, Any]:
         "anonymized": stages[Stage.ANONYMIZED],
         "delivered": delivered,
         "held": held,
+        "discarded": stages[Stage.DISCARDED],
         "way": f"{delivered} delivered, {held} held",
     }
 
@@ -71,6 +72,27 @@ def held_rows(journal: Journal) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def receipt_rows(journal: Journal, study: Study) -> list[dict[str, Any]]:
+    """What is proven of each instance of a study at each destination."""
+    roles = {i.orthanc_id: i.role for i in journal.instances(study.orthanc_id)}
+    return [
+        {
+            "instance": receipt.instance,
+            "role": roles[receipt.instance],
+            "sop_uid": receipt.copy.sop_uid,
+            "digest": receipt.copy.digest,
+            "size": receipt.copy.size,
+            "destination": receipt.destination,
+            "sent_at": receipt.sent_at,
+            "verified_at": receipt.verified_at,
+            "verified_by": receipt.verified_by,
+            "attempts": receipt.attempts,
+            "last_code": receipt.last_code,
+        }
+        for receipt in journal.receipts(study.orthanc_id)
+    ]
 
 
 def _delivered(instances: list[Instance], receipts: list[Receipt]) -> int:

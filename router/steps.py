@@ -26,7 +26,7 @@ from router.errors import (
 from router.journal import Identities, Journal
 from router.orthanc import TruckOrthanc, instance_id
 from router.spool import MemoryBody
-from router.study import CAPTURED, Copy, Instance, Outcome, Role, Stage, State, Study
+from router.study import CAPTURE_GONE, CAPTURED, Copy, Instance, Outcome, Role, Stage, State, Study, rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ class Steps:
         if failed:
             raise StepIncomplete(Code.ANONYMIZATION_REFUSED, f"{failed} instances to try again")
         stages = {instance.stage for instance in self._journal.instances(study.orthanc_id)}
-        return Outcome.DONE if Stage.ANONYMIZED in stages else Outcome.ALL_HELD
+        return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
 
     def _try_anonymize(self, study: Study, instance: Instance, key: Key) -> bool:
         """Whether the instance is decided (copied or held); otherwise it is tried again."""
@@ -123,7 +123,7 @@ class Steps:
     def _anonymize(self, instance: Instance, key: Key) -> None:
         with self._orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
-            clearance.check(dataset)
+            clearance.check(dataset, clearance.POLICIES[instance.policy])
             part10.pixel_span(dataset, original.view)
             made = plan.make(dataset, key, self._station)
             with self._orthanc.anonymize(instance.orthanc_id, made.body()) as body:
@@ -263,7 +263,9 @@ def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[
     for instance in instances:
         if instance.role is not Role.SOURCE or instance.copy is None:
             continue
-        if instance.copy.modality in _SLICED:
+        if instance.analysis == CAPTURE_GONE:
+            chosen.append(instance)
+        elif instance.copy.modality in _SLICED:
             series[instance.copy.series_uid].append(instance)
         elif instance.stage is Stage.ANONYMIZED and instance.analysis is None:
             chosen.append(instance)

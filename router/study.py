@@ -73,6 +73,13 @@ def advance(state: State, outcome: Outcome) -> State:
         raise IllegalTransition(message) from None
 
 
+def rest(*, sendable: bool, held: bool) -> Outcome:
+    """What a study comes to whose instances are all decided."""
+    if sendable:
+        return Outcome.DONE
+    return Outcome.ALL_HELD if held else Outcome.DISCARD
+
+
 class Stage(StrEnum):
     """How far one instance has come. Progress beyond ANONYMIZED is in its receipts."""
 
@@ -168,6 +175,8 @@ class Instance:
     #: ``None`` until decided; then CAPTURED or the code that says why there is no capture.
     analysis: str | None
     hold: HoldRecord | None
+    #: The policy that a person released it under; empty: the shipped rules.
+    policy: str
 
 
 @dataclass(frozen=True)
@@ -203,3 +212,5 @@ class Receipt:
 
 #: The ``analysis`` of an instance that a capture was made of.
 CAPTURED = "CAPTURED"
+#: … of one whose capture was made and has gone from the truck: it is made again, of this one.
+CAPTURE_GONE = "CAPTURE_GONE"

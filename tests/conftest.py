@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -68,6 +70,7 @@ timeout_s = 30
 [journal]
 path = "{self.folder}/journal.db"
 spool = "{self.folder}/spool"
+audit = "{self.folder}/audit.jsonl"
 [deid]
 key_files = ["{self.folder}/key"]
 [intake]
@@ -87,6 +90,13 @@ connect_timeout_s = 2
 answer_timeout_s = 20
 {extra}
 """)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The command line, with --json."""
+        return subprocess.run(
+            [sys.executable, "-m", "router", *arguments, "--json", "--config", str(self.config)],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
 
     @contextmanager
     def running(self) -> Iterator[App]:

@@ -7,6 +7,7 @@ looks at it first.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pydicom import uid
@@ -15,6 +16,8 @@ from pydicom.uid import UID
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydicom.dataelem import RawDataElement
     from pydicom.dataset import Dataset, FileDataset
 
@@ -44,29 +47,58 @@ CLEARED: frozenset[str] = frozenset(
     }
 )
 
+
+@dataclass(frozen=True)
+class Policy:
+    """Under what a person may release a held instance. The gate stays where it is."""
+
+    meaning: str
+    #: What the person has answered for.
+    clears: frozenset[Code] = frozenset()
+
+
+#: By name. The empty name stands for the shipped rules, for instances that nobody released.
+POLICIES: dict[str, Policy] = {
+    "": Policy("The shipped rules."),
+    "retry": Policy("What was in the way is mended: try again under the shipped rules."),
+    "pixels-checked": Policy(
+        "A person has looked at every frame and found nothing in it that identifies the patient.",
+        frozenset({Code.BURNED_IN_TEXT, Code.SOP_CLASS_NOT_CLEARED}),
+    ),
+}
+
 _NOT_CLEARED_MODALITIES = frozenset({"US", "IVUS", "ES", "XC", "DOC", "SR", "PR", "KO"})
 _SCREEN_WORDS = ("SCREEN", "REPORT", "DOSE")
 
 
-def check(dataset: FileDataset) -> None:
-    """Raises Hold for an object that may not be anonymized and sent by rule alone."""
+def check(dataset: FileDataset, policy: Policy = POLICIES[""]) -> None:
+    """Raises Hold for an object that may not be anonymized and sent under the policy."""
     _check_identity(dataset)
+    for hold in _objections(dataset):
+        # Only pixels can be cleared by looking at them: a report has to be read by a machine.
+        if hold.code not in policy.clears or "PixelData" not in dataset:
+            raise hold
+    _check_complete(dataset)
+
+
+def _objections(dataset: FileDataset) -> Iterator[Hold]:
+    """What speaks against the kind of object and against its pixels."""
     sop_class = UID(str(dataset.get("SOPClassUID", "")))
     if sop_class not in CLEARED:
         # A name that is the UID itself: the standard does not know it.
         if sop_class.name == sop_class:
-            raise Hold(Code.UNKNOWN_SOP_CLASS, f"SOP class {_shown(sop_class)}")
-        raise Hold(Code.SOP_CLASS_NOT_CLEARED, sop_class.name)
+            yield Hold(Code.UNKNOWN_SOP_CLASS, f"SOP class {_shown(sop_class)}")
+        else:
+            yield Hold(Code.SOP_CLASS_NOT_CLEARED, sop_class.name)
     modality = str(dataset.get("Modality", "")).strip().upper()
     if modality in _NOT_CLEARED_MODALITIES:
-        raise Hold(Code.SOP_CLASS_NOT_CLEARED, f"modality {modality}")
+        yield Hold(Code.SOP_CLASS_NOT_CLEARED, f"modality {modality}")
     burned_in = str(dataset.get("BurnedInAnnotation", "") or "").strip().upper()
     if burned_in not in {"", "NO"}:
-        raise Hold(Code.BURNED_IN_TEXT, "BurnedInAnnotation is not NO")
+        yield Hold(Code.BURNED_IN_TEXT, "BurnedInAnnotation is not NO")
     image_type = str(dataset.get("ImageType", "") or "").upper()
     if any(word in image_type for word in _SCREEN_WORDS):
-        raise Hold(Code.BURNED_IN_TEXT, "ImageType says that it is a picture of a screen")
-    _check_complete(dataset)
+        yield Hold(Code.BURNED_IN_TEXT, "ImageType says that it is a picture of a screen")
 
 
 def _check_complete(dataset: FileDataset) -> None:

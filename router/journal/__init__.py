@@ -15,6 +15,7 @@ from router import backoff
 from router.errors import Code, IllegalTransition
 from router.journal.database import Database, lock
 from router.study import (
+    CAPTURE_GONE,
     TABLE,
     Arrival,
     Copy,
@@ -28,6 +29,7 @@ from router.study import (
     Study,
     VerifiedBy,
     advance,
+    rest,
 )
 
 if TYPE_CHECKING:
@@ -208,22 +210,25 @@ class Journal:
             )
 
     def settle(self, orthanc_id: str, now: float) -> Outcome | None:
-        """Moves an ANALYSED study whose last instance is verified (or held); what it moved by."""
+        """Moves a study whose last instance is verified, held or discarded; what it moved by."""
         study = self.study(orthanc_id)
-        if study is None or study.state is not State.ANALYSED:
+        if study is None or study.state not in {State.ANALYSED, State.HELD}:
             return None
         (count,) = self._db.rows(
             "SELECT"
             " count(*) FILTER (WHERE i.stage = 'RECEIVED' AND i.role = 'SOURCE'"
             "   OR i.stage = 'ANONYMIZED' AND r.verified_at IS NULL) AS open,"
-            " count(*) FILTER (WHERE i.stage = 'ANONYMIZED') AS sendable"
+            " count(*) FILTER (WHERE i.stage = 'ANONYMIZED') AS sendable,"
+            " count(*) FILTER (WHERE i.stage = 'HELD') AS held"
             " FROM instance i LEFT JOIN receipt r ON r.instance = i.orthanc_id"
             " WHERE i.study = ?",
             (orthanc_id,),
         )
         if count["open"]:
             return None
-        outcome = Outcome.DONE if count["sendable"] else Outcome.ALL_HELD
+        if count["held"] and study.state is State.HELD:
+            return None
+        outcome = rest(sendable=bool(count["sendable"]), held=bool(count["held"]))
         return outcome if self.move(study, outcome, now) else None
 
     def cap_due_times(self, now: float) -> None:
@@ -284,8 +289,9 @@ class Journal:
         """Writes once, for each instance, that a capture was made of it or why not."""
         with self._db.writing() as db:
             db.executemany(
-                "UPDATE instance SET analysis = ? WHERE orthanc_id = ? AND analysis IS NULL",
-                [(decision, instance) for instance, decision in decisions.items()],
+                "UPDATE instance SET analysis = ? WHERE orthanc_id = ?"
+                " AND (analysis IS NULL OR analysis = ?)",
+                [(decision, instance, CAPTURE_GONE) for instance, decision in decisions.items()],
             )
 
     def hold(self, instance: str, code: Code, detail: str, now: float) -> None:
@@ -297,26 +303,47 @@ class Journal:
                 (Stage.HELD, code, detail, now, instance, Stage.RECEIVED, Stage.ANONYMIZED),
             )
 
-    def release(self, instance: str, now: float) -> bool:
-        """Sends a held instance back to the start; whether it was held."""
+    def release(self, instance: str, now: float, policy: str | None = None) -> bool:
+        """Sends a held instance back to the start; whether it was held.
+
+        Its receipts start over too: what a destination refused is asked of it again.
+        ``policy``: the one it goes under from now on; ``None``: as before.
+        """
         with self._db.writing() as db:
             rows = db.execute(
                 "UPDATE instance SET stage = ?, attempts = 0, hold_code = NULL,"
-                " hold_detail = NULL, held_at = NULL WHERE orthanc_id = ? AND stage = ?"
-                " RETURNING study",
-                (Stage.RECEIVED, instance, Stage.HELD),
+                " hold_detail = NULL, held_at = NULL, policy = coalesce(?, policy)"
+                " WHERE orthanc_id = ? AND stage = ? RETURNING study",
+                (Stage.RECEIVED, policy, instance, Stage.HELD),
             ).fetchall()
+            db.execute(
+                "UPDATE receipt SET attempts = 0, due_at = ?, last_code = NULL"
+                " WHERE instance = ? AND verified_at IS NULL",
+                (now, instance),
+            )
             for row in rows:
                 _send_back(db, row["study"], Outcome.RELEASE, due_at=now, now=now)
+        return bool(rows)
+
+    def discard(self, instance: str, now: float) -> bool:
+        """Gives a held instance up for good; whether it was held. Its bytes stay until purge."""
+        with self._db.writing() as db:
+            rows = db.execute(
+                "UPDATE instance SET stage = ?, hold_code = NULL, hold_detail = NULL,"
+                " held_at = NULL WHERE orthanc_id = ? AND stage = ? RETURNING study",
+                (Stage.DISCARDED, instance, Stage.HELD),
+            ).fetchall()
+        for row in rows:
+            self.settle(row["study"], now)
         return bool(rows)
 
     def make_again(self, instance: str, now: float) -> None:
         """The stored copy is gone: makes it once more, with the same bytes, and sends it then."""
         with self._db.writing() as db:
             db.execute(
-                "UPDATE instance SET analysis = NULL WHERE orthanc_id ="
+                "UPDATE instance SET analysis = ? WHERE orthanc_id ="
                 " (SELECT source FROM instance WHERE orthanc_id = ?)",
-                (instance,),
+                (CAPTURE_GONE, instance),
             )
             rows = db.execute(
                 "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ? RETURNING study",
@@ -528,6 +555,7 @@ def _instance(row: sqlite3.Row) -> Instance:
         copy=_copy(row),
         analysis=row["analysis"],
         hold=hold,
+        policy=row["policy"],
     )
 
 

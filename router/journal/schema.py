@@ -36,6 +36,7 @@ MIGRATIONS: tuple[str, ...] = (
         origin TEXT NOT NULL,
         received_at REAL NOT NULL,
         analysis TEXT,
+        policy TEXT NOT NULL DEFAULT '',   -- the one that a person released it under
         hold_code TEXT,
         hold_detail TEXT,
         held_at REAL,

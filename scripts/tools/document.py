@@ -1,7 +1,7 @@
 """Writes the parts of the documents that are generated from the code, between their markers.
 
-    python -m tools.document            rewrite
-    python -m tools.document --check    exit 1 where a document is not current
+python -m tools.document            rewrite
+python -m tools.document --check    exit 1 where a document is not current
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+
 from router.destinations import KINDS
 from router.errors import ADVICE
 from router.settings import Settings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,7 +99,7 @@ def test_an_object_that_may_not_leave_is_held_with_its_code_and_the_rest_flows_o
         studies = at_rest(app, 2)
     assert {study["way"] for study in studies} == {"0 delivered, 1 held", "2 delivered, 0 held"}
     assert {study["state"] for study in studies} == {"HELD", "DELIVERED"}
-    told = _command(router, "held")
+    told = router.command("held")
     assert told.returncode == 1
     (row,) = json.loads(told.stdout)["held"]
     assert (row["code"], row["why"], row["do"]) == (code, ADVICE[code].why, ADVICE[code].do)
@@ -202,13 +201,6 @@ def _attempts_in_journal(router: Router) -> set[int]:
     return attempts
 
 
-def _command(router: Router, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "router", *arguments, "--json", "--config", str(router.config)],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
@@ -228,7 +220,7 @@ def test_the_router_does_not_start_with_what_it_cannot_use_and_says_why(
 ) -> None:
     spoil(router.folder)
     for command in ("run", "check-config"):
-        told = _command(router, command)
+        told = router.command(command)
         assert told.returncode == 1
         assert code in told.stdout
         assert "Traceback" not in told.stderr

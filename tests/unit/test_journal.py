@@ -11,6 +11,7 @@ from router.errors import Code, IllegalTransition, JournalError
 from router.journal import Cursor, Identities, Journal, Pin, lock
 from router.journal.schema import NEWEST
 from router.study import (
+    CAPTURE_GONE,
     CAPTURED,
     Arrival,
     Copy,
@@ -242,7 +243,7 @@ def test_a_copy_that_vanished_is_made_again_and_a_capture_from_its_source(
     journal.decide_analysis({"a": CAPTURED})
     journal.make_again("copy-capture", 40.0)
     source, capture = journal.instances("study")
-    assert (source.stage, source.analysis) == (Stage.ANONYMIZED, None)
+    assert (source.stage, source.analysis) == (Stage.ANONYMIZED, CAPTURE_GONE)
     assert capture.stage is Stage.RECEIVED
     journal.make_again("a", 41.0)
     assert journal.instances("study")[0].stage is Stage.RECEIVED

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _cleared(folder: Path) -> Spool:
+    spool_folder = Spool(folder)
+    spool_folder.clear()
+    return spool_folder
+
+
 def test_a_small_body_stays_in_memory(tmp_path: Path) -> None:
-    with Spool(tmp_path / "spool").collect([b"ab", b"c"]) as body:
+    with _cleared(tmp_path / "spool").collect([b"ab", b"c"]) as body:
         assert isinstance(body, MemoryBody)
         assert (bytes(body.view), body.size, body.stream().read()) == (b"abc", 3, b"abc")
 
@@ -25,7 +31,7 @@ def test_a_large_body_goes_through_the_folder_and_leaves_it(
 ) -> None:
     monkeypatch.setattr(spool, "IN_MEMORY_BYTES", 10)
     folder = tmp_path / "spool"
-    with Spool(folder).collect([b"0123456789", b"ab", b"cd"]) as body:
+    with _cleared(folder).collect([b"0123456789", b"ab", b"cd"]) as body:
         assert isinstance(body, FileBody)
         assert (bytes(body.view), body.size) == (b"0123456789abcd", 14)
         assert body.stream().read() == b"0123456789abcd"
@@ -44,7 +50,7 @@ def test_a_body_that_breaks_off_leaves_nothing(
 
     folder = tmp_path / "spool"
     with pytest.raises(ConnectionError):
-        Spool(folder).collect(breaking())  # type: ignore[arg-type]
+        _cleared(folder).collect(breaking())  # type: ignore[arg-type]
     assert list(folder.iterdir()) == []
 
 
@@ -52,7 +58,7 @@ def test_the_folder_is_private_and_cleared_at_start(tmp_path: Path) -> None:
     folder = tmp_path / "spool"
     folder.mkdir(mode=0o755)
     (folder / "left over").write_text("x")
-    Spool(folder)
+    _cleared(folder)
     assert list(folder.iterdir()) == []
     assert folder.stat().st_mode & 0o777 == 0o700
 
@@ -60,5 +66,5 @@ def test_the_folder_is_private_and_cleared_at_start(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(SettingsError) as raised:
-        Spool(tmp_path / "file" / "spool")
+        _cleared(tmp_path / "file" / "spool")
     assert raised.value.code is Code.SPOOL_UNUSABLE

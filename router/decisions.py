@@ -1,0 +1,84 @@
+"""What an operator decides about held instances: release under a policy, or discard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from router.deid.clearance import POLICIES
+from router.errors import Code, OperatorError
+
+if TYPE_CHECKING:
+    from router.audit import Audit
+    from router.journal import Journal
+    from router.study import Instance, Study
+
+#: The policies that a person can name.
+RELEASE_POLICIES = tuple(name for name in POLICIES if name)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Who decides, and why; both go into the audit file."""
+
+    by: str
+    text: str
+
+
+def find_study(journal: Journal, name: str) -> Study:
+    """By Orthanc's id or by the alias of logs and status. Raises OperatorError."""
+    for study in journal.studies():
+        if name in {study.orthanc_id, study.alias}:
+            return study
+    raise OperatorError(Code.NOT_IN_JOURNAL, f"The journal knows no study {name}.")
+
+
+def release(
+    journal: Journal, audit: Audit, name: str, policy: str, reason: Reason, now: float
+) -> list[str]:
+    """Sends held instances back to RECEIVED under a policy; never past the gate.
+
+    ``name``: an instance, or a study for all that is held of it. Returns the instances. Raises
+    OperatorError (NOT_IN_JOURNAL, NOT_HELD), JournalError.
+    """
+    chosen = _held(journal, name)
+    _record(audit, "release", chosen, {"policy": policy}, reason, now)
+    return [i.orthanc_id for _, i in chosen if journal.release(i.orthanc_id, now, policy)]
+
+
+def discard(journal: Journal, audit: Audit, name: str, reason: Reason, now: float) -> list[str]:
+    """Gives held instances up for good. Arguments and errors as for ``release``."""
+    chosen = _held(journal, name)
+    _record(audit, "discard", chosen, {}, reason, now)
+    return [i.orthanc_id for _, i in chosen if journal.discard(i.orthanc_id, now)]
+
+
+def _held(journal: Journal, name: str) -> list[tuple[Study, Instance]]:
+    chosen = [
+        (study, instance)
+        for study, instance in journal.held()
+        if name in {instance.orthanc_id, study.orthanc_id, study.alias}
+    ]
+    if not chosen:
+        find_study_or_instance(journal, name)
+        raise OperatorError(Code.NOT_HELD, f"Nothing of {name} is held.")
+    return chosen
+
+
+def find_study_or_instance(journal: Journal, name: str) -> None:
+    """Raises OperatorError (NOT_IN_JOURNAL) where the name is neither."""
+    if journal.unknown([name]):
+        find_study(journal, name)
+
+
+def _record(
+    audit: Audit, action: str, chosen: list[tuple[Study, Instance]], more: dict[str, str],
+    reason: Reason, now: float,
+) -> None:  # fmt: skip
+    for study, instance in chosen:
+        code = instance.hold.code if instance.hold else None
+        audit.record(
+            now,
+            {"action": action, "study": study.alias, "instance": instance.orthanc_id,
+             "code": code, **more, "by": reason.by, "reason": reason.text},
+        )  # fmt: skip
