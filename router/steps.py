@@ -26,7 +26,18 @@ from router.errors import (
 from router.journal import Identities, Journal
 from router.orthanc import TruckOrthanc, instance_id
 from router.spool import MemoryBody
-from router.study import CAPTURE_GONE, CAPTURED, Copy, Instance, Outcome, Role, Stage, State, Study, rest
+from router.study import (
+    CAPTURE_GONE,
+    CAPTURED,
+    Copy,
+    Instance,
+    Outcome,
+    Role,
+    Stage,
+    State,
+    Study,
+    rest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
