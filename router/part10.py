@@ -6,18 +6,20 @@ Everything here takes what an untrusted scanner sent; what cannot be read to its
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pydicom
 from pydicom import config
-from pydicom.errors import InvalidDicomError
+from pydicom.dataelem import RawDataElement
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
-    from pydicom.dataelem import RawDataElement
+    from pydicom.dataelem import DataElement
     from pydicom.dataset import FileDataset
 
 # Scanners send values that break their VR; they are not the router's to judge.
@@ -28,7 +30,8 @@ DEFER_BYTES = 64 * 1024
 
 _PREAMBLE_BYTES = 128
 _UNDEFINED = 0xFFFFFFFF
-_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+#: Pixel Data and its floating-point kinds.
+PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _ITEM = 0xFFFEE000
 _SEQUENCE_DELIMITER = 0xFFFEE0DD
 _TAG_OF = struct.Struct("<HHL")
@@ -40,7 +43,8 @@ def read(stream: BinaryIO) -> FileDataset:
     Raises Hold (UNREADABLE, NESTING_TOO_DEEP).
     """
     try:
-        return pydicom.dcmread(stream, defer_size=DEFER_BYTES)
+        dataset = pydicom.dcmread(stream, defer_size=DEFER_BYTES)
+        _check_whole(dataset, stream.seek(0, io.SEEK_END))
     except RecursionError:
         raise Hold(Code.NESTING_TOO_DEEP, "the nesting exhausts the parser") from None
     except (InvalidDicomError, EOFError, OSError, ValueError, NotImplementedError) as error:
@@ -48,6 +52,25 @@ def read(stream: BinaryIO) -> FileDataset:
     # pydicom meets broken files with whatever its parsing runs into.
     except (AttributeError, KeyError, IndexError, TypeError, struct.error) as error:
         raise _unreadable(error) from None
+    except BytesLengthException as error:
+        raise _unreadable(error) from None
+    return dataset
+
+
+def _check_whole(dataset: FileDataset, size: int) -> None:
+    """pydicom returns what it has of a file that breaks off; nothing of a compressed one."""
+    if not len(dataset):
+        raise EOFError
+    ends = [_PREAMBLE_BYTES + 16 + int(dataset.file_meta.get("FileMetaInformationGroupLength", 0))]
+    if dataset.file_meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        raw = [dataset.get_item(tag, keep_deferred=True) for tag in dataset.keys()]  # noqa: SIM118
+        ends += [
+            element.value_tell + element.length
+            for element in cast("list[DataElement | RawDataElement]", raw)
+            if isinstance(element, RawDataElement) and element.length != _UNDEFINED
+        ]
+    if max(ends) > size:
+        raise EOFError
 
 
 def _unreadable(error: Exception) -> Hold:
@@ -85,7 +108,7 @@ def pixel_span(dataset: FileDataset, view: memoryview) -> tuple[int, int] | None
     """
     if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         raise Hold(Code.ENCODING_NOT_CLEARED, "the data set is deflated")
-    for tag in _PIXEL_TAGS:
+    for tag in PIXEL_TAGS:
         if tag not in dataset:
             continue
         # Raw as it came from the file: nobody has asked for its value yet.
@@ -112,9 +135,32 @@ def _fragments_end(view: memoryview, offset: int) -> int:
     raise Hold(Code.UNREADABLE, "its compressed pixels do not end")
 
 
+def native_pixel_bytes(dataset: FileDataset) -> int | None:
+    """How many bytes uncompressed pixels take by the header; ``None`` for compressed ones.
+
+    Raises Hold (UNREADABLE) where the header does not say it.
+    """
+    if "PixelData" not in dataset or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return None
+    try:
+        bits = (
+            int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel") or 1)
+            * int(dataset.get("NumberOfFrames") or 1) * int(dataset.BitsAllocated)
+        )  # fmt: skip
+    except (AttributeError, TypeError, ValueError):
+        raise Hold(Code.UNREADABLE, "the header does not say how large the image is") from None
+    if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
+        bits = bits * 2 // 3
+    return (bits + 7) // 8
+
+
 def without_pixels(dataset: FileDataset, view: memoryview) -> bytes:
-    """The bytes of the file outside its pixels."""
+    """The bytes of the file outside its pixels; what follows the last pixel is outside."""
     span = pixel_span(dataset, view)
     if span is None:
         return bytes(view)
-    return bytes(view[: span[0]]) + bytes(view[span[1] :])
+    first, end = span
+    native = native_pixel_bytes(dataset)
+    if native is not None:
+        end = min(end, first + native)
+    return bytes(view[:first]) + bytes(view[end:])

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: Modalities whose single-frame images are segmented.
 ANALYSED_MODALITIES = frozenset({"CT", "MR", "CR", "DX", "MG"})
 
+#: A histogram has a bin for every value.
+_MOST_BITS = 16
+
 _GREYSCALE = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -35,6 +38,8 @@ def refuse_unfit(dataset: FileDataset) -> None:
         or "PixelData" not in dataset
     ):
         raise AnalysisSkipped(Code.NOT_GREYSCALE, "its pixels are not single integers")
+    if int(dataset.get("BitsAllocated") or 0) > _MOST_BITS:
+        raise AnalysisSkipped(Code.BIT_DEPTH_NOT_ANALYSED, "its histogram would be too wide")
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise AnalysisSkipped(Code.MULTI_FRAME, "it has more than one frame")
 

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 MOST_TRIES = 3
 #: One capture for a whole series, of the slice in its middle; one per image in all others.
 _SLICED = frozenset({"CT", "MR"})
+#: Originals whose identifiers are kept in memory until their study is analysed.
+_REMEMBERED = 512
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ class Steps:
         self._metrics = metrics
         self._now = now
         self._stopping = stopping
+        self._remembered: dict[str, tuple[gate.Expected, gate.Traces]] = {}
         self._actions: dict[State, Callable[[Study], Outcome | None]] = {
             State.RECEIVED: self.anonymize,
             State.ANONYMIZED: self.analyse,
@@ -139,8 +142,8 @@ class Steps:
             made = plan.make(dataset, key, self._station)
             with self._orthanc.anonymize(instance.orthanc_id, made.body()) as body:
                 copied = _read_made(body)
-                expected = gate.Expected.of(dataset, key, self._station)
-                gate.check_copy(dataset, original.view, copied, body.view, expected)
+                expected, traces = self._remember(instance, dataset, key)
+                gate.check_copy(dataset, original.view, copied, body.view, expected, traces)
                 copy = _describe(copied, body)
                 self._journal.begin_copy(
                     instance.orthanc_id, copy, _identities(dataset, key), self._now()
@@ -231,20 +234,26 @@ class Steps:
     ) -> None:
         """A capture passes the same gate as a copy, against the original's identifiers."""
         dataset = _read_made(body)
-        with self._orthanc.file(instance.orthanc_id) as original:
-            source = part10.read(original.stream())
-            expected = gate.Expected.of(source, key, self._station)
-            gate.check_outgoing(
-                dataset,
-                body.view,
-                expected.for_capture(uids.series, uids.sop),
-                gate.Traces.of(source),
-                capture.OWN_ATTRIBUTES,
-            )
+        if instance.orthanc_id not in self._remembered:
+            with self._orthanc.file(instance.orthanc_id) as original:
+                self._remember(instance, part10.read(original.stream()), key)
+        expected, traces = self._remembered[instance.orthanc_id]
+        expected = expected.for_capture(uids.series, uids.sop)
+        gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES)
         copy = _describe(dataset, body)
         self._journal.begin_capture(instance.orthanc_id, copy, self._now())
         self._store(copy, body)
         self._journal.finish_copy(copy.orthanc_id)
+
+    def _remember(
+        self, instance: Instance, original: FileDataset, key: Key
+    ) -> tuple[gate.Expected, gate.Traces]:
+        """What the gate needs of an original, kept for its capture: saves fetching it again."""
+        known = gate.Expected.of(original, key, self._station), gate.Traces.of(original)
+        if len(self._remembered) >= _REMEMBERED:
+            self._remembered.pop(next(iter(self._remembered)))
+        self._remembered[instance.orthanc_id] = known
+        return known
 
     def _key(self, study: Study) -> Key:
         key = self._keys.get(study.key_id)

@@ -100,9 +100,17 @@ def _labels(
     for cut in cuts:
         labels += frame.pixels >= cut
     if len(used) < len(values):
-        for value in np.setdiff1d(values, used):
-            labels[frame.pixels == value] = UNLABELLED
+        for first, last in _runs(np.setdiff1d(values, used)):
+            labels[(frame.pixels >= first) & (frame.pixels <= last)] = UNLABELLED
     return labels
+
+
+def _runs(values: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Ascending values as runs of neighbours; in a histogram without gaps padding is one or two."""
+    breaks = np.flatnonzero(np.diff(values) > 1)
+    firsts = values[np.concatenate(([0], breaks + 1))]
+    lasts = values[np.concatenate((breaks, [len(values) - 1]))]
+    return [(int(first), int(last)) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def _name(frame: Frame, index: int, centre: float) -> str:

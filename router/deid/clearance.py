@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from pydicom import uid
 from pydicom.uid import UID
 
+from router import part10
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ _SCREEN_WORDS = ("SCREEN", "REPORT", "DOSE")
 
 def check(dataset: FileDataset, policy: Policy = POLICIES[""]) -> None:
     """Raises Hold for an object that may not be anonymized and sent under the policy."""
+    _check_encoding(dataset)
     _check_identity(dataset)
     for hold in _objections(dataset):
         # Only pixels can be cleared by looking at them: a report has to be read by a machine.
@@ -101,21 +103,24 @@ def _objections(dataset: FileDataset) -> Iterator[Hold]:
         yield Hold(Code.BURNED_IN_TEXT, "ImageType says that it is a picture of a screen")
 
 
+def _check_encoding(dataset: FileDataset) -> None:
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is None or syntax.is_private or not syntax.is_transfer_syntax:
+        raise Hold(Code.ENCODING_NOT_CLEARED, "its transfer syntax is not one of the standard's")
+    for group in range(0x6000, 0x6020, 2):
+        position = dataset.get((group, 0x0102))
+        if position is not None and position.value:
+            # An overlay in the unused bits of the pixels would stay when its group goes.
+            raise Hold(Code.ENCODING_NOT_CLEARED, "an overlay is hidden in its pixels")
+
+
 def _check_complete(dataset: FileDataset) -> None:
     """A transfer that broke off leaves fewer pixels than the header says; Orthanc stores it so."""
-    if "PixelData" not in dataset or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+    native = part10.native_pixel_bytes(dataset)
+    if native is None:
         return
-    try:
-        bits = (
-            int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel") or 1)
-            * int(dataset.get("NumberOfFrames") or 1) * int(dataset.BitsAllocated)
-        )  # fmt: skip
-    except (AttributeError, TypeError, ValueError):
-        raise Hold(Code.UNREADABLE, "the header does not say how large the image is") from None
-    if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
-        bits = bits * 2 // 3
     present = cast("RawDataElement", dataset.get_item("PixelData", keep_deferred=True)).length
-    if present < bits // 8:
+    if present < native:
         raise Hold(Code.UNREADABLE, "it has fewer pixels than its header says")
 
 

@@ -8,10 +8,12 @@ there. What it cannot judge does not pass.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pydicom.datadict import keyword_for_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
@@ -62,6 +64,7 @@ _FILE_META = frozenset({
 _DUMMY_TEXT = frozenset({
     "ANONYMIZED", "000Y", "19000101", "19000101000000", "000000", "0", "urn:anonymized",
 })  # fmt: skip
+_PIECE = 1 << 20
 _DUMMY_CODE = ("ANON", "99EDGE", "Anonymized")
 
 
@@ -114,9 +117,9 @@ class Traces:
         maker = f"{original.get('Manufacturer')} {original.get('ManufacturerModelName')}".upper()
         for _, element in _walk(original, 0):
             values = _texts(element)
-            if element.VR == "UI":
+            if "UI" in _vrs(element):
                 uids.update(value for value in values if not _of_the_standard(value))
-            elif element.VR == "PN":
+            elif "PN" in _vrs(element):
                 for value in values:
                     _sort_traces(_name_parts(value), long, short)
             elif element.tag in _IDENTIFYING:
@@ -132,17 +135,19 @@ def check_copy(
     copy: FileDataset,
     view: memoryview,
     expected: Expected,
+    traces: Traces,
 ) -> None:
     """Raises Hold (GATE_…) unless the anonymized copy may leave the truck.
 
-    ``view`` is the whole file of ``copy``, ``original_view`` that of ``original``.
+    ``view`` is the whole file of ``copy``, ``original_view`` that of ``original``; ``expected``
+    and ``traces`` are of the original.
     """
     if copy.get("SOPClassUID") != original.get("SOPClassUID"):
         raise Hold(Code.GATE_WRONG_ACTION, "SOPClassUID differs from the original's")
     if copy.file_meta.TransferSyntaxUID != original.file_meta.TransferSyntaxUID:
         raise Hold(Code.GATE_PIXELS_CHANGED, "its transfer syntax differs from the original's")
     _check_pixels(original, original_view, copy, view)
-    check_outgoing(copy, view, expected, Traces.of(original), {})
+    check_outgoing(copy, view, expected, traces, {})
 
 
 def check_outgoing(
@@ -171,9 +176,14 @@ def _walk(dataset: Dataset, depth: int) -> Iterator[tuple[int, DataElement]]:
     if depth > profile.DEEPEST_NESTING:
         raise Hold(Code.NESTING_TOO_DEEP, f"deeper than {profile.DEEPEST_NESTING} levels")
     for tag in sorted(dataset.keys()):
-        if tag.group == profile.PIXEL_DATA.group and depth == 0:
+        if tag in part10.PIXEL_TAGS and depth == 0:
             continue
-        element = dataset[tag]
+        try:
+            element = dataset[tag]
+        except (BytesLengthException, ValueError, TypeError, NotImplementedError) as error:
+            raise Hold(
+                Code.GATE_UNREADABLE, f"{tag} breaks its VR ({type(error).__name__})"
+            ) from None
         yield depth, element
         if element.VR == "SQ":
             for item in element.value or ():
@@ -190,6 +200,12 @@ def _texts(element: DataElement) -> list[str]:
     return [text for text in texts if text]
 
 
+def _vrs(element: DataElement) -> set[str]:
+    """The VR that the file gives and the one of the standard: senders put names under others."""
+    known = dictionary_has_tag(element.tag)
+    return {element.VR, dictionary_VR(element.tag) if known else element.VR}
+
+
 def _of_the_standard(uid: str) -> bool:
     return uid.startswith(profile.STANDARD_ROOT)
 
@@ -197,19 +213,19 @@ def _of_the_standard(uid: str) -> bool:
 def _name_parts(name: str) -> Iterator[str]:
     yield name
     # Family, given, middle name …, in each of the three writings (PS3.5, 6.2.1.2).
-    yield from re.split(r"[\^= ]+", name)
+    yield from re.split(r"[\^=,; ]+", name)
 
 
 def _sort_traces(values: Iterable[str], long: set[bytes], short: set[str]) -> None:
     for value in values:
         text = value.strip()
-        if text.upper() in _NOBODY or len(text) < _SHORTEST:
+        if text.upper() in _NOBODY or text in _DUMMY_TEXT or len(text) < _SHORTEST:
             continue
         encoded = text.encode()
         if len(encoded) >= _LONG:
             long.add(encoded)
         else:
-            short.add(text.upper())
+            short.add(_folded(text))
 
 
 def _check_pixels(
@@ -219,10 +235,16 @@ def _check_pixels(
     after = part10.pixel_span(copy, view)
     if (before is None) != (after is None):
         raise Hold(Code.GATE_PIXELS_CHANGED, "pixels appeared or went away")
-    if before and after:
-        if original_view[slice(*before)] == view[slice(*after)]:
-            return
+    if before and after and not _same(original_view[slice(*before)], view[slice(*after)]):
         raise Hold(Code.GATE_PIXELS_CHANGED, "the pixel bytes differ")
+
+
+def _same(one: memoryview, other: memoryview) -> bool:
+    """Whether the bytes are equal. Piece by piece as bytes: views are compared one byte at a time."""
+    return len(one) == len(other) and all(
+        bytes(one[start : start + _PIECE]) == bytes(other[start : start + _PIECE])
+        for start in range(0, len(one), _PIECE)
+    )
 
 
 def _check_file_meta(copy: FileDataset, view: memoryview, expected: Expected) -> None:
@@ -231,6 +253,9 @@ def _check_file_meta(copy: FileDataset, view: memoryview, expected: Expected) ->
     surplus = sorted(set(map(int, copy.file_meta.keys())) - _FILE_META)
     if surplus:
         raise Hold(Code.GATE_FILE_META, f"({surplus[0]:08x}) is in the file header")
+    sop_class = str(copy.file_meta.get("MediaStorageSOPClassUID", ""))
+    if sop_class != copy.get("SOPClassUID") and not _of_the_standard(sop_class):
+        raise Hold(Code.GATE_FILE_META, "MediaStorageSOPClassUID is no SOP class")
     if copy.file_meta.get("MediaStorageSOPInstanceUID") != expected.sop_uid:
         raise Hold(Code.GATE_FILE_META, "MediaStorageSOPInstanceUID is not the pseudonymous one")
 
@@ -244,9 +269,9 @@ def _check_element(element: DataElement, depth: int, expected: Expected, traces:
         raise Hold(Code.GATE_OVERLAY, shown)
     if profile.is_unknown(tag):
         raise Hold(Code.GATE_UNKNOWN_ATTRIBUTE, shown)
-    if element.VR == "UI":
+    if "UI" in _vrs(element):
         _check_uids(element, shown, traces)
-    if element.VR == "PN" and not set(_texts(element)) <= {expected.patient, *_DUMMY_TEXT}:
+    if "PN" in _vrs(element) and not set(_texts(element)) <= {expected.patient, *_DUMMY_TEXT}:
         raise Hold(Code.GATE_WRONG_ACTION, f"{shown} holds a name")
     row = profile.TABLE.get(tag)
     if row is not None:
@@ -317,18 +342,25 @@ def _check_declared(copy: Dataset, expected: Expected) -> None:
 
 
 def _check_traces(copy: Dataset, outside_pixels: bytes, traces: Traces) -> None:
-    """Looks for the original's values in the bytes, and for the short ones in the words."""
+    """Looks for the original's values in the bytes, and in the decoded text of each element.
+
+    The text is compared without case and accents, whatever character set either file is in.
+    """
     if (pattern := _pattern(traces)) is not None and pattern.search(outside_pixels):
         raise Hold(Code.GATE_IDENTIFIER, "an identifying value was found in the bytes of the copy")
-    if not traces.short:
-        return
+    long = [_folded(value.decode()) for value in traces.long if not value.isascii()]
     for depth, element in _walk(copy, 0):
-        if element.VR in _TEXT:
-            words = {word.upper() for text in _texts(element) for word in re.split(r"\W+", text)}
-            whole = {text.upper() for text in _texts(element)}
-            if (words | whole) & traces.short:
+        for text in map(_folded, _texts(element)):
+            words = {text, *re.split(r"\W+", text)} if element.VR in _TEXT else set()
+            if words & traces.short or any(value in text for value in long):
                 shown = f"{keyword_for_tag(element.tag)} at depth {depth}"
                 raise Hold(Code.GATE_IDENTIFIER, f"an identifying value was found in {shown}")
+
+
+def _folded(text: str) -> str:
+    """Without case and accents."""
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
 
 
 def _pattern(traces: Traces) -> re.Pattern[bytes] | None:

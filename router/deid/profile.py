@@ -13,7 +13,7 @@ from enum import StrEnum
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from pydicom.datadict import dictionary_has_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.tag import BaseTag, Tag
 
 if TYPE_CHECKING:
@@ -99,17 +99,18 @@ def action(tag: BaseTag, vr: str, *, enhanced: bool) -> Action:
         return Action.REMOVE
     row = TABLE.get(tag)
     if row is None:
-        return _unlisted(vr)
+        return _unlisted(tag, vr)
     if len(row.basic) == 1:
         return Action(row.basic)
     return (_CHOICE_ENHANCED if enhanced else _CHOICE_CLASSIC)[row.basic]
 
 
-def _unlisted(vr: str) -> Action:
+def _unlisted(tag: BaseTag, vr: str) -> Action:
     """Attributes that the table does not name stay, but for names: those it may have missed."""
-    if vr == "PN":
+    vrs = {vr, dictionary_VR(tag)}  # senders put names and UIDs under other VRs
+    if "PN" in vrs:
         return Action.EMPTY
-    return Action.UID if vr == "UI" else Action.KEEP
+    return Action.UID if "UI" in vrs else Action.KEEP
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pydicom
 import requests
 
 from tests import data, scanner
+from tests.stack import study_id
 from tests.waiting import until
 from tools.audit import audit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.conftest import Stack
-
-
-def _study_id(patient_id: str, study_uid: str) -> str:
-    """Orthanc's id of a study."""
-    digits = hashlib.sha1(f"{patient_id}|{study_uid}".encode(), usedforsecurity=False).hexdigest()
-    return "-".join(digits[i : i + 8] for i in range(0, 40, 8))
+    from tests.stack import Stack
 
 
 def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(
@@ -35,7 +29,7 @@ def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(
     moments = random.Random(seed)
     print(f"seed {seed}")  # noqa: T201  (shown when the test fails)
     sources = data.demo_studies(seed, tmp_path, slices=40, mg_rows=1024)
-    ids = {_study_id(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
+    ids = {study_id(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
     before = stack.cloud().instances()
     images = [pydicom.dcmread(source.path) for source in sources]
     statuses: list[int] = []
@@ -52,11 +46,7 @@ def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(
     assert router["RestartCount"] >= 3
     assert set(statuses) == {scanner.SUCCESS}
 
-    def at_rest() -> list[dict[str, Any]]:
-        found = [study for study in stack.studies() if study["orthanc_id"] in ids]
-        return found if len(found) == len(ids) and all(s["at_rest"] for s in found) else []
-
-    studies = until(at_rest, 120, what="every study at rest")
+    studies = stack.at_rest(ids)
     held = {ids[study["orthanc_id"]]: study["held"] for study in studies}
     found = audit(stack.cloud(), sources, stack.key(), before, held)
     assert (found.lost, found.duplicates, found.identifiers) == (0, 0, 0)

@@ -1,0 +1,109 @@
+"""The whole compose stack, under a project of its own, with the images of scripts/images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+from testcontainers.compose import DockerCompose
+
+from tests.orthancs import ROOT, suite
+from tests.waiting import until
+from tools.audit import Cloud
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+SERVICES = ["truck-orthanc", "router", "cloud-orthanc", "cloud-proxy"]
+
+
+@dataclass
+class Stack:
+    """A running stack."""
+
+    compose: DockerCompose
+    project: str
+    secrets: Path
+
+    def docker(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["docker", *arguments], capture_output=True, text=True, check=True, timeout=120
+        )
+        return done.stdout
+
+    def container(self, service: str) -> str:
+        return f"{self.project}-{service}-1"
+
+    def port(self, service: str, inside: int) -> int:
+        return int(self.docker("port", self.container(service), str(inside)).split(":")[-1])
+
+    def kill(self, service: str) -> None:
+        """kill -9 of every process in the container; the engine's restart policy brings it back.
+
+        From inside, because the engine takes its own ``kill`` for a wish to stop.
+        """
+        self.docker("exec", self.container(service), "sh", "-c", "kill -9 -1")
+
+    def edge_router(self, *arguments: str) -> Any:
+        """What the command prints with --json, whatever its exit code."""
+        done = subprocess.run(
+            ["docker", "exec", self.container("router"), "edge-router", *arguments, "--json"],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+
+    def studies(self) -> list[dict[str, Any]]:
+        """The studies that the router knows; none while it is down."""
+        try:
+            url = f"http://127.0.0.1:{self.port('router', 8080)}/status"
+            found: list[dict[str, Any]] = requests.get(url, timeout=10).json()["studies"]
+        except (requests.RequestException, subprocess.CalledProcessError):
+            return []
+        return found
+
+    def cloud(self) -> Cloud:
+        password = (self.secrets / "auditor_password").read_text().strip()
+        return Cloud(f"http://127.0.0.1:{self.port('cloud-orthanc', 8042)}", "auditor", password)
+
+    def key(self) -> bytes:
+        return bytes.fromhex((self.secrets / "programme_key").read_text().partition(":")[2])
+
+    def at_rest(self, ids: Iterable[str], deadline_s: float = 120) -> list[dict[str, Any]]:
+        """These studies (Orthanc's ids), as soon as all of them are at rest."""
+        wanted = set(ids)
+
+        def rested() -> list[dict[str, Any]]:
+            found = [study for study in self.studies() if study["orthanc_id"] in wanted]
+            return found if len(found) == len(wanted) and all(s["at_rest"] for s in found) else []
+
+        return until(rested, deadline_s, what="every study at rest")
+
+
+def study_id(patient_id: str, study_uid: str) -> str:
+    """Orthanc's id of a study."""
+    digits = hashlib.sha1(f"{patient_id}|{study_uid}".encode(), usedforsecurity=False).hexdigest()
+    return "-".join(digits[i : i + 8] for i in range(0, 40, 8))
+
+
+@contextmanager
+def started(secrets: Path, stable_age_s: int) -> Iterator[Stack]:
+    """Starts the stack with fresh secrets in a folder; removes it and its volumes at the end."""
+    subprocess.run([ROOT / "scripts" / "secrets", secrets], check=True, capture_output=True)
+    project = f"edge-test-{uuid.uuid4().hex[:8]}"
+    # testcontainers hands its own environment to compose.
+    os.environ.update({
+        "COMPOSE_PROJECT_NAME": project, "COMPOSE_PROFILES": "truck,cloud",
+        "ORTHANC_SUITE": suite(), "SECRETS_DIR": str(secrets), "STABLE_AGE_S": str(stable_age_s),
+        "DICOM_BIND": "127.0.0.1", "DICOM_PORT": "0", "ROUTER_PORT": "0", "CLOUD_PORT": "0",
+    })  # fmt: skip
+    files = ["docker-compose.yml", "tests/e2e/compose.audit.yml"]
+    with DockerCompose(str(ROOT), files, wait=True, services=SERVICES) as compose:
+        yield Stack(compose, project, secrets)

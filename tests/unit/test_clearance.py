@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pydicom import uid
+from pydicom.encaps import encapsulate
+
+from router.deid import clearance
+from router.errors import Code, Hold
+from tests import data
+from tests.unit import apply_plan
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+PATIENT = data.Patient.made("clearance")
+
+
+def image(sop_class: str = uid.CTImageStorage) -> FileDataset:
+    """The least that clearance asks for."""
+    dataset = data.new_file(uid.CTImageStorage, "1.2.3.3")
+    dataset.SOPClassUID = sop_class
+    dataset.PatientID = PATIENT.patient_id
+    dataset.StudyInstanceUID = "1.2.3.1"
+    dataset.SeriesInstanceUID = "1.2.3.2"
+    return dataset
+
+
+def ct_image() -> FileDataset:
+    return next(data.ct_series("clearance", PATIENT, slices=1, size=16))
+
+
+def as_read(dataset: FileDataset) -> FileDataset:
+    """As the router has it: read from a file, the pixels not yet looked at."""
+    return apply_plan.read(data.file_bytes(dataset))
+
+
+def hold_of(dataset: FileDataset) -> Hold:
+    with pytest.raises(Hold) as raised:
+        clearance.check(dataset)
+    return raised.value
+
+
+def _cleared() -> list[FileDataset]:
+    return [
+        ct_image(),
+        *list(data.mammogram_study("clearance", PATIENT, rows=48, columns=39))[:-1],
+        data.radiograph("clearance", PATIENT, rows=32, columns=26),
+        *(data.pydicom_file(name, "clearance", PATIENT) for name in data.PYDICOM_FILES),
+    ]
+
+
+@pytest.mark.parametrize("dataset", _cleared(), ids=lambda d: f"{d.Modality}-{d.InstanceNumber}")
+def test_images_of_the_detectors_are_cleared(dataset: FileDataset) -> None:
+    clearance.check(as_read(dataset))
+
+
+@pytest.mark.parametrize("sop_class", sorted(clearance.CLEARED))
+def test_every_cleared_class_is_an_image_of_the_standard(sop_class: str) -> None:
+    assert "Image Storage" in uid.UID(sop_class).name
+    clearance.check(image(sop_class))
+
+
+@pytest.mark.parametrize("patient_id", [None, "", "   "])
+def test_an_image_of_nobody_is_held(patient_id: str | None) -> None:
+    dataset = image()
+    dataset.PatientID = patient_id
+    assert hold_of(dataset).code is Code.NO_PATIENT_ID
+    del dataset.PatientID
+    assert hold_of(dataset).code is Code.NO_PATIENT_ID
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+@pytest.mark.parametrize(
+    "value", [None, "", "not a uid", "../../etc", "1.2.03", "1." + "2" * 64, ["1.2.3", "1.2.4"]]
+)
+def test_an_object_without_a_valid_uid_is_held(keyword: str, value: str | None) -> None:
+    dataset = image()
+    setattr(dataset, keyword, value)
+    hold = hold_of(dataset)
+    assert hold.code is Code.NO_UID
+    assert keyword in hold.sentence
+    delattr(dataset, keyword)
+    assert hold_of(dataset).code is Code.NO_UID
+
+
+@pytest.mark.parametrize("sop_class", ["1.2.3.4.5", "1.2.840.10008.5.1.4.1.1.99999"])
+def test_a_class_that_the_standard_does_not_know_is_held(sop_class: str) -> None:
+    hold = hold_of(image(sop_class))
+    assert hold.code is Code.UNKNOWN_SOP_CLASS
+    assert sop_class in hold.sentence
+
+
+@pytest.mark.parametrize("sop_class", ["", "Novakova^Zdenka"])
+def test_a_class_that_is_no_uid_is_held_and_not_quoted(sop_class: str) -> None:
+    hold = hold_of(image(sop_class))
+    assert hold.code is Code.UNKNOWN_SOP_CLASS
+    assert hold.sentence == "SOP class that is no UID"
+
+
+def test_an_object_without_a_class_is_held() -> None:
+    dataset = image()
+    del dataset.SOPClassUID
+    assert hold_of(dataset).code is Code.UNKNOWN_SOP_CLASS
+
+
+@pytest.mark.parametrize(
+    "sop_class",
+    [
+        uid.XRayRadiationDoseSRStorage, uid.BasicTextSRStorage, uid.ComprehensiveSRStorage,
+        uid.MammographyCADSRStorage, uid.KeyObjectSelectionDocumentStorage,
+        uid.GrayscaleSoftcopyPresentationStateStorage, uid.SecondaryCaptureImageStorage,
+        uid.MultiFrameTrueColorSecondaryCaptureImageStorage, uid.UltrasoundImageStorage,
+        uid.UltrasoundMultiFrameImageStorage, uid.EncapsulatedPDFStorage,
+        uid.EncapsulatedCDAStorage, uid.RawDataStorage, uid.VLPhotographicImageStorage,
+    ],
+    ids=lambda sop_class: uid.UID(sop_class).keyword,
+)  # fmt: skip
+def test_a_class_that_nobody_cleared_is_held_by_its_name(sop_class: str) -> None:
+    hold = hold_of(image(sop_class))
+    assert hold.code is Code.SOP_CLASS_NOT_CLEARED
+    assert hold.sentence == uid.UID(sop_class).name
+
+
+def test_a_dose_report_beside_mammograms_is_held() -> None:
+    *_, report = data.mammogram_study("clearance", PATIENT, rows=48, columns=39)
+    assert hold_of(report).code is Code.SOP_CLASS_NOT_CLEARED
+
+
+@pytest.mark.parametrize("modality", ["US", "SR", "PR", "KO", "DOC", "ES", " us "])
+def test_a_cleared_class_under_a_modality_that_shows_text_is_held(modality: str) -> None:
+    dataset = image()
+    dataset.Modality = modality
+    assert hold_of(dataset).code is Code.SOP_CLASS_NOT_CLEARED
+
+
+@pytest.mark.parametrize("burned_in", ["YES", "yes", "Y", "MAYBE"])
+def test_text_burned_into_the_pixels_is_held(burned_in: str) -> None:
+    dataset = image()
+    dataset.BurnedInAnnotation = burned_in
+    hold = hold_of(dataset)
+    assert hold.code is Code.BURNED_IN_TEXT
+    assert burned_in not in hold.sentence.split()
+
+
+@pytest.mark.parametrize("burned_in", ["NO", "no ", "", None])
+def test_an_image_without_burned_in_text_is_cleared(burned_in: str | None) -> None:
+    dataset = image()
+    dataset.BurnedInAnnotation = burned_in
+    clearance.check(dataset)
+
+
+@pytest.mark.parametrize(
+    "image_type",
+    [
+        ["DERIVED", "SECONDARY", "SCREEN SAVE"], ["DERIVED", "SECONDARY", "OTHER", "SCREENSAVE"],
+        ["derived", "secondary", "screen save"], ["DERIVED", "SECONDARY", "DOSE_INFO"],
+        ["DERIVED", "SECONDARY", "REPORT"], "SCREEN SAVE",
+    ],
+)  # fmt: skip
+def test_a_picture_of_a_screen_is_held(image_type: list[str]) -> None:
+    dataset = image()
+    dataset.ImageType = image_type
+    assert hold_of(dataset).code is Code.BURNED_IN_TEXT
+
+
+@pytest.mark.parametrize(
+    "image_type", [["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "PRIMARY"], "", None]
+)
+def test_a_picture_of_a_patient_is_cleared(image_type: list[str] | str | None) -> None:
+    dataset = image()
+    dataset.ImageType = image_type
+    clearance.check(dataset)
+
+
+def test_an_image_with_fewer_pixels_than_its_header_says_is_held() -> None:
+    dataset = ct_image()
+    dataset.PixelData = dataset.PixelData[:-2]
+    assert hold_of(as_read(dataset)).code is Code.UNREADABLE
+
+
+def test_an_image_that_does_not_say_how_large_it_is_is_held() -> None:
+    dataset = ct_image()
+    del dataset.Rows
+    assert hold_of(as_read(dataset)).code is Code.UNREADABLE
+
+
+def test_the_frames_and_samples_of_an_image_are_counted() -> None:
+    dataset = ct_image()
+    dataset.NumberOfFrames = 3
+    assert hold_of(as_read(dataset)).code is Code.UNREADABLE
+    dataset.PixelData = dataset.PixelData * 3
+    clearance.check(as_read(dataset))
+    dataset.SamplesPerPixel = 3
+    assert hold_of(as_read(dataset)).code is Code.UNREADABLE
+
+
+def test_pixels_of_single_bits_are_counted() -> None:
+    dataset = ct_image()
+    dataset.BitsAllocated = dataset.BitsStored = 1
+    dataset.HighBit = 0
+    dataset.PixelData = bytes(16 * 16 // 8)
+    clearance.check(as_read(dataset))
+
+
+def test_compressed_pixels_are_not_counted() -> None:
+    dataset = ct_image()
+    dataset.file_meta.TransferSyntaxUID = uid.JPEGLSLossless
+    dataset.PixelData = encapsulate([b"\xff\xd8"])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    clearance.check(as_read(dataset))
+
+
+def test_an_image_in_a_transfer_syntax_that_nobody_knows_is_held() -> None:
+    dataset = as_read(ct_image())
+    dataset.file_meta.TransferSyntaxUID = uid.UID("1.2.840.113619.5.2")
+    assert hold_of(dataset).code is Code.ENCODING_NOT_CLEARED
+
+
+def test_an_image_in_no_transfer_syntax_is_held() -> None:
+    dataset = as_read(ct_image())
+    del dataset.file_meta.TransferSyntaxUID
+    assert hold_of(dataset).code is Code.ENCODING_NOT_CLEARED
+
+
+# --- what a person has answered for ---------------------------------------------------------------
+
+CHECKED = clearance.POLICIES["pixels-checked"]
+
+
+def test_only_pixels_are_cleared_by_looking_at_them() -> None:
+    assert {name: policy.clears for name, policy in clearance.POLICIES.items()} == {
+        "": frozenset(),
+        "retry": frozenset(),
+        "pixels-checked": {Code.BURNED_IN_TEXT, Code.SOP_CLASS_NOT_CLEARED},
+    }
+
+
+def test_an_image_whose_pixels_were_checked_is_cleared() -> None:
+    dataset = ct_image()
+    dataset.SOPClassUID = uid.SecondaryCaptureImageStorage
+    dataset.BurnedInAnnotation = "YES"
+    dataset.Modality = "US"
+    dataset.ImageType = ["DERIVED", "SECONDARY", "SCREEN SAVE"]
+    clearance.check(as_read(dataset), CHECKED)
+
+
+def test_a_report_is_not_cleared_by_looking_at_its_pixels() -> None:
+    *_, report = data.mammogram_study("clearance", PATIENT, rows=48, columns=39)
+    with pytest.raises(Hold) as raised:
+        clearance.check(as_read(report), CHECKED)
+    assert raised.value.code is Code.SOP_CLASS_NOT_CLEARED
+
+
+def test_an_unknown_class_is_not_cleared_by_looking_at_its_pixels() -> None:
+    dataset = ct_image()
+    dataset.SOPClassUID = "1.2.3.4.5"
+    dataset.BurnedInAnnotation = "YES"
+    with pytest.raises(Hold) as raised:
+        clearance.check(as_read(dataset), CHECKED)
+    assert raised.value.code is Code.UNKNOWN_SOP_CLASS
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "SOPInstanceUID"])
+def test_no_policy_clears_an_image_of_nobody(keyword: str) -> None:
+    dataset = as_read(ct_image())
+    delattr(dataset, keyword)
+    for policy in clearance.POLICIES.values():
+        with pytest.raises(Hold) as raised:
+            clearance.check(dataset, policy)
+        assert raised.value.code in {Code.NO_PATIENT_ID, Code.NO_UID}
+
+
+def test_checked_pixels_must_be_all_there() -> None:
+    dataset = ct_image()
+    dataset.BurnedInAnnotation = "YES"
+    dataset.PixelData = dataset.PixelData[:-2]
+    with pytest.raises(Hold) as raised:
+        clearance.check(as_read(dataset), CHECKED)
+    assert raised.value.code is Code.UNREADABLE
+
+
+def test_a_retry_clears_nothing() -> None:
+    dataset = ct_image()
+    dataset.BurnedInAnnotation = "YES"
+    with pytest.raises(Hold) as raised:
+        clearance.check(as_read(dataset), clearance.POLICIES["retry"])
+    assert raised.value.code is Code.BURNED_IN_TEXT
