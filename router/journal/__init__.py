@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from router import backoff
 from router.errors import Code, IllegalTransition
+from router.journal import records
 from router.journal.database import Database, lock
 from router.study import (
     CAPTURE_GONE,
     TABLE,
     Arrival,
     Copy,
-    HoldRecord,
     Instance,
     Outcome,
     Receipt,
@@ -39,11 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Cursor", "Journal", "Pin", "lock"]
 
-_COPY_COLUMNS = (
-    "copy_id", "study_uid", "series_uid", "sop_uid", "sop_class", "modality", "transfer_syntax",
-    "instance_number", "digest", "md5", "size",
-)  # fmt: skip
-_SET_COPY = ", ".join(f"{column} = ?" for column in _COPY_COLUMNS)
 #: A local step is due in these states; in ANALYSED the receipts are.
 _WORKED_ON = (State.RECEIVED, State.ANONYMIZED)
 
@@ -158,12 +153,12 @@ class Journal:
 
     def study(self, orthanc_id: str) -> Study | None:
         rows = self._db.rows("SELECT * FROM study WHERE orthanc_id = ?", (orthanc_id,))
-        return _study(rows[0]) if rows else None
+        return records.study(rows[0]) if rows else None
 
     def studies(self) -> list[Study]:
         """Every study, the newest first."""
         rows = self._db.rows("SELECT * FROM study ORDER BY received_at DESC, orthanc_id")
-        return [_study(row) for row in rows]
+        return [records.study(row) for row in rows]
 
     def due_study(self, now: float) -> Study | None:
         """The study whose local step is due the longest."""
@@ -172,7 +167,7 @@ class Journal:
             " ORDER BY due_at, received_at LIMIT 1",
             (*_WORKED_ON, now),
         )
-        return _study(rows[0]) if rows else None
+        return records.study(rows[0]) if rows else None
 
     def move(
         self, study: Study, outcome: Outcome, now: float, destinations: Sequence[str] = ()
@@ -246,15 +241,15 @@ class Journal:
         rows = self._db.rows(
             "SELECT * FROM instance WHERE study = ? ORDER BY received_at, rowid", (study,)
         )
-        return [_instance(row) for row in rows]
+        return [records.instance(row) for row in rows]
 
     def begin_copy(self, instance: str, copy: Copy, identity: Identities, now: float) -> None:
         """Before a copy is stored: makes it known as our own, and its patient findable."""
         with self._db.writing() as db:
             _enter_identities(db, identity, now)
             db.execute(
-                f"UPDATE instance SET {_SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
-                (*_copy_values(copy), instance),
+                f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
+                (*records.copy_values(copy), instance),
             )
 
     def begin_capture(self, source: str, copy: Copy, now: float) -> None:
@@ -267,8 +262,8 @@ class Journal:
                 (copy.orthanc_id, Role.CAPTURE, Stage.RECEIVED, now, source),
             )
             db.execute(
-                f"UPDATE instance SET {_SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
-                (*_copy_values(copy), copy.orthanc_id),
+                f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
+                (*records.copy_values(copy), copy.orthanc_id),
             )
 
     def finish_copy(self, instance: str) -> None:
@@ -358,7 +353,7 @@ class Journal:
             "SELECT * FROM instance WHERE hold_code IS NOT NULL ORDER BY held_at, rowid"
         )
         studies = {study.orthanc_id: study for study in self.studies()} if rows else {}
-        return [(studies[row["study"]], _instance(row)) for row in rows]
+        return [(studies[row["study"]], records.instance(row)) for row in rows]
 
     def _set_stage(self, instance: str, before: Stage, after: Stage) -> None:
         with self._db.writing() as db:
@@ -406,7 +401,7 @@ class Journal:
             " ORDER BY s.received_at, i.study, i.role, i.series_uid, i.instance_number LIMIT ?",
             (*values, limit),
         )
-        return [_receipt(row) for row in rows]
+        return [records.receipt(row) for row in rows]
 
     def begin_sending(self, receipt: Receipt, now: float) -> None:
         """Before the first byte: from now on the destination may hold the instance."""
@@ -513,66 +508,3 @@ def _enter_identities(db: sqlite3.Connection, identities: Identities, now: float
             " VALUES (?, ?, ?, 0, ?, ?)",
             (kind, pseudonym, identities.key_id, blob, now),
         )
-
-
-def _copy_values(copy: Copy) -> tuple[Any, ...]:
-    fields = asdict(copy)
-    return tuple(fields["orthanc_id" if c == "copy_id" else c] for c in _COPY_COLUMNS)
-
-
-def _study(row: sqlite3.Row) -> Study:
-    return Study(
-        orthanc_id=row["orthanc_id"],
-        alias=row["alias"],
-        state=State(row["state"]),
-        generation=row["generation"],
-        attempts=row["attempts"],
-        due_at=row["due_at"],
-        key_id=row["key_id"],
-        profile_id=row["profile_id"],
-        received_at=row["received_at"],
-        changed_at=row["changed_at"],
-    )
-
-
-def _copy(row: sqlite3.Row) -> Copy | None:
-    if row["copy_id"] is None:
-        return None
-    values = {column: row[column] for column in _COPY_COLUMNS if column != "copy_id"}
-    return Copy(orthanc_id=row["copy_id"], **values)
-
-
-def _instance(row: sqlite3.Row) -> Instance:
-    hold = None
-    if row["hold_code"] is not None:
-        hold = HoldRecord(Code(row["hold_code"]), row["hold_detail"], row["held_at"])
-    return Instance(
-        orthanc_id=row["orthanc_id"],
-        study=row["study"],
-        role=Role(row["role"]),
-        stage=Stage(row["stage"]),
-        attempts=row["attempts"],
-        copy=_copy(row),
-        analysis=row["analysis"],
-        hold=hold,
-        policy=row["policy"],
-    )
-
-
-def _receipt(row: sqlite3.Row) -> Receipt:
-    copy = _copy(row)
-    assert copy is not None  # noqa: S101  (a receipt is made for a copy)
-    return Receipt(
-        instance=row["orthanc_id"],
-        study=row["study"],
-        alias=row["alias"],
-        destination=row["destination"],
-        copy=copy,
-        attempts=row["r_attempts"],
-        due_at=row["due_at"],
-        begun_at=row["begun_at"],
-        sent_at=row["sent_at"],
-        verified_at=row["verified_at"],
-        verified_by=VerifiedBy(row["verified_by"]) if row["verified_by"] else None,
-        last_code=row["last_code"],
-    )

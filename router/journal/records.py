@@ -1,0 +1,81 @@
+"""Between the rows of the journal and the records of ``router.study``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from router.errors import Code
+from router.study import Copy, HoldRecord, Instance, Receipt, Role, Stage, State, Study, VerifiedBy
+
+if TYPE_CHECKING:
+    import sqlite3
+
+COPY_COLUMNS = (
+    "copy_id", "study_uid", "series_uid", "sop_uid", "sop_class", "modality", "transfer_syntax",
+    "instance_number", "digest", "md5", "size",
+)  # fmt: skip
+SET_COPY = ", ".join(f"{column} = ?" for column in COPY_COLUMNS)
+
+
+def copy_values(copy: Copy) -> tuple[Any, ...]:
+    fields = asdict(copy)
+    return tuple(fields["orthanc_id" if c == "copy_id" else c] for c in COPY_COLUMNS)
+
+
+def study(row: sqlite3.Row) -> Study:
+    return Study(
+        orthanc_id=row["orthanc_id"],
+        alias=row["alias"],
+        state=State(row["state"]),
+        generation=row["generation"],
+        attempts=row["attempts"],
+        due_at=row["due_at"],
+        key_id=row["key_id"],
+        profile_id=row["profile_id"],
+        received_at=row["received_at"],
+        changed_at=row["changed_at"],
+    )
+
+
+def copy(row: sqlite3.Row) -> Copy | None:
+    if row["copy_id"] is None:
+        return None
+    values = {column: row[column] for column in COPY_COLUMNS if column != "copy_id"}
+    return Copy(orthanc_id=row["copy_id"], **values)
+
+
+def instance(row: sqlite3.Row) -> Instance:
+    hold = None
+    if row["hold_code"] is not None:
+        hold = HoldRecord(Code(row["hold_code"]), row["hold_detail"], row["held_at"])
+    return Instance(
+        orthanc_id=row["orthanc_id"],
+        study=row["study"],
+        role=Role(row["role"]),
+        stage=Stage(row["stage"]),
+        attempts=row["attempts"],
+        copy=copy(row),
+        analysis=row["analysis"],
+        hold=hold,
+        policy=row["policy"],
+    )
+
+
+def receipt(row: sqlite3.Row) -> Receipt:
+    sent = copy(row)
+    assert sent is not None  # noqa: S101  (a receipt is made for a copy)
+    return Receipt(
+        instance=row["orthanc_id"],
+        study=row["study"],
+        alias=row["alias"],
+        destination=row["destination"],
+        copy=sent,
+        attempts=row["r_attempts"],
+        due_at=row["due_at"],
+        begun_at=row["begun_at"],
+        sent_at=row["sent_at"],
+        verified_at=row["verified_at"],
+        verified_by=VerifiedBy(row["verified_by"]) if row["verified_by"] else None,
+        last_code=row["last_code"],
+    )
