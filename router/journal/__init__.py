@@ -8,7 +8,7 @@ middle of a step is never lost. ``now`` is always an argument: UTC, seconds sinc
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from router import backoff
