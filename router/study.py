@@ -15,8 +15,10 @@ class State(StrEnum):
     """How far a study has come."""
 
     RECEIVED = "RECEIVED"  # on the truck, identified
-    ANONYMIZED = "ANONYMIZED"  # every instance has a copy that passed the gate, or is held
-    ANALYSED = "ANALYSED"  # its captures are made or left out; it may be sent
+    ANONYMIZED = (
+        "ANONYMIZED"  # every instance has a copy that passed the gate, and is sent; or held
+    )
+    ANALYSED = "ANALYSED"  # its captures are made and sent too, or left out
     DELIVERED = "DELIVERED"  # every instance is verified at every destination, or is held
     PURGED = "PURGED"  # the verified images have left the truck; the receipts stay
     HELD = "HELD"  # no instance of it can go on; a person decides

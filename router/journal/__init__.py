@@ -174,8 +174,9 @@ class Journal:
     ) -> bool:
         """Moves a study along the table, unless it has changed since it was read.
 
-        ``destinations``: get a receipt to fill for every copy when the study becomes ANALYSED.
-        Returns whether it moved.
+        ``destinations``: get a receipt to fill for every copy that passed the gate, so that images
+        travel while they are analysed, and captures as soon as they are made. Returns whether it
+        moved.
         """
         target = advance(study.state, outcome)
         with self._db.writing() as db:
@@ -184,7 +185,7 @@ class Journal:
                 " changed_at = ? WHERE orthanc_id = ? AND state = ? AND generation = ?",
                 (target, now, now, study.orthanc_id, study.state, study.generation),
             ).rowcount
-            if moved and target is State.ANALYSED:
+            if moved and target in {State.ANONYMIZED, State.ANALYSED}:
                 for destination in destinations:
                     db.execute(
                         "INSERT OR IGNORE INTO receipt"

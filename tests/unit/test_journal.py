@@ -159,6 +159,28 @@ def test_saying_that_it_was_sent_is_not_delivery(journal: Journal) -> None:
     assert _study(journal).state is State.DELIVERED
 
 
+def test_images_travel_while_they_are_analysed_and_wait_for_their_captures(
+    journal: Journal,
+) -> None:
+    _arrive(journal, "a")
+    _stable(journal)
+    _anonymize(journal, "a")
+    journal.move(_study(journal), Outcome.DONE, 31.0, [CLOUD])
+    (receipt,) = journal.to_send(CLOUD, 32.0, 10)
+    journal.verified(receipt, VerifiedBy.DIGEST, 33.0)
+    assert journal.settle("study", 34.0) is None
+    assert _study(journal).state is State.ANONYMIZED
+    journal.begin_capture("a", _copy("capture"), 35.0)
+    journal.finish_copy("copy-capture")
+    journal.decide_analysis({"a": CAPTURED})
+    journal.move(_study(journal), Outcome.DONE, 36.0, [CLOUD])
+    assert journal.settle("study", 37.0) is None
+    (capture,) = journal.to_send(CLOUD, 38.0, 10)
+    assert capture.instance == "copy-capture"
+    journal.verified(capture, VerifiedBy.DIGEST, 39.0)
+    assert journal.settle("study", 40.0) is Outcome.DONE
+
+
 def test_a_try_that_was_cut_off_is_remembered_as_doubtful(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
     assert receipt.begun_at is None
