@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from requests import Response
 
 from tests import data, scanner
 from tests.orthancs import ROOT
-from tests.waiting import until
+from tests.stack import study_id
 from tools.audit import pseudonymous_uid
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Stack
+    from tests.stack import Stack
 
 #: Compressed with JPEG 2000: drawn only if the browser lets OHIF's decoders run.
 _COMPRESSED = "J2K_pixelrep_mismatch.dcm"
@@ -34,15 +35,9 @@ def delivered(stack: Stack) -> dict[str, str]:
         "ct": list(data.ct_series(seed, patients[2], slices=6)),
     }
     images = [image for study in studies.values() for image in study]
-    known = {study["study"] for study in stack.studies()}
     statuses = scanner.store(images, stack.port("truck-orthanc", 4242))
     assert set(statuses) == {scanner.SUCCESS}
-
-    def at_rest() -> bool:
-        new = [study for study in stack.studies() if study["study"] not in known]
-        return len(new) == len(studies) and all(study["at_rest"] for study in new)
-
-    until(at_rest, 90, what="every study at rest")
+    stack.at_rest({study_id(str(i.PatientID), str(i.StudyInstanceUID)) for i in images})
     return {
         name: pseudonymous_uid(stack.key(), str(study[0].StudyInstanceUID))
         for name, study in studies.items()
@@ -96,16 +91,18 @@ def test_the_browser_comes_in_well_under_a_minute(seen: dict[str, Any]) -> None:
 def test_a_radiologist_reads_and_cannot_write(stack: Stack) -> None:
     url = f"https://localhost:{stack.port('cloud-proxy', 8443)}"
     password = (stack.secrets / "radiologist_password").read_text().strip()
-    session = requests.Session()
-    session.verify = str(stack.secrets / "cloud_ca.pem")
-    session.auth = ("radiologist", password)
-    assert session.get(f"{url}/dicom-web/studies", timeout=10).status_code == 200
-    assert session.post(f"{url}/dicom-web/studies", timeout=10).status_code == 403
-    assert session.put(f"{url}/dicom-web/servers/x", json={}, timeout=10).status_code == 403
-    # Not Orthanc's REST API: an address of the viewer, which knows no such page.
-    assert session.get(f"{url}/system", timeout=10).text.startswith("<!doctype html>")
-    session.auth = ("radiologist", "wrong")
-    assert session.get(f"{url}/", timeout=10).status_code == 401
-    # A made-up name is stopped by Orthanc, not by the rule above.
-    session.auth = ("truck", "wrong")
-    assert session.post(f"{url}/dicom-web/studies", timeout=10).status_code == 401
+
+    def ask(method: str, path: str, user: str = "radiologist", word: str = password) -> Response:
+        return requests.request(
+            method, url + path, auth=(user, word), verify=str(stack.secrets / "cloud_ca.pem"),
+            timeout=10,
+        )  # fmt: skip
+
+    assert ask("GET", "/dicom-web/studies").status_code == 200
+    assert ask("POST", "/dicom-web/studies").status_code == 403
+    assert ask("PUT", "/dicom-web/servers/elsewhere").status_code == 403
+    # Not Orthanc's REST API: to the viewer, which answers with its page, it is an address like any.
+    assert ask("GET", "/system").text.startswith("<!doctype html>")
+    assert ask("GET", "/", word="wrong").status_code == 401
+    # The name alone opens nothing: whether it is the truck, Orthanc finds out.
+    assert ask("POST", "/dicom-web/studies", user="truck", word="wrong").status_code == 401
