@@ -20,13 +20,13 @@ from tools.audit import pseudonymous_uid
 if TYPE_CHECKING:
     from tests.stack import Stack
 
-#: Compressed with JPEG 2000: drawn only if the browser lets OHIF's decoders run.
-_COMPRESSED = "J2K_pixelrep_mismatch.dcm"
+#: Compressed with JPEG-LS: drawn only if the browser lets OHIF's decoders run.
+_COMPRESSED = "MR_small_jpeg_ls_lossless.dcm"
 
 
 @pytest.fixture(scope="module")
 def delivered(stack: Stack) -> dict[str, str]:
-    """The pseudonymous UIDs of a mammogram, a compressed CT and a CT series in the cloud."""
+    """The pseudonymous UIDs of a mammogram, a compressed MR image and a CT series in the cloud."""
     seed = data.fresh_seed()
     patients = [data.Patient.made(seed, number) for number in range(3)]
     studies = {
