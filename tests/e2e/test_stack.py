@@ -94,4 +94,4 @@ def test_the_clouds_entrance_asks_for_a_password(stack: Stack) -> None:
     url = f"https://localhost:{stack.port('cloud-proxy', 8443)}"
     ca = str(stack.secrets / "cloud_ca.pem")
     assert requests.get(f"{url}/dicom-web/studies", verify=ca, timeout=10).status_code == 401
-    assert requests.get(f"{url}/system", verify=ca, timeout=10).status_code == 404
+    assert requests.get(f"{url}/system", verify=ca, timeout=10).status_code == 401
