@@ -20,7 +20,7 @@ from router.audit import Audit
 from router.decisions import RELEASE_POLICIES, Reason
 from router.deid.clearance import POLICIES
 from router.destinations import KINDS
-from router.errors import Code, EdgeRouterError, OrthancError
+from router.errors import Code, EdgeRouterError, OrthancError, SettingsError
 from router.intake import Intake
 from router.journal import Journal
 from router.metrics import Metrics
@@ -113,6 +113,7 @@ def _status(asked: argparse.Namespace) -> int:
     lines = [
         f"{s['study']}  {s['state']:<10}  {s['images']} images, {s['captures']} captures: {s['way']}"
         + ("  (arriving)" if s["arriving"] else "")
+        + (f"  (waits: {s['waits_for']})" if s["waits_for"] else "")
         for s in overview["studies"]
     ]
     _print(asked, overview, [*lines, overview["summary"]])
@@ -203,7 +204,7 @@ def _check_config(asked: argparse.Namespace) -> int:
         faults.append(("settings", error))
     else:
         checks += [
-            ("keys", settings.keys),
+            ("keys", partial(_try_keys, settings)),
             ("journal", lambda: Journal(settings.journal.path).close()),
             ("orthanc", lambda: _try_orthanc(settings, offline=asked.offline)),
         ]
@@ -220,6 +221,18 @@ def _check_config(asked: argparse.Namespace) -> int:
     lines = [f"{name}: {fault}" for name, fault in faults] or [f"{asked.config} is fine"]
     _print(asked, {"fine": not faults, "faults": shown}, lines)
     return ATTENTION if faults else FINE
+
+
+def _try_keys(settings: Settings) -> None:
+    """The keys can be read, and those that the journal's studies were begun with are there."""
+    known = {key.id for key in settings.keys()}  # noqa: SIM118  (a method, no dictionary)
+    with closing(Journal(settings.journal.path)) as journal:
+        missing = {study.key_id for study in journal.studies()} - known
+    if missing:
+        raise SettingsError(
+            Code.KEY_UNKNOWN,
+            f"Studies in the journal need the keys {sorted(missing)}: add their files.",
+        )
 
 
 def _try_orthanc(settings: Settings, *, offline: bool) -> None:

@@ -17,7 +17,7 @@ from router.analyser import Analyser
 from router.api import Api
 from router.delivery import Delivery
 from router.destinations import KINDS
-from router.errors import Code, EdgeRouterError, OrthancError
+from router.errors import Code, EdgeRouterError, JournalError, OrthancError
 from router.intake import Intake
 from router.journal import Journal, lock
 from router.metrics import JournalFigures, Metrics
@@ -122,7 +122,12 @@ class App:
     def start(self) -> None:
         """Starts the loops and the API; returns at once."""
         self._spool.clear()
-        self._journal.cap_due_times(time.time())
+        gone = self._journal.adopt_destinations([d.name for d in self._deliveries], time.time())
+        if gone:
+            _log.warning(
+                "receipts of destinations that are no longer configured were given up",
+                extra={"action": "start", "count": gone},
+            )
         api = self._settings.api
         self._api = Api(
             api.host,
@@ -200,6 +205,7 @@ class App:
                 self._intake.follow_changes()
                 self._orthanc_answers(None)
                 if time.monotonic() >= reconcile_at:
+                    self._journal.cap_due_times(time.time())  # the clock may have been set
                     self._intake.reconcile()
                     reconcile_at = time.monotonic() + intake.reconcile_s
                 self._wake_worker.set()
@@ -241,4 +247,8 @@ class App:
         obstacles: dict[str, Any] = {}
         if self._orthanc_code is not None:
             obstacles["orthanc"] = self._orthanc_code
+        try:
+            self._journal.cursor()
+        except JournalError as error:
+            obstacles["journal"] = error.code
         return obstacles

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 _DOUBLINGS = 16
+#: No wait is longer: seconds.
+LONGEST_S = 600.0
 
 
-def delay_s(attempts: int, draw: float, *, first_s: float = 2.0, longest_s: float = 600.0) -> float:
+def delay_s(
+    attempts: int, draw: float, *, first_s: float = 2.0, longest_s: float = LONGEST_S
+) -> float:
     """Seconds until the next try after ``attempts`` failures (1, 2, …), with full jitter's upper half.
 
     ``draw`` is uniform in [0, 1). The result lies between half the exponential step and all of it,
@@ -15,7 +19,7 @@ def delay_s(attempts: int, draw: float, *, first_s: float = 2.0, longest_s: floa
     return step * (0.5 + draw / 2)
 
 
-def capped(due_at: float, now: float, longest_s: float = 600.0) -> float:
+def capped(due_at: float, now: float, longest_s: float = LONGEST_S) -> float:
     """A due time as loaded from disk: never further away than the longest wait.
 
     A clock that was wrong when it was written must not keep a study for years.

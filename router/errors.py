@@ -6,6 +6,7 @@ EdgeRouterError
 ├── OrthancError           the truck's Orthanc did not do as asked
 │   ├── OrthancUnreachable     nobody answered: try again, costs no attempts
 │   ├── OrthancDenied          it does not let us in: try again, and say so
+│   ├── OrthancFull            the truck's disk is full: try again, and say so
 │   └── ResourceMissing        it does not hold what was asked for
 ├── DeliveryError          a destination did not take an instance
 │   ├── LinkDown               nobody answered: close the link gate, costs no attempts
@@ -43,11 +44,13 @@ class Code(StrEnum):
     ORTHANC_DENIED = "ORTHANC_DENIED"
     ORTHANC_REFUSED = "ORTHANC_REFUSED"
     RESOURCE_MISSING = "RESOURCE_MISSING"
+    TRUCK_FULL = "TRUCK_FULL"
     # Holds at intake and anonymization
     UNREADABLE = "UNREADABLE"
     NESTING_TOO_DEEP = "NESTING_TOO_DEEP"
     NO_PATIENT_ID = "NO_PATIENT_ID"
     NO_UID = "NO_UID"
+    UID_CONFLICT = "UID_CONFLICT"
     UNKNOWN_SOP_CLASS = "UNKNOWN_SOP_CLASS"
     SOP_CLASS_NOT_CLEARED = "SOP_CLASS_NOT_CLEARED"
     BURNED_IN_TEXT = "BURNED_IN_TEXT"
@@ -85,6 +88,7 @@ class Code(StrEnum):
     LINK_DOWN = "LINK_DOWN"
     CERTIFICATE_REFUSED = "CERTIFICATE_REFUSED"
     DESTINATION_DENIED = "DESTINATION_DENIED"
+    ENDPOINT_WRONG = "ENDPOINT_WRONG"
     DESTINATION_BUSY = "DESTINATION_BUSY"
     DESTINATION_FULL = "DESTINATION_FULL"
     DESTINATION_REFUSED = "DESTINATION_REFUSED"
@@ -114,7 +118,8 @@ _REPORT = "Leave it held and report it: this is a fault of the router or of Orth
 ADVICE: dict[Code, Advice] = {
     Code.UNREADABLE: Advice(
         "The file cannot be read as DICOM to its end.",
-        "Send the image from the scanner again.",
+        "Discard it, and let the scanner send the image as a new one (with a new SOP Instance UID):"
+        " the truck keeps the first file of a UID.",
     ),
     Code.NESTING_TOO_DEEP: Advice(
         "Its sequences are nested deeper than 32 levels, which Orthanc cannot survive.",
@@ -127,6 +132,10 @@ ADVICE: dict[Code, Advice] = {
     Code.NO_UID: Advice(
         "A Study, Series or SOP Instance UID is missing or is no UID.",
         "Send the study again from the scanner; if it stays so, report it to the scanner's maker.",
+    ),
+    Code.UID_CONFLICT: Advice(
+        "Another image on the truck has the same SOP Instance UID under another patient or study.",
+        "Find out which one is filed rightly; discard the other, and release this one to go on.",
     ),
     Code.UNKNOWN_SOP_CLASS: Advice(
         "No policy says what this SOP class may contain.",
@@ -217,6 +226,10 @@ class OrthancUnreachable(OrthancError):
 
 class OrthancDenied(OrthancError):
     """The truck's Orthanc refused our user or password."""
+
+
+class OrthancFull(OrthancError):
+    """The truck's disk is full. Says nothing of the instance."""
 
 
 class ResourceMissing(OrthancError):

@@ -11,7 +11,14 @@ import httpx
 import pyorthanc
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from router.errors import Code, OrthancDenied, OrthancError, OrthancUnreachable, ResourceMissing
+from router.errors import (
+    Code,
+    OrthancDenied,
+    OrthancError,
+    OrthancFull,
+    OrthancUnreachable,
+    ResourceMissing,
+)
 from router.study import Arrival
 
 if TYPE_CHECKING:
@@ -23,7 +30,7 @@ _CONNECT_S = 5.0
 #: At most four requests at once, so that the scanner's images always find a free hand.
 _CONNECTIONS = 4
 _CHUNK = 1 << 20
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _FULL = 401, 403, 404, 507
 
 # Reading changes nothing, so a broken connection is simply tried again.
 _reading_again = retry(
@@ -163,6 +170,16 @@ class TruckOrthanc:
             answer = _json(response)
         return str(answer["ID"]), answer["Status"] == "AlreadyStored"
 
+    def delete(self, instance: str, reason: str) -> None:
+        """Deletes one instance; the plugin lets it pass for the reason."""
+        with _coded():
+            _check(
+                self._client.delete(
+                    f"{self._client.url}/instances/{instance}",
+                    headers={"X-Edge-Router-Delete": reason},
+                )
+            )
+
     @_reading_again
     def md5(self, instance: str) -> str:
         """MD5 of the stored file, hexadecimal."""
@@ -205,6 +222,8 @@ def _check(response: httpx.Response) -> None:
         )
     if status == _NOT_FOUND:
         raise ResourceMissing(Code.RESOURCE_MISSING, "The truck's Orthanc does not hold it.")
+    if status == _FULL:
+        raise OrthancFull(Code.TRUCK_FULL, "The truck's disk is full.")
     raise OrthancError(Code.ORTHANC_REFUSED, f"The truck's Orthanc answered {status}.")
 
 

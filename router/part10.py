@@ -19,6 +19,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydicom.dataelem import DataElement
     from pydicom.dataset import FileDataset
 
@@ -29,6 +31,7 @@ config.settings.reading_validation_mode = config.IGNORE
 DEFER_BYTES = 64 * 1024
 
 _PREAMBLE_BYTES = 128
+_FRAGMENT_HEAD_BYTES = 4096
 _UNDEFINED = 0xFFFFFFFF
 #: Pixel Data and its floating-point kinds.
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
@@ -161,6 +164,16 @@ def without_pixels(dataset: FileDataset, view: memoryview) -> bytes:
         return bytes(view)
     first, end = span
     native = native_pixel_bytes(dataset)
-    if native is not None:
-        end = min(end, first + native)
-    return bytes(view[:first]) + bytes(view[end:])
+    if native is None:
+        heads = b"\0".join(_fragment_heads(view, first, end))
+        return bytes(view[:first]) + heads + bytes(view[end:])
+    return bytes(view[:first]) + bytes(view[min(end, first + native) :])
+
+
+def _fragment_heads(view: memoryview, offset: int, end: int) -> Iterator[bytes]:
+    """The beginnings of compressed frames: their headers have room for comments."""
+    while offset + _TAG_OF.size <= end:
+        _, _, length = _TAG_OF.unpack_from(view, offset)
+        offset += _TAG_OF.size
+        yield bytes(view[offset : offset + min(length, _FRAGMENT_HEAD_BYTES)])
+        offset += length

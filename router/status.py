@@ -37,8 +37,8 @@ def study_status(journal: Journal, study: Study) -> dict[str, Any]:
     held = sum(instance.stage is Stage.HELD for instance in instances)
     return {
         "study": study.alias,
-        "orthanc_id": study.orthanc_id,
         "state": study.state,
+        "waits_for": study.last_code or _waits_for(receipts),
         "arriving": study.state is State.RECEIVED and study.due_at is None,
         "at_rest": study.state in _AT_REST,
         "received_at": study.received_at,
@@ -50,6 +50,12 @@ def study_status(journal: Journal, study: Study) -> dict[str, Any]:
         "discarded": stages[Stage.DISCARDED],
         "way": f"{delivered} delivered, {held} held",
     }
+
+
+def _waits_for(receipts: list[Receipt]) -> str | None:
+    """Why what is not yet verified is being tried again."""
+    codes = (r.last_code for r in receipts if r.verified_at is None and r.last_code)
+    return next(codes, None)
 
 
 def held_rows(journal: Journal) -> list[dict[str, Any]]:

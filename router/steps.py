@@ -17,8 +17,10 @@ from router.errors import (
     Code,
     EdgeRouterError,
     Hold,
+    JournalError,
     OrthancDenied,
     OrthancError,
+    OrthancFull,
     OrthancUnreachable,
     ResourceMissing,
     SettingsError,
@@ -118,8 +120,10 @@ class Steps:
         """Whether the instance is decided (copied or held); otherwise it is tried again."""
         try:
             self._anonymize(instance, key)
-        except (OrthancUnreachable, OrthancDenied):
+        except (OrthancUnreachable, OrthancDenied, OrthancFull, JournalError):
             raise  # says nothing of the instance
+        except OSError as error:
+            raise StepIncomplete(Code.SPOOL_UNUSABLE, f"{error.strerror}") from None
         except Hold as hold:
             self._hold(study, instance, hold.code, hold.sentence)
         except ResourceMissing as missing:
@@ -145,18 +149,24 @@ class Steps:
                 expected, traces = self._remember(instance, dataset, key)
                 gate.check_copy(dataset, original.view, copied, body.view, expected, traces)
                 copy = _describe(copied, body)
-                self._journal.begin_copy(
-                    instance.orthanc_id, copy, _identities(dataset, key), self._now()
-                )
-                self._store(copy, body)
+                who = _identities(dataset, key)
+                if not self._journal.begin_copy(instance.orthanc_id, copy, who, self._now()):
+                    raise Hold(Code.UID_CONFLICT, "its SOP Instance UID is taken")
+                self._store(copy, body, instance)
         self._journal.finish_copy(instance.orthanc_id)
         self._metrics.instances_anonymized.inc()
 
-    def _store(self, copy: Copy, body: Body) -> None:
+    def _store(self, copy: Copy, body: Body, instance: Instance) -> None:
         """Stores a copy on the truck and reads back what Orthanc says of it."""
-        stored, _ = self._orthanc.store(body)
+        stored, already = self._orthanc.store(body)
         if stored != copy.orthanc_id:
             raise Hold(Code.COPY_DIFFERS, "it was stored under another id")
+        if already and self._orthanc.md5(stored) != copy.md5:
+            # Of another truck id or release, then: replaced, unless it may have been sent.
+            if self._journal.may_have_been_sent(instance.orthanc_id):
+                raise Hold(Code.COPY_DIFFERS, "a copy with other bytes may have been sent")
+            self._orthanc.delete(stored, "a copy with other bytes that was never sent")
+            self._orthanc.store(body)
         if self._orthanc.md5(stored) != copy.md5:
             raise Hold(Code.COPY_DIFFERS, "another file is stored under its UID")
 
@@ -189,7 +199,8 @@ class Steps:
                 return None
             with self._timed("analyse"):
                 result = self._try_analyse(study, instance, key)
-            self._journal.decide_analysis({instance.orthanc_id: result})
+            if result != CAPTURED:  # that one is written with the capture
+                self._journal.decide_analysis({instance.orthanc_id: result})
             self._metrics.analyses.labels(result).inc()
         decided = self._journal.instances(study.orthanc_id)
         return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
@@ -242,14 +253,17 @@ class Steps:
         gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES)
         copy = _describe(dataset, body)
         self._journal.begin_capture(instance.orthanc_id, copy, self._now())
-        self._store(copy, body)
-        self._journal.finish_copy(copy.orthanc_id)
+        self._store(copy, body, instance)
+        self._journal.finish_capture(instance.orthanc_id, copy.orthanc_id)
 
     def _remember(
         self, instance: Instance, original: FileDataset, key: Key
     ) -> tuple[gate.Expected, gate.Traces]:
         """What the gate needs of an original, kept for its capture: saves fetching it again."""
-        known = gate.Expected.of(original, key, self._station), gate.Traces.of(original)
+        known = (
+            gate.Expected.of(original, key, self._station),
+            gate.Traces.of(original, self._station),
+        )
         if len(self._remembered) >= _REMEMBERED:
             self._remembered.pop(next(iter(self._remembered)))
         self._remembered[instance.orthanc_id] = known

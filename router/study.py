@@ -121,6 +121,8 @@ class Study:
     attempts: int
     #: When the next step may be tried; ``None`` while the scanner is still sending.
     due_at: float | None
+    #: Why the present step is being retried; ``None``: it is not.
+    last_code: str | None
     #: Which key and profile its pseudonyms and copies are made with, from its first intake on.
     key_id: str
     profile_id: str
@@ -210,6 +212,8 @@ class Receipt:
     verified_at: float | None
     verified_by: VerifiedBy | None
     last_code: str | None
+    #: How often the link broke in the middle of it since it last went through.
+    breaks: int
 
 
 #: The ``analysis`` of an instance that a capture was made of.

@@ -12,6 +12,7 @@ from router.errors import (
     IllegalTransition,
     JournalError,
     OrthancDenied,
+    OrthancFull,
     OrthancUnreachable,
 )
 from router.study import Outcome, State
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: While Orthanc does not answer, the step is tried again this often; it costs no attempts.
 _UNREACHABLE_S = 2.0
+#: A full disk is emptied by people, or by what is sent.
+_FULL_S = 30.0
 #: Failed analyses of a study after which its images go on without.
 _MOST_ANALYSES = 3
 
@@ -57,6 +60,8 @@ class Worker:
             outcome = self._steps.take(study)
         except (OrthancUnreachable, OrthancDenied) as error:
             self._postpone(study, error.code, _UNREACHABLE_S, counts=False)
+        except OrthancFull as error:
+            self._postpone(study, error.code, _FULL_S, counts=False)
         except (JournalError, IllegalTransition):
             raise
         except EdgeRouterError as error:

@@ -7,6 +7,7 @@ looks at it first.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -69,6 +70,7 @@ POLICIES: dict[str, Policy] = {
 }
 
 _NOT_CLEARED_MODALITIES = frozenset({"US", "IVUS", "ES", "XC", "DOC", "SR", "PR", "KO"})
+_UID = re.compile(r"[0-9.]{1,64}")
 _SCREEN_WORDS = ("SCREEN", "REPORT", "DOSE")
 
 
@@ -98,6 +100,10 @@ def _objections(dataset: FileDataset) -> Iterator[Hold]:
     burned_in = str(dataset.get("BurnedInAnnotation", "") or "").strip().upper()
     if burned_in not in {"", "NO"}:
         yield Hold(Code.BURNED_IN_TEXT, "BurnedInAnnotation is not NO")
+    if str(dataset.get("SamplesPerPixel") or 1) != "1" or dataset.get("ConversionType"):
+        yield Hold(
+            Code.BURNED_IN_TEXT, "it is a picture in colour or of a screen, not a detector's"
+        )
     image_type = str(dataset.get("ImageType", "") or "").upper()
     if any(word in image_type for word in _SCREEN_WORDS):
         yield Hold(Code.BURNED_IN_TEXT, "ImageType says that it is a picture of a screen")
@@ -129,7 +135,8 @@ def _check_identity(dataset: Dataset) -> None:
         raise Hold(Code.NO_PATIENT_ID, "PatientID is empty or missing")
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         value = str(dataset.get(keyword, "") or "")
-        if not UID(value).is_valid:
+        # Also one that breaks a rule of PS3.5 (a leading zero): it is replaced anyway.
+        if not _UID.fullmatch(value):
             raise Hold(Code.NO_UID, f"{keyword} is missing or is no UID")
 
 

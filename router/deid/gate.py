@@ -18,7 +18,7 @@ from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
 from router import part10
-from router.deid import profile, pseudonyms
+from router.deid import profile, pseudonyms, vocabulary
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
@@ -38,9 +38,18 @@ _IDENTIFYING = frozenset(
         "PatientTelephoneNumbers", "PatientTelecomInformation", "MedicalRecordLocator",
         "AccessionNumber", "AdmissionID", "IssuerOfPatientID", "ReferringPhysicianAddress",
         "ReferringPhysicianTelephoneNumbers", "PlacerOrderNumberImagingServiceRequest",
-        "FillerOrderNumberImagingServiceRequest",
+        "FillerOrderNumberImagingServiceRequest", "StudyID", "RequestedProcedureID",
+        "ScheduledProcedureStepID", "PerformedProcedureStepID",
+        "PatientBirthDateInAlternativeCalendar",
     )
 )  # fmt: skip
+_PATIENTS_NAMES = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName",
+    )
+)  # fmt: skip
+_MAKER = ("Manufacturer", "ManufacturerModelName", "ConvolutionKernel")
 #: Attributes that name a place or a machine. They are looked for too, unless the value is a part
 #: of the maker's or the model's name: sites enter "TOSHIBA" as their institution.
 _LOCATING = frozenset(
@@ -53,10 +62,13 @@ _NOBODY = frozenset({
 })  # fmt: skip
 #: From this length on a value is searched as bytes; shorter ones only as words of text, because
 #: they turn up in numbers and codes by chance.
-_LONG = 6
-_SHORTEST = 3
+_LONG, _LONG_NUMBER = 6, 8
+_SHORTEST, _SHORTEST_NUMBER = 2, 4
 #: VRs in which people write.
-_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+_TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+_NUMBERS = frozenset({"AS", "DS", "IS"})
+_UID_SHAPED = re.compile(rb"[0-9]+(?:\.[0-9]+){3,}")
+_FEWEST_DOTS = 3
 #: What a file header may hold (PS3.10, table 7.1-1): no AE titles, no private information.
 _FILE_META = frozenset({
     0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013,
@@ -65,6 +77,9 @@ _DUMMY_TEXT = frozenset({
     "ANONYMIZED", "000Y", "19000101", "19000101000000", "000000", "0", "urn:anonymized",
 })  # fmt: skip
 _PIECE = 1 << 20
+#: What the table does not name may be a code or a number, and none of these.
+_FREE_TEXT = frozenset({"DA", "DT", "LT", "ST", "TM", "UC", "UR", "UT"})
+_KEPT_TEXT = frozenset({Tag("LongCodeValue"), Tag("URNCodeValue")})
 _DUMMY_CODE = ("ANON", "99EDGE", "Anonymized")
 
 
@@ -110,22 +125,27 @@ class Traces:
     uids: frozenset[str]
 
     @classmethod
-    def of(cls, original: Dataset) -> Traces:
+    def of(cls, original: Dataset, station: str = "") -> Traces:
+        """``station``: what StationName becomes; the scanner may have the same name."""
         long: set[bytes] = set()
         short: set[str] = set()
         uids: set[str] = set()
-        maker = f"{original.get('Manufacturer')} {original.get('ManufacturerModelName')}".upper()
+        maker = " ".join(str(original.get(keyword, "")) for keyword in _MAKER).upper()
         for _, element in _walk(original, 0):
             values = _texts(element)
             if "UI" in _vrs(element):
                 uids.update(value for value in values if not _of_the_standard(value))
             elif "PN" in _vrs(element):
-                for value in values:
-                    _sort_traces(_name_parts(value), long, short)
+                parts = [part for value in values for part in _name_parts(value)]
+                if element.tag not in _PATIENTS_NAMES:  # staff: sites enter the maker's name
+                    parts = [part for part in parts if part.upper() not in maker]
+                _sort_traces(parts, long, short)
             elif element.tag in _IDENTIFYING:
-                _sort_traces(values, long, short)
+                _sort_traces((v for value in values for v in _variants(value)), long, short)
             elif element.tag in _LOCATING:
                 _sort_traces((v for v in values if v.upper() not in maker), long, short)
+        long.discard(station.encode())
+        short.discard(_folded(station))
         return cls(frozenset(long), frozenset(short), frozenset(uids))
 
 
@@ -213,19 +233,38 @@ def _of_the_standard(uid: str) -> bool:
 def _name_parts(name: str) -> Iterator[str]:
     yield name
     # Family, given, middle name …, in each of the three writings (PS3.5, 6.2.1.2).
-    yield from re.split(r"[\^=,; ]+", name)
+    parts = [part for part in re.split(r"[\^=,; ]+", name) if part]
+    yield from parts
+    yield "".join(parts)
+
+
+def _variants(value: str) -> Iterator[str]:
+    """A number or a date as people write it elsewhere."""
+    yield value
+    if value.isdigit():
+        yield value.lstrip("0")
+    if re.fullmatch(r"(18|19|20)[0-9]{6}", value):
+        year, month, day = value[:4], value[4:6], value[6:]
+        for mark in ".-/":
+            yield f"{year}{mark}{month}{mark}{day}"
+            yield f"{day}{mark}{month}{mark}{year}"
+            yield f"{month}{mark}{day}{mark}{year}"
 
 
 def _sort_traces(values: Iterable[str], long: set[bytes], short: set[str]) -> None:
     for value in values:
         text = value.strip()
-        if text.upper() in _NOBODY or text in _DUMMY_TEXT or len(text) < _SHORTEST:
+        folded = _folded(text)
+        if text.upper() in _NOBODY or text in _DUMMY_TEXT or folded in vocabulary.WORDS:
             continue
-        encoded = text.encode()
-        if len(encoded) >= _LONG:
-            long.add(encoded)
-        else:
-            short.add(_folded(text))
+        if not text.isascii():
+            # One character can be a name, but only in a writing without letters.
+            if len(text) > 1 or text.lower() == text.upper():
+                long.add(text.encode())
+        elif len(text) >= (_LONG_NUMBER if text.isdigit() else _LONG):
+            long.add(text.encode())
+        elif len(text) >= (_SHORTEST_NUMBER if text.isdigit() else _SHORTEST):
+            short.add(folded)
 
 
 def _check_pixels(
@@ -273,9 +312,13 @@ def _check_element(element: DataElement, depth: int, expected: Expected, traces:
         _check_uids(element, shown, traces)
     if "PN" in _vrs(element) and not set(_texts(element)) <= {expected.patient, *_DUMMY_TEXT}:
         raise Hold(Code.GATE_WRONG_ACTION, f"{shown} holds a name")
+    if tag.group == profile.PIXEL_DATA.group and depth > 0:
+        raise Hold(Code.GATE_WRONG_ACTION, f"{shown} is a picture inside a sequence")
     row = profile.TABLE.get(tag)
     if row is not None:
         _check_row(element, row.basic, shown, depth, expected)
+    elif _vrs(element) & _FREE_TEXT and tag not in _KEPT_TEXT and _texts(element):
+        raise Hold(Code.GATE_WRONG_ACTION, f"{shown} is free text or a date")
 
 
 def _check_uids(element: DataElement, shown: str, traces: Traces) -> None:
@@ -348,13 +391,21 @@ def _check_traces(copy: Dataset, outside_pixels: bytes, traces: Traces) -> None:
     """
     if (pattern := _pattern(traces)) is not None and pattern.search(outside_pixels):
         raise Hold(Code.GATE_IDENTIFIER, "an identifying value was found in the bytes of the copy")
-    long = [_folded(value.decode()) for value in traces.long if not value.isascii()]
+    if _holds_uid(outside_pixels, traces.uids):
+        raise Hold(Code.GATE_FOREIGN_UID, "an original UID was found in the bytes of the copy")
+    foreign = [_folded(value.decode()) for value in traces.long if not value.isascii()]
     for depth, element in _walk(copy, 0):
         for text in map(_folded, _texts(element)):
-            words = {text, *re.split(r"\W+", text)} if element.VR in _TEXT else set()
-            if words & traces.short or any(value in text for value in long):
+            if _words(element, text) & traces.short or any(value in text for value in foreign):
                 shown = f"{keyword_for_tag(element.tag)} at depth {depth}"
                 raise Hold(Code.GATE_IDENTIFIER, f"an identifying value was found in {shown}")
+
+
+def _words(element: DataElement, text: str) -> set[str]:
+    """The words in which a short value is looked for; numbers stand in IS and DS by chance."""
+    if element.VR in _TEXT:
+        return {text, *re.split(r"[\W_]+", text)}
+    return {text} if element.VR in _NUMBERS and not text.isdigit() else set()
 
 
 def _folded(text: str) -> str:
@@ -363,13 +414,24 @@ def _folded(text: str) -> str:
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
 
 
+def _holds_uid(outside_pixels: bytes, uids: frozenset[str]) -> bool:
+    """Whether one of the UIDs stands in the bytes, alone or with more components behind it."""
+    for match in _UID_SHAPED.finditer(outside_pixels):
+        token = match.group().decode()
+        while token.count(".") >= _FEWEST_DOTS:
+            if token in uids:
+                return True
+            token = token.rpartition(".")[0]
+    return False
+
+
 def _pattern(traces: Traces) -> re.Pattern[bytes] | None:
-    # A number counts only where it stands alone: "123456" in "0.123456" is a pixel spacing.
-    values = traces.long | {uid.encode() for uid in traces.uids if len(uid) >= _LONG}
+    # A number counts only where it stands alone: "12345678" in "0.12345678" is a pixel spacing.
     alternatives = [
-        rb"(?<![0-9.])%s(?![0-9.])" % re.escape(value)
-        if value.translate(None, b"0123456789.") == b""
+        rb"(?<![0-9])(?<![0-9]\.)%s(?![0-9])(?!\.[0-9])" % re.escape(value)
+        if value.isdigit()
         else re.escape(value)
-        for value in sorted(values)
+        for value in sorted(traces.long)
+        if len(value) >= _LONG
     ]
     return re.compile(b"|".join(alternatives), re.IGNORECASE) if alternatives else None

@@ -132,6 +132,8 @@ def _plan_element(
 ) -> None:
     vr = vr_of(dataset, tag)
     action = profile.action(tag, vr, enhanced=enhanced)
+    if tag.group == profile.PIXEL_DATA.group and "[" in path:
+        action = Action.REMOVE  # a picture inside a sequence: nobody looks at it
     if action is Action.KEEP:
         if vr == "SQ" and dataset.get_item(tag, keep_deferred=True).VR == "UN":
             # Orthanc sees bytes where the standard says items: no path leads inside.
@@ -157,7 +159,9 @@ def _mapped_uids(dataset: Dataset, tag: BaseTag, key: Key) -> str | None:
     values = [element.value] if isinstance(element.value, str) else list(element.value)
     originals = [str(value).strip(" \0") for value in values]
     mapped = [map_uid(key, original) for original in originals]
-    return None if mapped == originals else "\\".join(mapped)
+    # Where the table says U, Orthanc would draw a UID of its own: also of a well-known one.
+    unchanged = mapped == originals and tag not in profile.TABLE
+    return None if unchanged else "\\".join(mapped)
 
 
 def map_uid(key: Key, original: str) -> str:

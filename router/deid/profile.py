@@ -25,6 +25,8 @@ PROFILE_ID = "basic-1"
 #: Nested deeper than this is held: Orthanc's HTTP threads die at 50.
 DEEPEST_NESTING = 32
 
+_PATIENT_GROUP = 0x0010
+
 #: UIDs of the standard itself: SOP classes, transfer syntaxes, well-known instances.
 STANDARD_ROOT = "1.2.840.10008."
 
@@ -105,12 +107,25 @@ def action(tag: BaseTag, vr: str, *, enhanced: bool) -> Action:
     return (_CHOICE_ENHANCED if enhanced else _CHOICE_CLASSIC)[row.basic]
 
 
+#: VRs in which people write, and dates: what the table does not name of these goes.
+_FREE = frozenset({"LT", "ST", "UT", "UC", "UR", "DA", "DT", "TM"})
+_PATIENT_FREE = _FREE | {"LO", "SH"}
+#: Code values that are longer than VR SH, and so have the VR of a text.
+_CODES = frozenset({Tag("LongCodeValue"), Tag("URNCodeValue")})
+
+
 def _unlisted(tag: BaseTag, vr: str) -> Action:
-    """Attributes that the table does not name stay, but for names: those it may have missed."""
+    """Attributes that the table does not name stay, but for names, free text and dates.
+
+    The table misses some: the birth date in another calendar, comments on procedure steps.
+    """
     vrs = {vr, dictionary_VR(tag)}  # senders put names and UIDs under other VRs
     if "PN" in vrs:
         return Action.EMPTY
-    return Action.UID if "UI" in vrs else Action.KEEP
+    if "UI" in vrs:
+        return Action.UID
+    free = _PATIENT_FREE if tag.group == _PATIENT_GROUP else _FREE
+    return Action.REMOVE if vrs & free and tag not in _CODES else Action.KEEP
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ _TRY_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 _FULL = 507
 _DENIED = frozenset({401, 403})
 _UNCLEAR = frozenset({400, 409})
+_NO_ENDPOINT = frozenset({404, 405, 410})
 
 
 class StowSettings(BaseModel):
@@ -156,13 +157,12 @@ class Stow:
         self._session.close()
 
     def probe(self) -> None:
-        with _coded():
-            response = self._session.get(
-                f"{self._root}/studies",
-                params={"limit": "1"},
-                headers={"Accept": _DICOM_JSON},
-                timeout=self._timeout,
-            )
+        response = self._request(
+            "GET",
+            f"{self._root}/studies",
+            params={"limit": "1"},
+            headers={"Accept": _DICOM_JSON},
+        )
         if response.status_code in _DENIED:
             raise _denied(response.status_code)
         if not response.ok:
@@ -170,13 +170,12 @@ class Stow:
 
     def send(self, outgoing: Outgoing) -> Stored:
         body = _Multipart(outgoing)
-        with _coded():
-            response = self._session.post(
-                f"{self._root}/studies/{outgoing.copy.study_uid}",
-                data=body,
-                headers={"Content-Type": body.content_type, "Accept": _DICOM_JSON},
-                timeout=self._timeout,
-            )
+        response = self._request(
+            "POST",
+            f"{self._root}/studies/{outgoing.copy.study_uid}",
+            data=body,
+            headers={"Content-Type": body.content_type, "Accept": _DICOM_JSON},
+        )
         return judge(
             response.status_code,
             response.content,
@@ -193,16 +192,15 @@ class Stow:
         query = {"StudyInstanceUID": copies[0].study_uid}
         if len(copies) == 1:
             query["SOPInstanceUID"] = copies[0].sop_uid
-        with _coded():
-            response = self._session.post(
-                f"{self._readback_root}/tools/find",
-                timeout=self._timeout,
-                json={
-                    "Level": "Instance",
-                    "Query": query,
-                    "ResponseContent": ["Attachments", "MainDicomTags"],
-                },
-            )
+        response = self._request(
+            "POST",
+            f"{self._readback_root}/tools/find",
+            json={
+                "Level": "Instance",
+                "Query": query,
+                "ResponseContent": ["Attachments", "MainDicomTags"],
+            },
+        )
         found = {
             entry["MainDicomTags"]["SOPInstanceUID"]: entry["Attachments"]
             for entry in _json_of(response)
@@ -224,19 +222,38 @@ class Stow:
             by_series.setdefault(copy.series_uid, []).append(copy)
         verified: dict[str, VerifiedBy] = {}
         for series_uid, members in by_series.items():
-            query = {"SOPInstanceUID": members[0].sop_uid} if len(members) == 1 else {}
-            with _coded():
-                response = self._session.get(
-                    f"{self._root}/studies/{members[0].study_uid}/series/{series_uid}/instances",
-                    params=query,
-                    headers={"Accept": _DICOM_JSON},
-                    timeout=self._timeout,
-                )
-            if response.status_code in {http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND}:
-                continue
-            listed = {_value(entry, "00080018") for entry in _json_of(response)}
-            verified |= {c.sop_uid: VerifiedBy.PRESENCE for c in members if c.sop_uid in listed}
+            path = f"{self._root}/studies/{members[0].study_uid}/series/{series_uid}/instances"
+            listed = self._listed(path, {}) if len(members) > 1 else set()
+            for copy in members:
+                # Servers answer with so many instances and no more: a missing one is asked for.
+                if copy.sop_uid in listed or copy.sop_uid in self._listed(
+                    path, {"SOPInstanceUID": copy.sop_uid}
+                ):
+                    verified[copy.sop_uid] = VerifiedBy.PRESENCE
         return ReadBack(verified)
+
+    def _listed(self, path: str, query: dict[str, str]) -> set[str]:
+        """SOP Instance UIDs that QIDO-RS lists (PS3.18, 10.6)."""
+        response = self._request("GET", path, params=query, headers={"Accept": _DICOM_JSON})
+        if response.status_code in {http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND}:
+            return set()
+        return {str(_value(entry, "00080018")) for entry in _json_of(response)}
+
+    def _request(self, method: str, url: str, **more: Any) -> requests.Response:  # noqa: ANN401
+        """One request, never redirected: another host has not been chosen to get images.
+
+        Raises LinkDown, DestinationPaused.
+        """
+        with _coded():
+            response = self._session.request(
+                method, url, timeout=self._timeout, allow_redirects=False, **more
+            )
+        if response.is_redirect or (response.status_code in _NO_ENDPOINT and method == "POST"):
+            raise DestinationPaused(
+                Code.ENDPOINT_WRONG,
+                f"there is no DICOMweb service at its URL ({response.status_code})",
+            )
+        return response
 
 
 def judge(status: int, content: bytes, retry_after: str | None, sop_uid: str) -> Stored:
@@ -255,7 +272,9 @@ def judge(status: int, content: bytes, retry_after: str | None, sop_uid: str) ->
     if status in _TRY_LATER or status == _FULL:
         code = Code.DESTINATION_FULL if status == _FULL else Code.DESTINATION_BUSY
         raise DeliveryDeferred(code, f"answered {status}", _seconds(retry_after))
-    if status in _UNCLEAR or status < http.HTTPStatus.BAD_REQUEST:
+    if status < http.HTTPStatus.BAD_REQUEST:
+        return Stored.STORED  # without a word on it: the read-back will tell
+    if status in _UNCLEAR:
         raise DeliveryDeferred(
             Code.DESTINATION_ANSWER_UNCLEAR, f"answered {status} without a word on it"
         )
@@ -286,7 +305,8 @@ def _read_answer(content: bytes, sop_uid: str) -> tuple[Stored | None, int | Non
             return (Stored.COERCED if coerced else Stored.STORED), None
     for item in _items(answer, "00081198"):
         if _value(item, "00081155") in {sop_uid, None}:
-            return None, int(_value(item, "00081197") or 0)
+            reason = _value(item, "00081197")
+            return None, reason if isinstance(reason, int) else None
     return None, None
 
 

@@ -17,6 +17,7 @@ from router.journal import records
 from router.journal.database import Database, lock
 from router.study import (
     CAPTURE_GONE,
+    CAPTURED,
     TABLE,
     Arrival,
     Copy,
@@ -227,6 +228,31 @@ class Journal:
         outcome = rest(sendable=bool(count["sendable"]), held=bool(count["held"]))
         return outcome if self.move(study, outcome, now) else None
 
+    def adopt_destinations(self, destinations: Sequence[str], now: float) -> int:
+        """At start: opens receipts at destinations that are new, and gives up those that are gone.
+
+        Only for studies that are on their way; what was DELIVERED stays so. Returns how many open
+        receipts were given up.
+        """
+        names = json.dumps(list(destinations))
+        with self._db.writing() as db:
+            gone = db.execute(
+                "DELETE FROM receipt WHERE verified_at IS NULL"
+                " AND destination NOT IN (SELECT value FROM json_each(?))",
+                (names,),
+            ).rowcount
+            db.execute(
+                "INSERT OR IGNORE INTO receipt (instance, destination, digest, size, due_at)"
+                " SELECT i.orthanc_id, d.value, i.digest, i.size, ? FROM instance i"
+                " JOIN study s ON s.orthanc_id = i.study, json_each(?) d"
+                " WHERE i.stage = ? AND s.state IN (?, ?)",
+                (now, names, Stage.ANONYMIZED, State.ANONYMIZED, State.ANALYSED),
+            )
+        for study in self.studies():
+            if study.state is State.ANALYSED:
+                self.settle(study.orthanc_id, now)
+        return gone
+
     def cap_due_times(self, now: float) -> None:
         """At start: no due time further away than the longest wait, whatever the clock was."""
         latest = backoff.capped(float("inf"), now)
@@ -244,14 +270,25 @@ class Journal:
         )
         return [records.instance(row) for row in rows]
 
-    def begin_copy(self, instance: str, copy: Copy, identity: Identities, now: float) -> None:
-        """Before a copy is stored: makes it known as our own, and its patient findable."""
+    def begin_copy(self, instance: str, copy: Copy, identity: Identities, now: float) -> bool:
+        """Before a copy is stored: makes it known as our own, and its patient findable.
+
+        Returns ``False``, and writes nothing, where another original has the same SOP Instance
+        UID: one of the two is filed under a wrong patient or study.
+        """
         with self._db.writing() as db:
+            twin = db.execute(
+                "SELECT 1 FROM instance WHERE sop_uid = ? AND orthanc_id <> ? AND stage <> ?",
+                (copy.sop_uid, instance, Stage.DISCARDED),
+            )
+            if twin.fetchone() is not None:
+                return False
             _enter_identities(db, identity, now)
             db.execute(
                 f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
                 (*records.copy_values(copy), instance),
             )
+        return True
 
     def begin_capture(self, source: str, copy: Copy, now: float) -> None:
         """Before a capture is stored: makes it known as our own. Again and again the same."""
@@ -269,7 +306,23 @@ class Journal:
 
     def finish_copy(self, instance: str) -> None:
         """The copy is stored and was read back."""
-        self._set_stage(instance, Stage.RECEIVED, Stage.ANONYMIZED)
+        with self._db.writing() as db:
+            _finish(db, instance)
+
+    def finish_capture(self, source: str, capture: str) -> None:
+        """The capture is stored, and its source is decided: both or neither."""
+        with self._db.writing() as db:
+            _finish(db, capture)
+            db.execute("UPDATE instance SET analysis = ? WHERE orthanc_id = ?", (CAPTURED, source))
+
+    def may_have_been_sent(self, instance: str) -> bool:
+        """Whether a try to send the instance, or its capture, was ever begun."""
+        rows = self._db.rows(
+            "SELECT 1 FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
+            " WHERE ? IN (i.orthanc_id, i.source) AND r.begun_at IS NOT NULL LIMIT 1",
+            (instance,),
+        )
+        return bool(rows)
 
     def count_failure(self, instance: str) -> int:
         """One more failed try of this instance; how many that makes."""
@@ -290,13 +343,27 @@ class Journal:
                 [(decision, instance, CAPTURE_GONE) for instance, decision in decisions.items()],
             )
 
-    def hold(self, instance: str, code: Code, detail: str, now: float) -> None:
-        """Keeps an instance on the truck until a person decides."""
+    def hold(
+        self, instance: str, code: Code, detail: str, now: float, destination: str | None = None
+    ) -> None:
+        """Keeps an instance on the truck until a person decides.
+
+        ``destination``: the one that refused it; others may still be sent it.
+        """
         with self._db.writing() as db:
             db.execute(
-                "UPDATE instance SET stage = ?, hold_code = ?, hold_detail = ?, held_at = ?"
-                " WHERE orthanc_id = ? AND stage IN (?, ?)",
-                (Stage.HELD, code, detail, now, instance, Stage.RECEIVED, Stage.ANONYMIZED),
+                "UPDATE instance SET stage = ?, hold_code = ?, hold_detail = ?, held_at = ?,"
+                " hold_destination = ? WHERE orthanc_id = ? AND stage IN (?, ?)",
+                (
+                    Stage.HELD,
+                    code,
+                    detail,
+                    now,
+                    destination,
+                    instance,
+                    Stage.RECEIVED,
+                    Stage.ANONYMIZED,
+                ),
             )
 
     def release(self, instance: str, now: float, policy: str | None = None) -> bool:
@@ -308,10 +375,12 @@ class Journal:
         with self._db.writing() as db:
             rows = db.execute(
                 "UPDATE instance SET stage = ?, attempts = 0, hold_code = NULL,"
-                " hold_detail = NULL, held_at = NULL, policy = coalesce(?, policy)"
-                " WHERE orthanc_id = ? AND stage = ? RETURNING study",
+                " hold_detail = NULL, held_at = NULL, hold_destination = NULL,"
+                " policy = coalesce(?, policy) WHERE orthanc_id = ? AND stage = ? RETURNING study",
                 (Stage.RECEIVED, policy, instance, Stage.HELD),
             ).fetchall()
+            if rows:
+                _capture_gone(db, instance)
             db.execute(
                 "UPDATE receipt SET attempts = 0, due_at = ?, last_code = NULL"
                 " WHERE instance = ? AND verified_at IS NULL",
@@ -326,7 +395,8 @@ class Journal:
         with self._db.writing() as db:
             rows = db.execute(
                 "UPDATE instance SET stage = ?, hold_code = NULL, hold_detail = NULL,"
-                " held_at = NULL WHERE orthanc_id = ? AND stage = ? RETURNING study",
+                " held_at = NULL, hold_destination = NULL WHERE orthanc_id = ? AND stage = ?"
+                " RETURNING study",
                 (Stage.DISCARDED, instance, Stage.HELD),
             ).fetchall()
         for row in rows:
@@ -336,11 +406,7 @@ class Journal:
     def make_again(self, instance: str, now: float) -> None:
         """The stored copy is gone: makes it once more, with the same bytes, and sends it then."""
         with self._db.writing() as db:
-            db.execute(
-                "UPDATE instance SET analysis = ? WHERE orthanc_id ="
-                " (SELECT source FROM instance WHERE orthanc_id = ?)",
-                (CAPTURE_GONE, instance),
-            )
+            _capture_gone(db, instance)
             rows = db.execute(
                 "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ? RETURNING study",
                 (Stage.RECEIVED, instance, Stage.ANONYMIZED),
@@ -355,13 +421,6 @@ class Journal:
         )
         studies = {study.orthanc_id: study for study in self.studies()} if rows else {}
         return [(studies[row["study"]], records.instance(row)) for row in rows]
-
-    def _set_stage(self, instance: str, before: Stage, after: Stage) -> None:
-        with self._db.writing() as db:
-            db.execute(
-                "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
-                (after, instance, before),
-            )
 
     # --- receipts -----------------------------------------------------------------------------
 
@@ -387,7 +446,8 @@ class Journal:
 
     def _receipts(self, where: str, values: tuple[Any, ...], limit: int) -> list[Receipt]:
         return self._select_receipts(
-            f"{where} AND r.verified_at IS NULL AND i.stage = ?",
+            f"{where} AND r.verified_at IS NULL AND (i.stage = ?"
+            " OR i.hold_destination IS NOT NULL AND i.hold_destination <> r.destination)",
             (*values, Stage.ANONYMIZED),
             limit,
         )
@@ -395,7 +455,7 @@ class Journal:
     def _select_receipts(self, where: str, values: tuple[Any, ...], limit: int) -> list[Receipt]:
         rows = self._db.rows(
             "SELECT i.*, r.destination, r.attempts AS r_attempts, r.due_at, r.last_code,"  # noqa: S608
-            " r.begun_at, r.sent_at, r.verified_at, r.verified_by, s.alias"
+            " r.begun_at, r.sent_at, r.verified_at, r.verified_by, r.breaks, s.alias"
             " FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
             " JOIN study s ON s.orthanc_id = i.study"
             f" WHERE {where}"
@@ -410,7 +470,9 @@ class Journal:
 
     def sent(self, receipt: Receipt, now: float) -> None:
         """The destination says that it stored the instance. Not yet delivery."""
-        self._update_receipt(receipt, "sent_at = ?, due_at = ?, last_code = NULL", (now, now))
+        self._update_receipt(
+            receipt, "sent_at = ?, due_at = ?, breaks = 0, last_code = NULL", (now, now)
+        )
 
     def verified(self, receipt: Receipt, by: VerifiedBy, now: float) -> None:
         """The destination holds the instance: read back, not believed."""
@@ -420,12 +482,26 @@ class Journal:
             (now, by, now),
         )
 
-    def send_again(self, receipt: Receipt, code: Code, due_at: float, *, counts: bool) -> None:
-        """The instance is not there: it is sent (again) at ``due_at``."""
+    def put_off(self, receipt: Receipt, code: Code, due_at: float, *, counts: bool) -> None:
+        """The instance is sent, or asked about, again at ``due_at``; ``counts``: this was a try."""
         self._update_receipt(
             receipt,
-            "sent_at = NULL, begun_at = NULL, due_at = ?, last_code = ?, attempts = attempts + ?",
+            "due_at = ?, last_code = ?, attempts = attempts + ?",
             (due_at, code, int(counts)),
+        )
+
+    def broke_off(self, receipt: Receipt, code: Code, due_at: float) -> None:
+        """The link broke in the middle of the instance; it may have arrived all the same."""
+        self._update_receipt(
+            receipt, "due_at = ?, last_code = ?, breaks = breaks + 1", (due_at, code)
+        )
+
+    def send_again(self, receipt: Receipt, code: Code, due_at: float) -> None:
+        """The destination lost the instance: one more try, from the first byte on."""
+        self._update_receipt(
+            receipt,
+            "sent_at = NULL, begun_at = NULL, due_at = ?, last_code = ?, attempts = attempts + 1",
+            (due_at, code),
         )
 
     def _update_receipt(self, receipt: Receipt, assignment: str, values: Sequence[Any]) -> None:
@@ -498,6 +574,22 @@ def _send_back(
         "UPDATE study SET state = ?, generation = generation + 1, attempts = 0, due_at = ?,"
         " last_code = NULL, changed_at = ? WHERE orthanc_id = ?",
         (advance(State(row["state"]), outcome), due_at, now, study),
+    )
+
+
+def _finish(db: sqlite3.Connection, instance: str) -> None:
+    db.execute(
+        "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
+        (Stage.ANONYMIZED, instance, Stage.RECEIVED),
+    )
+
+
+def _capture_gone(db: sqlite3.Connection, capture: str) -> None:
+    """A capture is made again of its source, and of no other image."""
+    db.execute(
+        "UPDATE instance SET analysis = ? WHERE orthanc_id ="
+        " (SELECT source FROM instance WHERE orthanc_id = ?)",
+        (CAPTURE_GONE, capture),
     )
 
 

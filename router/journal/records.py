@@ -31,6 +31,7 @@ def study(row: sqlite3.Row) -> Study:
         generation=row["generation"],
         attempts=row["attempts"],
         due_at=row["due_at"],
+        last_code=row["last_code"],
         key_id=row["key_id"],
         profile_id=row["profile_id"],
         received_at=row["received_at"],
@@ -78,4 +79,5 @@ def receipt(row: sqlite3.Row) -> Receipt:
         verified_at=row["verified_at"],
         verified_by=VerifiedBy(row["verified_by"]) if row["verified_by"] else None,
         last_code=row["last_code"],
+        breaks=row["breaks"],
     )

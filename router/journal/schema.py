@@ -39,6 +39,7 @@ MIGRATIONS: tuple[str, ...] = (
         policy TEXT NOT NULL DEFAULT '',   -- the one that a person released it under
         hold_code TEXT,
         hold_detail TEXT,
+        hold_destination TEXT,             -- the one that refused it; the others go on
         held_at REAL,
         -- the copy that is sent: written before it is stored, so that it is known as our own
         copy_id TEXT UNIQUE,
@@ -57,6 +58,7 @@ MIGRATIONS: tuple[str, ...] = (
         CHECK ((role = 'CAPTURE') = (source IS NOT NULL))
     ) STRICT;
     CREATE INDEX instance_study ON instance (study, stage);
+    CREATE INDEX instance_sop_uid ON instance (sop_uid);
     CREATE INDEX instance_held ON instance (hold_code) WHERE hold_code IS NOT NULL;
 
     CREATE TABLE receipt (
@@ -71,6 +73,7 @@ MIGRATIONS: tuple[str, ...] = (
         sent_at REAL,
         verified_at REAL,
         verified_by TEXT,
+        breaks INTEGER NOT NULL DEFAULT 0, -- how often the link broke in the middle of it
         PRIMARY KEY (instance, destination),
         CHECK ((verified_at IS NULL) = (verified_by IS NULL))
     ) STRICT;

@@ -73,7 +73,7 @@ def test_an_image_of_nobody_is_held(patient_id: str | None) -> None:
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
 @pytest.mark.parametrize(
-    "value", [None, "", "not a uid", "../../etc", "1.2.03", "1." + "2" * 64, ["1.2.3", "1.2.4"]]
+    "value", [None, "", "not a uid", "../../etc", "1." + "2" * 64, ["1.2.3", "1.2.4"]]
 )
 def test_an_object_without_a_valid_uid_is_held(keyword: str, value: str | None) -> None:
     dataset = image()
@@ -192,8 +192,27 @@ def test_the_frames_and_samples_of_an_image_are_counted() -> None:
     assert hold_of(as_read(dataset)).code is Code.UNREADABLE
     dataset.PixelData = dataset.PixelData * 3
     clearance.check(as_read(dataset))
+
+
+def test_a_uid_with_a_leading_zero_goes_on_because_it_is_replaced() -> None:
+    dataset = ct_image()
+    dataset.SeriesInstanceUID = "1.2.840.03.4"
+    clearance.check(as_read(dataset))
+
+
+def test_a_picture_in_colour_or_of_a_screen_is_held_whatever_its_class_says() -> None:
+    dataset = ct_image()
+    dataset.ConversionType = "WSD"
+    assert hold_of(as_read(dataset)).code is Code.BURNED_IN_TEXT
+    dataset = ct_image()
     dataset.SamplesPerPixel = 3
-    assert hold_of(as_read(dataset)).code is Code.UNREADABLE
+    assert hold_of(as_read(dataset)).code is Code.BURNED_IN_TEXT
+
+
+def test_an_overlay_hidden_in_the_pixels_is_held() -> None:
+    dataset = ct_image()
+    dataset.add_new(0x60000102, "US", 12)
+    assert hold_of(as_read(dataset)).code is Code.ENCODING_NOT_CLEARED
 
 
 def test_pixels_of_single_bits_are_counted() -> None:

@@ -118,12 +118,12 @@ def test_an_enhanced_image_with_dummies_passes() -> None:
 
 def test_a_value_too_long_to_be_kept_in_memory_is_checked_like_any_other() -> None:
     dataset = ct_image()
-    dataset.PrivateDataElementDescription = "harmless " * 10_000
+    dataset.LongCodeValue = "harmless " * 10_000
     pair = pair_of(dataset)
     pair.check()
 
     def hide(copy: FileDataset, _: FileDataset) -> None:
-        copy.PrivateDataElementDescription = "harmless " * 10_000 + PATIENT.patient_id
+        copy.LongCodeValue = "harmless " * 10_000 + PATIENT.patient_id
 
     assert hold_code(pair.mutated(hide)) is Code.GATE_IDENTIFIER
 
@@ -387,7 +387,7 @@ _FAULTS: dict[Code, list[Mutation]] = {
     ],
     Code.GATE_FOREIGN_UID: [
         _original_uid_in_a_reference, _original_uid_among_others, _foreign_root,
-        _foreign_uid_under_another_vr, _foreign_uid_of_unknown_vr,
+        _foreign_uid_under_another_vr, _foreign_uid_of_unknown_vr, _uid_in_text,
     ],
     Code.GATE_WRONG_ACTION: [
         _name_in_an_item, _unlisted_name, _unlisted_name_under_another_vr, _operator,
@@ -398,7 +398,7 @@ _FAULTS: dict[Code, list[Mutation]] = {
     ],
     Code.GATE_IDENTIFIER: [
         _number_within_a_word, _number_in_lower_case, _part_of_the_name, _name_in_a_code,
-        _birth_date_in_text, _institution_in_text, _serial_number_in_bytes, _uid_in_text,
+        _birth_date_in_text, _institution_in_text, _serial_number_in_bytes,
         _identifier_in_the_header,
     ],
     Code.GATE_WRONG_STUDY: [

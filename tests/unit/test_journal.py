@@ -191,12 +191,12 @@ def test_a_try_that_was_cut_off_is_remembered_as_doubtful(journal: Journal) -> N
 
 def test_a_refusal_counts_and_waits_and_a_verified_receipt_never_changes(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.send_again(receipt, Code.DESTINATION_BUSY, 100.0, counts=True)
+    journal.put_off(receipt, Code.DESTINATION_BUSY, 100.0, counts=True)
     assert journal.to_send(CLOUD, 99.0, 10) == []
     (again,) = journal.to_send(CLOUD, 100.0, 10)
     assert (again.attempts, again.last_code) == (1, Code.DESTINATION_BUSY)
     journal.verified(again, VerifiedBy.DIGEST, 101.0)
-    journal.send_again(again, Code.DESTINATION_BUSY, 200.0, counts=True)
+    journal.send_again(again, Code.DESTINATION_BUSY, 200.0)
     (kept,) = journal.receipts("study")
     assert (kept.verified_at, kept.attempts) == (101.0, 1)
 
@@ -274,7 +274,7 @@ def test_a_copy_that_vanished_is_made_again_and_a_capture_from_its_source(
 
 def test_due_times_of_a_wrong_clock_are_brought_back(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.send_again(receipt, Code.DESTINATION_BUSY, 1e12, counts=True)
+    journal.put_off(receipt, Code.DESTINATION_BUSY, 1e12, counts=False)
     journal.cap_due_times(100.0)
     (again,) = journal.to_send(CLOUD, 100.0 + 600.0, 10)
     assert again.due_at == 700.0
