@@ -54,7 +54,7 @@ class DeidSettings(_Section):
         Field(
             min_length=1,
             description="Key files, the current one first; older ones stay for "
-            "studies and patients that are known by them",
+            "studies that were begun with them",
         ),
     ]
 

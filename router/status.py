@@ -29,7 +29,7 @@ def overview(journal: Journal) -> dict[str, Any]:
 
 
 def study_status(journal: Journal, study: Study) -> dict[str, Any]:
-    """One study: "n delivered, k held". Holds no identifier, only Orthanc's id of the study."""
+    """One study: "n delivered, k held". No identifier, and nothing made of one without the key."""
     instances = journal.instances(study.orthanc_id)
     receipts = journal.receipts(study.orthanc_id)
     delivered = _delivered(instances, receipts)

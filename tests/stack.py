@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -16,7 +15,7 @@ from testcontainers.compose import DockerCompose
 
 from tests.orthancs import ROOT, suite
 from tests.waiting import until
-from tools.audit import Cloud
+from tools.audit import Cloud, study_alias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -73,24 +72,22 @@ class Stack:
         password = (self.secrets / "auditor_password").read_text().strip()
         return Cloud(f"http://127.0.0.1:{self.port('cloud-orthanc', 8042)}", "auditor", password)
 
+    def alias(self, patient_id: str, study_uid: str) -> str:
+        """What status calls a study."""
+        return study_alias(self.key(), patient_id, study_uid)
+
     def key(self) -> bytes:
         return bytes.fromhex((self.secrets / "programme_key").read_text().partition(":")[2])
 
     def at_rest(self, ids: Iterable[str], deadline_s: float = 120) -> list[dict[str, Any]]:
-        """These studies (Orthanc's ids), as soon as all of them are at rest."""
+        """These studies (as status names them), as soon as all of them are at rest."""
         wanted = set(ids)
 
         def rested() -> list[dict[str, Any]]:
-            found = [study for study in self.studies() if study["orthanc_id"] in wanted]
+            found = [study for study in self.studies() if study["study"] in wanted]
             return found if len(found) == len(wanted) and all(s["at_rest"] for s in found) else []
 
         return until(rested, deadline_s, what="every study at rest")
-
-
-def study_id(patient_id: str, study_uid: str) -> str:
-    """Orthanc's id of a study."""
-    digits = hashlib.sha1(f"{patient_id}|{study_uid}".encode(), usedforsecurity=False).hexdigest()
-    return "-".join(digits[i : i + 8] for i in range(0, 40, 8))
 
 
 @contextmanager

@@ -65,9 +65,20 @@ class Audit:
 
 
 def pseudonymous_uid(key: bytes, original: str) -> str:
-    """``2.25.`` and the first 128 bits of HMAC-SHA256(key, "uid|v1|<length>|<UID>") as a number."""
-    message = f"uid|v1|{len(original)}|{original}".encode()
-    return f"2.25.{int.from_bytes(hmac.new(key, message, hashlib.sha256).digest()[:16], 'big')}"
+    """``2.25.`` and the first 128 bits of the keyed digest as a number."""
+    return f"2.25.{int.from_bytes(_keyed(key, 'uid', original)[:16], 'big')}"
+
+
+def study_alias(key: bytes, patient_id: str, study_uid: str) -> str:
+    """What the router's status calls a study: the first 12 digits for Orthanc's id of it."""
+    digits = hashlib.sha1(f"{patient_id}|{study_uid}".encode(), usedforsecurity=False).hexdigest()
+    orthanc_id = "-".join(digits[i : i + 8] for i in range(0, 40, 8))
+    return _keyed(key, "alias", orthanc_id).hex()[:12]
+
+
+def _keyed(key: bytes, label: str, value: str) -> bytes:
+    """HMAC-SHA256(key, "label|v1|<length>|<value>")."""
+    return hmac.new(key, f"{label}|v1|{len(value)}|{value}".encode(), hashlib.sha256).digest()
 
 
 def audit(

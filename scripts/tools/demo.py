@@ -5,7 +5,6 @@ Runs in the tools container, inside the stack's networks.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import sys
 import tempfile
@@ -19,7 +18,7 @@ import requests
 from PIL import Image
 
 from tests import data
-from tools.audit import Audit, Cloud, audit
+from tools.audit import Audit, Cloud, audit, study_alias
 from tools.scanner import send
 
 _STATUS = "http://router:8080/status"
@@ -36,13 +35,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         _say("scanning: CT, MR and CR, a screening mammogram with a dose report, 100 CT slices")
         sources = data.demo_studies(seed, Path(folder))
-        ids = {_study_id(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
+        ids = {study_alias(key, s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
         before = cloud.instances()
         _say(f"sending {len(sources)} images of {len(ids)} studies to the truck by C-STORE")
         send(sources, "truck-orthanc", 4242)
         studies = _watch(ids)
         _say("checking the cloud PACS: every image there once, and nobody named")
-        held = {ids[study["orthanc_id"]]: study["held"] for study in studies}
+        held = {ids[study["study"]]: study["held"] for study in studies}
         found = audit(cloud, sources, key, before, held)
         _save_picture(cloud, before)
     return _report(studies, found, time.monotonic() - begun)
@@ -66,7 +65,7 @@ def _watch(ids: dict[str, str]) -> list[dict[str, Any]]:
     """Shows the studies on their way until all are at rest, and returns them."""
     begun, shown = time.monotonic(), ""
     while time.monotonic() - begun < _DEADLINE_S:
-        studies = [s for s in _status()["studies"] if s["orthanc_id"] in ids]
+        studies = [s for s in _status()["studies"] if s["study"] in ids]
         states = Counter("ARRIVING" if s["arriving"] else s["state"] for s in studies)
         line = "  ".join(
             f"{state.lower()} {states[state]}"
@@ -81,19 +80,13 @@ def _watch(ids: dict[str, str]) -> list[dict[str, Any]]:
             return studies
         time.sleep(0.5)
     _say("not everything came to rest in time; see `docker compose -p edge-demo logs router`")
-    return [s for s in _status()["studies"] if s["orthanc_id"] in ids]
+    return [s for s in _status()["studies"] if s["study"] in ids]
 
 
 def _status() -> dict[str, Any]:
     response = requests.get(_STATUS, timeout=10)
     response.raise_for_status()
     return dict(response.json())
-
-
-def _study_id(patient_id: str, study_uid: str) -> str:
-    """Orthanc's id of a study."""
-    digits = hashlib.sha1(f"{patient_id}|{study_uid}".encode(), usedforsecurity=False).hexdigest()
-    return "-".join(digits[i : i + 8] for i in range(0, 40, 8))
 
 
 def _save_picture(cloud: Cloud, before: set[str]) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pydicom
 
 from tests import data, scanner
-from tests.stack import Stack, started, study_id
+from tests.stack import Stack, started
 from tests.waiting import until
 from tools.audit import audit
 
@@ -61,7 +61,7 @@ def seconds_beyond_stable(stack: Stack, images: Iterable[FileDataset]) -> float:
     port = stack.port("truck-orthanc", 4242)
     assert set(scanner.store(sent, port)) == {scanner.SUCCESS}
     begun = time.monotonic()
-    (study,) = stack.at_rest([study_id(str(sent[0].PatientID), str(sent[0].StudyInstanceUID))])
+    (study,) = stack.at_rest([stack.alias(str(sent[0].PatientID), str(sent[0].StudyInstanceUID))])
     seconds = time.monotonic() - begun - STABLE_AGE_S
     assert study["state"] == "DELIVERED", study
     return seconds
@@ -86,9 +86,9 @@ def killed(stack: Stack, kills: int, folder: Path) -> tuple[int, int]:
             until(stack.studies, 60, what="the router after its kill")
             kills -= 1
         sender.join()
-    ids = {study_id(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
+    ids = {stack.alias(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
     studies = stack.at_rest(ids, 300)
-    held = {ids[study["orthanc_id"]]: study["held"] for study in studies}
+    held = {ids[study["study"]]: study["held"] for study in studies}
     found = audit(stack.cloud(), sources, stack.key(), before, held)
     return found.lost, found.duplicates
 

@@ -7,9 +7,10 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @dataclass
@@ -45,10 +46,14 @@ def _response(tag: str, sop_uid: str, more: dict[str, object]) -> dict[str, obje
 
 
 class FakePacs:
-    """Answers each STOW request with the next of its answers."""
+    """Answers each STOW request with the next of its answers, and QIDO requests by ``listing``."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
+        #: Instead of answers in a row: by the body of the request.
+        self.answer_to: Callable[[bytes], Answer] | None = None
+        #: SOP Instance UIDs that it lists, from the asked one (or ``None``: all).
+        self.listing: Callable[[str | None], list[str]] = lambda _: []
         self.bodies: list[bytes] = []
         self.probe_status = 200
         pacs = self
@@ -57,8 +62,9 @@ class FakePacs:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                pacs.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                answer = pacs.answers.pop(0)
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                pacs.bodies.append(body)
+                answer = pacs.answer_to(body) if pacs.answer_to else pacs.answers.pop(0)
                 if answer.cut:
                     self.close_connection = True
                     self.connection.close()
@@ -71,10 +77,16 @@ class FakePacs:
                 self.wfile.write(answer.body)
 
             def do_GET(self) -> None:
+                query = parse_qs(urlsplit(self.path).query)
+                asked = query.get("SOPInstanceUID")
+                listed = pacs.listing(asked[0] if asked else None)
+                answer = json.dumps(
+                    [{"00080018": {"vr": "UI", "Value": [uid]}} for uid in listed]
+                ).encode()
                 self.send_response(pacs.probe_status)
-                self.send_header("Content-Length", "2")
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(b"[]")
+                self.wfile.write(answer)
 
             def log_message(self, *_: object) -> None:
                 """Quiet."""

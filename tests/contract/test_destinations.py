@@ -152,6 +152,8 @@ def pacs() -> Iterator[FakePacs]:
         (409, "stored", Stored.STORED),
         (200, "coerced", Stored.COERCED),
         (409, "duplicate", Stored.DUPLICATE),
+        (200, "silent", Stored.STORED),  # the read-back will tell
+        (200, "html", Stored.STORED),
     ],
 )
 def test_the_body_decides_whatever_the_status(
@@ -162,6 +164,8 @@ def test_the_body_decides_whatever_the_status(
         "stored": stored(copy.sop_uid),
         "coerced": coerced(copy.sop_uid),
         "duplicate": failed(copy.sop_uid, 0x0111),
+        "silent": b"",
+        "html": b"<html>",
     }
     pacs.answers.append(Answer(status, bodies[kind]))
     assert _send(_made(tmp_path, pacs.url), copy, raw) is result
@@ -175,8 +179,6 @@ def test_the_body_decides_whatever_the_status(
         (Answer(500), Code.DESTINATION_BUSY, None),
         (Answer(507), Code.DESTINATION_FULL, None),
         (Answer(400), Code.DESTINATION_ANSWER_UNCLEAR, None),
-        (Answer(200), Code.DESTINATION_ANSWER_UNCLEAR, None),
-        (Answer(200, b"<html>"), Code.DESTINATION_ANSWER_UNCLEAR, None),
     ],
 )
 def test_an_answer_that_says_later_defers_the_instance(
@@ -218,6 +220,38 @@ def test_a_status_that_will_not_pass_holds_the_instance(
     pacs.answers.append(Answer(status))
     with pytest.raises(Hold):
         _send(_made(tmp_path, pacs.url), copy, raw)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(404),
+        Answer(405),
+        Answer(410),
+        Answer(307, headers={"Location": "http://127.0.0.1:9/elsewhere"}),
+        Answer(302, headers={"Location": "/login"}),
+    ],
+    ids=lambda answer: str(answer.status),
+)
+def test_a_wrong_endpoint_pauses_the_destination_and_no_redirect_is_followed(
+    tmp_path: Path, pacs: FakePacs, answer: Answer
+) -> None:
+    copy, raw = _file()
+    pacs.answers.append(answer)
+    with pytest.raises(DestinationPaused) as raised:
+        _send(_made(tmp_path, pacs.url), copy, raw)
+    assert raised.value.code is Code.ENDPOINT_WRONG
+    assert len(pacs.bodies) == 1
+
+
+def test_a_server_that_lists_only_so_many_is_asked_for_the_others_one_by_one(
+    tmp_path: Path, pacs: FakePacs
+) -> None:
+    copies = [Copy(**{**_file()[0].__dict__, "sop_uid": f"2.25.{n}"}) for n in range(5)]
+    held = {copy.sop_uid for copy in copies[:4]}
+    pacs.listing = lambda asked: [asked] if asked in held else sorted(held)[:2]
+    answer = _made(tmp_path, pacs.url).verify(copies)
+    assert answer.verified.keys() == held
 
 
 def test_an_answer_that_is_lost_is_the_links_fault(tmp_path: Path, pacs: FakePacs) -> None:

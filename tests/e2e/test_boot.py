@@ -11,7 +11,6 @@ import pytest
 
 from tests import data, scanner
 from tests.orthancs import ROOT
-from tests.stack import study_id
 from tests.waiting import until
 from tools.audit import audit
 
@@ -30,12 +29,12 @@ def test_after_a_restart_of_the_engine_in_mid_study_nothing_is_lost_or_doubled(
 ) -> None:
     seed = data.fresh_seed()
     sources = data.demo_studies(seed, tmp_path, slices=30, mg_rows=1024)
-    ids = {study_id(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
+    ids = {stack.alias(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
     before = stack.cloud().instances()
     images = [pydicom.dcmread(source.path) for source in sources]
     assert set(scanner.store(images, stack.port("truck-orthanc", 4242))) == {scanner.SUCCESS}
     until(
-        lambda: any(s["state"] != "RECEIVED" for s in stack.studies() if s["orthanc_id"] in ids),
+        lambda: any(s["state"] != "RECEIVED" for s in stack.studies() if s["study"] in ids),
         what="the first study on its way",
     )
     subprocess.run(["pkill", "-TERM", "-x", "dockerd"], check=True)
@@ -46,7 +45,7 @@ def test_after_a_restart_of_the_engine_in_mid_study_nothing_is_lost_or_doubled(
     )
     subprocess.run([ROOT / "scripts" / "engine", "trixie"], check=True, capture_output=True)
     until(stack.studies, 90, what="the router after the restart")
-    held = {ids[s["orthanc_id"]]: s["held"] for s in stack.at_rest(ids, 180)}
+    held = {ids[s["study"]]: s["held"] for s in stack.at_rest(ids, 180)}
     found = audit(stack.cloud(), sources, stack.key(), before, held)
     assert (found.lost, found.duplicates, found.identifiers) == (0, 0, 0)
     assert len(found.arrived) == len(sources) - 1  # all but the dose report

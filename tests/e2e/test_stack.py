@@ -12,7 +12,6 @@ import pydicom
 import requests
 
 from tests import data, scanner
-from tests.stack import study_id
 from tests.waiting import until
 from tools.audit import audit
 
@@ -29,7 +28,7 @@ def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(
     moments = random.Random(seed)
     print(f"seed {seed}")  # noqa: T201  (shown when the test fails)
     sources = data.demo_studies(seed, tmp_path, slices=40, mg_rows=1024)
-    ids = {study_id(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
+    ids = {stack.alias(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
     before = stack.cloud().instances()
     images = [pydicom.dcmread(source.path) for source in sources]
     statuses: list[int] = []
@@ -47,7 +46,7 @@ def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(
     assert set(statuses) == {scanner.SUCCESS}
 
     studies = stack.at_rest(ids)
-    held = {ids[study["orthanc_id"]]: study["held"] for study in studies}
+    held = {ids[study["study"]]: study["held"] for study in studies}
     found = audit(stack.cloud(), sources, stack.key(), before, held)
     assert (found.lost, found.duplicates, found.identifiers) == (0, 0, 0)
     assert sum(held.values()) == 1  # the dose report

@@ -14,7 +14,6 @@ from requests import Response
 
 from tests import data, scanner
 from tests.orthancs import ROOT
-from tests.stack import study_id
 from tools.audit import pseudonymous_uid
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def delivered(stack: Stack) -> dict[str, str]:
     images = [image for study in studies.values() for image in study]
     statuses = scanner.store(images, stack.port("truck-orthanc", 4242))
     assert set(statuses) == {scanner.SUCCESS}
-    stack.at_rest({study_id(str(i.PatientID), str(i.StudyInstanceUID)) for i in images})
+    stack.at_rest({stack.alias(str(i.PatientID), str(i.StudyInstanceUID)) for i in images})
     return {
         name: pseudonymous_uid(stack.key(), str(study[0].StudyInstanceUID))
         for name, study in studies.items()

@@ -353,3 +353,41 @@ def test_only_one_router_works_with_a_journal(path: Path) -> None:
     assert raised.value.code is Code.JOURNAL_LOCKED
     with lock(path):
         pass
+
+
+def test_receipts_follow_the_destinations_of_the_settings(journal: Journal) -> None:
+    _to_analysed(journal, "a")
+    assert journal.adopt_destinations(["pacs"], 40.0) == 1
+    (receipt,) = journal.to_send("pacs", 41.0, 10)
+    journal.verified(receipt, VerifiedBy.PRESENCE, 42.0)
+    assert journal.settle("study", 43.0) is Outcome.DONE
+    assert journal.adopt_destinations(["other"], 44.0) == 0
+    assert journal.to_send("other", 45.0, 10) == []  # what was delivered stays so
+
+
+def test_what_one_destination_refuses_still_goes_to_the_others(journal: Journal) -> None:
+    _to_analysed(journal, "a")
+    journal.adopt_destinations([CLOUD, "pacs"], 33.0)
+    journal.hold("a", Code.DESTINATION_REFUSED, "why", 34.0, destination="pacs")
+    assert [r.instance for r in journal.to_send(CLOUD, 35.0, 10)] == ["a"]
+    assert journal.to_send("pacs", 35.0, 10) == []
+
+
+def test_two_originals_with_one_sop_instance_uid_are_found(journal: Journal) -> None:
+    _arrive(journal, "a", "b")
+    assert journal.begin_copy("a", _copy("same"), WHO, 1.0)
+    assert journal.begin_copy("a", _copy("same"), WHO, 2.0)
+    assert not journal.begin_copy("b", _copy("same"), WHO, 3.0)
+
+
+def test_a_released_capture_is_made_again(journal: Journal) -> None:
+    _arrive(journal, "a")
+    _stable(journal)
+    _anonymize(journal, "a")
+    journal.begin_capture("a", _copy("capture"), 31.0)
+    journal.finish_capture("a", "copy-capture")
+    assert journal.instances("study")[0].analysis == CAPTURED
+    journal.hold("copy-capture", Code.DESTINATION_REFUSED, "why", 32.0)
+    assert journal.release("copy-capture", 33.0)
+    source, capture = journal.instances("study")
+    assert (source.analysis, capture.stage) == (CAPTURE_GONE, Stage.RECEIVED)

@@ -1,0 +1,209 @@
+"""The delivery loop against a scripted PACS: what one instance does to the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from router import part10
+from router.delivery import Delivery
+from router.destinations import KINDS
+from router.destinations.stow import StowSettings
+from router.errors import Code, OrthancError
+from router.journal import Identities, Journal, Pin
+from router.metrics import Metrics
+from router.spool import MemoryBody
+from router.study import Arrival, Copy, Outcome, State
+from tests import data
+from tests.contract.fake_pacs import Answer, FakePacs, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from router.orthanc import TruckOrthanc
+    from router.spool import Body
+
+CLOUD = "cloud"
+
+
+class Outbox:
+    """The truck's Orthanc as far as delivery needs it: copies by id."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.broken: set[str] = set()
+
+    def file(self, instance: str) -> Body:
+        if instance in self.broken:
+            raise OrthancError(Code.ORTHANC_REFUSED, "answered 500")
+        return MemoryBody(self.files[instance])
+
+
+class Bench:
+    """A journal with studies of one instance each, and the loop that delivers them."""
+
+    def __init__(self, folder: Path, pacs: FakePacs) -> None:
+        self.now = 1000.0
+        self.outbox = Outbox()
+        self.journal = Journal(folder / "journal.db")
+        self.pacs = pacs
+        settings = StowSettings.model_validate(
+            {"kind": "stow", "name": CLOUD, "url": pacs.url, "answer_timeout_s": 5}
+        )
+        self.delivery = Delivery(
+            KINDS["stow"].make(settings), cast("TruckOrthanc", self.outbox), self.journal,
+            Metrics(CollectorRegistry()), lambda: self.now, lambda: 0.0, lambda: False,
+        )  # fmt: skip
+
+    def study(self, name: str) -> Copy:
+        """A study of one instance, ready to be sent."""
+        (dataset,) = data.ct_series(name, data.Patient.made(name), slices=1, size=32)
+        raw = data.file_bytes(dataset)
+        view = memoryview(raw)
+        copy = Copy(
+            orthanc_id=f"copy-{name}", study_uid=str(dataset.StudyInstanceUID),
+            series_uid=str(dataset.SeriesInstanceUID), sop_uid=str(dataset.SOPInstanceUID),
+            sop_class=str(dataset.SOPClassUID), modality="CT",
+            transfer_syntax="1.2.840.10008.1.2.1", instance_number=1,
+            digest=part10.digest(view), md5=part10.md5(view), size=len(raw),
+        )  # fmt: skip
+        self.outbox.files[copy.orthanc_id] = raw
+        pin = Pin(name, "key", "basic-1")
+        self.journal.take_in([Arrival(name, name, "S")], [name], {name: pin}, None, self.now)
+        assert self.journal.begin_copy(name, copy, Identities("key", {}), self.now)
+        self.journal.finish_copy(name)
+        for outcome in (Outcome.DONE, Outcome.SKIP):
+            study = self.journal.study(name)
+            assert study is not None
+            assert self.journal.move(study, outcome, self.now, [CLOUD])
+        return copy
+
+    def state(self, name: str) -> State:
+        study = self.journal.study(name)
+        assert study is not None
+        return study.state
+
+    def work(self, seconds: float) -> None:
+        """Lets the loop work while so much time goes by."""
+        end = self.now + seconds
+        while self.now < end:
+            self.delivery.gate.opened()  # its probes run on the real clock
+            self.delivery.work_once()
+            self.now += 1.0
+
+
+@pytest.fixture
+def pacs() -> Iterator[FakePacs]:
+    yield from FakePacs().serving()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, pacs: FakePacs) -> Iterator[Bench]:
+    made = Bench(tmp_path, pacs)
+    yield made
+    made.journal.close()
+
+
+def _taking(pacs: FakePacs, copies: list[Copy], refuse: bytes | None = None) -> set[str]:
+    """Lets the PACS take and list these copies; those with ``refuse`` in them break the link."""
+    held: set[str] = set()
+
+    def answer(body: bytes) -> Answer:
+        if refuse is not None and refuse in body:
+            return Answer(cut=True)
+        (sop_uid,) = (copy.sop_uid for copy in copies if copy.sop_uid.encode() in body)
+        held.add(sop_uid)
+        return Answer(200, stored(sop_uid))
+
+    pacs.answer_to = answer
+    pacs.listing = lambda asked: [asked] if asked in held else []
+    return held
+
+
+def test_an_instance_that_always_breaks_the_link_does_not_keep_the_others(
+    bench: Bench, pacs: FakePacs
+) -> None:
+    bad, *good = [bench.study(name) for name in ("bad", "one", "two")]
+    _taking(pacs, good, refuse=bad.sop_uid.encode())
+    bench.work(60)
+    assert [bench.state(name) for name in ("bad", "one", "two")] == [
+        State.ANALYSED, State.DELIVERED, State.DELIVERED,
+    ]  # fmt: skip
+    (receipt,) = bench.journal.receipts("bad")
+    assert (receipt.attempts, receipt.last_code) == (0, Code.LINK_DOWN)
+    assert receipt.breaks > 1
+
+
+def test_a_copy_that_the_truck_cannot_read_does_not_keep_the_others(
+    bench: Bench, pacs: FakePacs
+) -> None:
+    bad, good = bench.study("bad"), bench.study("good")
+    bench.outbox.broken.add(bad.orthanc_id)
+    _taking(pacs, [good])
+    bench.work(30)
+    assert bench.state("good") is State.DELIVERED
+    assert bench.state("bad") in {State.ANALYSED, State.RECEIVED}
+
+
+def test_a_pacs_that_lists_a_minute_late_is_asked_again_and_not_sent_to_again(
+    bench: Bench, pacs: FakePacs
+) -> None:
+    copy = bench.study("late")
+    held = _taking(pacs, [copy])
+    begun = bench.now
+    pacs.listing = lambda asked: [asked] if asked in held and bench.now > begun + 60 else []
+    bench.work(150)
+    assert bench.state("late") is State.DELIVERED
+    assert len(pacs.bodies) == 1
+
+
+def test_what_a_pacs_took_and_lost_is_sent_again_and_held_in_the_end(
+    bench: Bench, pacs: FakePacs
+) -> None:
+    copy = bench.study("lost")
+    pacs.answer_to = lambda _: Answer(200, stored(copy.sop_uid))
+    for _ in range(4):
+        bench.work(30)
+        bench.now += 900
+    assert len(pacs.bodies) == 3
+    ((_, instance),) = bench.journal.held()
+    assert instance.hold is not None
+    assert instance.hold.code is Code.NOT_FOUND_AFTER_SENDING
+
+
+def test_an_instance_that_was_stored_behind_a_gateway_timeout_is_not_sent_twice(
+    bench: Bench, pacs: FakePacs
+) -> None:
+    copy = bench.study("gateway")
+    pacs.answer_to = lambda _: Answer(504)
+    pacs.listing = lambda asked: [asked] if asked and pacs.bodies else []
+    bench.work(30)
+    assert bench.state("gateway") is State.DELIVERED
+    assert len(pacs.bodies) == 1
+    assert copy.sop_uid
+
+
+def test_a_retry_after_of_years_is_not_obeyed(bench: Bench, pacs: FakePacs) -> None:
+    copy = bench.study("years")
+    pacs.answer_to = lambda _: Answer(503, headers={"Retry-After": "315360000"})
+    bench.work(2)
+    (receipt,) = bench.journal.receipts("years")
+    assert receipt.due_at <= bench.now + 600
+    assert copy.sop_uid
+
+
+def test_an_endpoint_that_is_gone_holds_nothing(bench: Bench, pacs: FakePacs) -> None:
+    names = [f"s{n}" for n in range(5)]
+    copies = [bench.study(name) for name in names]
+    pacs.answer_to = lambda _: Answer(404)
+    bench.delivery.work_once()
+    assert not bench.delivery.gate.open
+    assert bench.delivery.gate.code is Code.ENDPOINT_WRONG
+    assert bench.journal.held() == []
+    assert len(pacs.bodies) == 1
+    _taking(pacs, copies)
+    bench.work(20)
+    assert {bench.state(name) for name in names} == {State.DELIVERED}
