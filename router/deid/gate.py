@@ -63,7 +63,7 @@ _NOBODY = frozenset({
 #: From this length on a value is searched as bytes; shorter ones only as words of text, because
 #: they turn up in numbers and codes by chance.
 _LONG, _LONG_NUMBER = 6, 8
-_SHORTEST, _SHORTEST_NUMBER = 2, 4
+_SHORTEST, _SHORTEST_NAME, _SHORTEST_NUMBER = 3, 2, 4
 #: VRs in which people write.
 _TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 _NUMBERS = frozenset({"AS", "DS", "IS"})
@@ -137,9 +137,10 @@ class Traces:
                 uids.update(value for value in values if not _of_the_standard(value))
             elif "PN" in _vrs(element):
                 parts = [part for value in values for part in _name_parts(value)]
-                if element.tag not in _PATIENTS_NAMES:  # staff: sites enter the maker's name
-                    parts = [part for part in parts if part.upper() not in maker]
-                _sort_traces(parts, long, short)
+                if element.tag in _PATIENTS_NAMES:
+                    _sort_traces(parts, long, short, _SHORTEST_NAME)
+                else:  # staff: sites enter the maker's name
+                    _sort_traces((p for p in parts if p.upper() not in maker), long, short)
             elif element.tag in _IDENTIFYING:
                 _sort_traces((v for value in values for v in _variants(value)), long, short)
             elif element.tag in _LOCATING:
@@ -251,7 +252,9 @@ def _variants(value: str) -> Iterator[str]:
             yield f"{month}{mark}{day}{mark}{year}"
 
 
-def _sort_traces(values: Iterable[str], long: set[bytes], short: set[str]) -> None:
+def _sort_traces(
+    values: Iterable[str], long: set[bytes], short: set[str], shortest: int = _SHORTEST
+) -> None:
     for value in values:
         text = value.strip()
         folded = _folded(text)
@@ -263,7 +266,7 @@ def _sort_traces(values: Iterable[str], long: set[bytes], short: set[str]) -> No
                 long.add(text.encode())
         elif len(text) >= (_LONG_NUMBER if text.isdigit() else _LONG):
             long.add(text.encode())
-        elif len(text) >= (_SHORTEST_NUMBER if text.isdigit() else _SHORTEST):
+        elif len(text) >= (_SHORTEST_NUMBER if text.isdigit() else shortest):
             short.add(folded)
 
 
