@@ -152,18 +152,21 @@ class Steps:
                 who = _identities(dataset, key)
                 if not self._journal.begin_copy(instance.orthanc_id, copy, who, self._now()):
                     raise Hold(Code.UID_CONFLICT, "its SOP Instance UID is taken")
-                self._store(copy, body, instance)
+                self._store(copy, body, instance.orthanc_id)
         self._journal.finish_copy(instance.orthanc_id)
         self._metrics.instances_anonymized.inc()
 
-    def _store(self, copy: Copy, body: Body, instance: Instance) -> None:
-        """Stores a copy on the truck and reads back what Orthanc says of it."""
+    def _store(self, copy: Copy, body: Body, instance: str) -> None:
+        """Stores a copy on the truck and reads back what Orthanc says of it.
+
+        ``instance``: the journal's name of it; a capture's own.
+        """
         stored, already = self._orthanc.store(body)
         if stored != copy.orthanc_id:
             raise Hold(Code.COPY_DIFFERS, "it was stored under another id")
         if already and self._orthanc.md5(stored) != copy.md5:
             # Of another truck id or release, then: replaced, unless it may have been sent.
-            if self._journal.may_have_been_sent(instance.orthanc_id):
+            if self._journal.may_have_been_sent(instance):
                 raise Hold(Code.COPY_DIFFERS, "a copy with other bytes may have been sent")
             self._orthanc.delete(stored, "a copy with other bytes that was never sent")
             self._orthanc.store(body)
@@ -253,7 +256,7 @@ class Steps:
         gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES)
         copy = _describe(dataset, body)
         self._journal.begin_capture(instance.orthanc_id, copy, self._now())
-        self._store(copy, body, instance)
+        self._store(copy, body, copy.orthanc_id)
         self._journal.finish_capture(instance.orthanc_id, copy.orthanc_id)
 
     def _remember(

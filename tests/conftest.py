@@ -74,7 +74,7 @@ audit = "{self.folder}/audit.jsonl"
 [deid]
 key_files = ["{self.folder}/key"]
 [intake]
-poll_s = 2
+poll_s = 0.5
 reconcile_s = 2
 [api]
 port = 0

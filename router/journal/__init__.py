@@ -316,10 +316,9 @@ class Journal:
             db.execute("UPDATE instance SET analysis = ? WHERE orthanc_id = ?", (CAPTURED, source))
 
     def may_have_been_sent(self, instance: str) -> bool:
-        """Whether a try to send the instance, or its capture, was ever begun."""
+        """Whether a try to send the instance was ever begun."""
         rows = self._db.rows(
-            "SELECT 1 FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
-            " WHERE ? IN (i.orthanc_id, i.source) AND r.begun_at IS NOT NULL LIMIT 1",
+            "SELECT 1 FROM receipt WHERE instance = ? AND begun_at IS NOT NULL LIMIT 1",
             (instance,),
         )
         return bool(rows)
