@@ -20,7 +20,7 @@ from router.audit import Audit
 from router.decisions import RELEASE_POLICIES, Reason
 from router.deid.clearance import POLICIES
 from router.destinations import KINDS
-from router.errors import Code, EdgeRouterError, OrthancError, SettingsError
+from router.errors import Code, EdgeRouterError, JournalError, OrthancError, SettingsError
 from router.intake import Intake
 from router.journal import Journal
 from router.metrics import Metrics
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
             "--config", type=Path, default=DEFAULT_PATH, help="settings (default: %(default)s)"
         )
         sub.add_argument("--json", action="store_true", help="print JSON")
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, action=name)
         return sub
 
     add("run", _run, "run the router until it is told to stop")
@@ -104,7 +104,17 @@ def _run(asked: argparse.Namespace) -> int:
 
 
 def _journal(asked: argparse.Namespace) -> closing[Journal]:
-    return closing(Journal(Settings.load(asked.config).journal.path))
+    settings = Settings.load(asked.config)
+    _note(settings, asked)
+    return closing(Journal(settings.journal.path))
+
+
+def _note(settings: Settings, asked: argparse.Namespace) -> None:
+    """A line in the audit file for a look that changes nothing; it is not refused for the line."""
+    try:
+        Audit(settings.journal.audit).record(time.time(), {"action": asked.action, "by": _user()})
+    except JournalError as error:
+        print(f"edge-router: {error}", file=sys.stderr)
 
 
 def _status(asked: argparse.Namespace) -> int:
@@ -203,6 +213,7 @@ def _check_config(asked: argparse.Namespace) -> int:
     except EdgeRouterError as error:
         faults.append(("settings", error))
     else:
+        _note(settings, asked)
         checks += [
             ("keys", partial(_try_keys, settings)),
             ("journal", lambda: Journal(settings.journal.path).close()),

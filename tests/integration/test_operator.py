@@ -32,8 +32,11 @@ def _held(router: Router) -> list[dict[str, Any]]:
     return rows
 
 
-def _audit(router: Router) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (router.folder / "audit.jsonl").read_text().splitlines()]
+def _audit(router: Router, *, looks: bool = False) -> list[dict[str, Any]]:
+    """The audit file; without its lines of commands that only look."""
+    text = (router.folder / "audit.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    return [line for line in lines if looks or line["action"] not in {"held", "status"}]
 
 
 def test_a_released_image_goes_its_way_and_the_audit_file_says_who_and_why(
@@ -189,6 +192,16 @@ def test_check_config_tries_each_connection(router: Router, truck: Orthanc, clou
     faults = {fault["part"]: fault["code"] for fault in json.loads(told.stdout)["faults"]}
     assert faults == {"orthanc": "ORTHANC_DENIED", "cloud": "LINK_DOWN"}
     assert router.command("check-config", "--offline").returncode == 0
+    assert truck.instances() == []
+
+
+def test_every_command_leaves_a_line_in_the_audit_file(router: Router, truck: Orthanc) -> None:
+    for command in ("status", "held", "check-config", "reconcile"):
+        router.command(command)
+    router.command("receipts", "nothing")
+    assert [line["action"] for line in _audit(router, looks=True)] == [
+        "status", "held", "check-config", "reconcile", "receipts",
+    ]  # fmt: skip
     assert truck.instances() == []
 
 
