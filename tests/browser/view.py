@@ -144,9 +144,9 @@ def look_at(page: Page, uid: str, *, first: bool) -> dict[str, Any]:
         "async url => (await (await fetch(url)).json())[0]['00100020'].Value[0]",
         f"/dicom-web/studies?StudyInstanceUID={uid}",
     )
-    page.get_by_role("row").filter(has_text=patient).click()
-    if first:
+    if first:  # the notice covers the last rows of a long list
         dismiss(page.get_by_role("button", name="Confirm and hide"))
+    page.get_by_role("row").filter(has_text=patient).click()
     page.get_by_text("Basic Viewer").click()
     page.wait_for_url(f"**/viewer?*{uid}*")
     panes = page.locator("[data-cy=viewport-pane]")
