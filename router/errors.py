@@ -111,7 +111,11 @@ class Advice:
     do: str
 
 
-_LOOK = "Look at the instance on the truck, then release it under a policy or discard it."
+_LOOK = (
+    "Look at it on the truck. An image that shows nothing of the patient can be released under "
+    "pixels-checked; a report or document stays held, or is discarded."
+)
+_NO_POLICY = "No policy releases it yet: leave it held, or discard it and send it another way."
 _REPORT = "Leave it held and report it: this is a fault of the router or of Orthanc."
 
 #: For each code that can hold an instance.
@@ -139,7 +143,7 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.UNKNOWN_SOP_CLASS: Advice(
         "No policy says what this SOP class may contain.",
-        _LOOK,
+        _NO_POLICY,
     ),
     Code.SOP_CLASS_NOT_CLEARED: Advice(
         "Objects of this SOP class can show the patient's identity in their pixels or content.",
@@ -151,7 +155,7 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.ENCODING_NOT_CLEARED: Advice(
         "A part of it is encoded in a way that cannot be cleaned with certainty.",
-        _LOOK,
+        _NO_POLICY,
     ),
     Code.ANONYMIZATION_REFUSED: Advice(
         "Orthanc refused three times to anonymize it.",
@@ -174,7 +178,7 @@ ADVICE: dict[Code, Advice] = {
     Code.GATE_OVERLAY: Advice("An overlay or a curve survived.", _REPORT),
     Code.GATE_FOREIGN_UID: Advice("A UID that can be traced to the patient survived.", _REPORT),
     Code.GATE_IDENTIFIER: Advice(
-        "A name, number or date of the patient was found in the anonymized copy.", _LOOK
+        "A name, number or date of the patient was found in the anonymized copy.", _NO_POLICY
     ),
     Code.GATE_FILE_META: Advice("The file header carries something it must not.", _REPORT),
     Code.GATE_NOT_DECLARED: Advice("The copy does not declare how it was de-identified.", _REPORT),
