@@ -58,6 +58,8 @@ KEPT_SEQUENCES = frozenset({
 })  # fmt: skip
 
 harmless = st.text("abcdefgh ÄÖß", min_size=1, max_size=12).map(str.strip).filter(bool)
+# What stays shares no letter with what goes: a word that stands in both is rightly held.
+harmless_kept = st.text("tuvwxyz ", min_size=1, max_size=12).map(str.strip).filter(bool)
 telling = st.sampled_from(PATIENT.identifiers())
 uids = st.integers(1, 10**20).map(lambda n: f"1.2.826.0.1.3680043.10.1234.{n}") | st.sampled_from(
     [CTImageStorage, "1.2.840.10008.6.1.1", "2.25.4711"]
@@ -85,7 +87,7 @@ def _piece(keyword: str, value: object, *, tells: bool = False) -> Piece:
 @st.composite
 def texts(draw: st.DrawFn) -> Piece:
     keyword = draw(st.sampled_from(TEXTS))
-    value = draw(harmless | telling)
+    value = draw((harmless_kept if keyword in KEPT_TEXTS else harmless) | telling)
     if dictionary_VR(keyword) == "SH":
         value = value[:16].strip()
     # A part of a name that is cut off in the middle tells no less, but is no longer searched for.
@@ -129,7 +131,8 @@ def unlabelled(draw: st.DrawFn) -> Piece:
         content = struct.pack("<HHL", 0x0010, 0x0010, 8) + b"Some^One"
         item = struct.pack("<HHL", 0xFFFE, 0xE000, len(content)) + content
         return Piece(Tag(keyword), "OB", item, opaque=keyword in KEPT_SEQUENCES)
-    value = draw(uids if keyword.endswith("UID") else harmless | telling)
+    words = harmless_kept if keyword in KEPT_TEXTS else harmless
+    value = draw(uids if keyword.endswith("UID") else words | telling)
     tells = keyword in KEPT_TEXTS and value in PATIENT.identifiers()
     return Piece(Tag(keyword), "OB", value.encode("latin-1"), tells=tells)
 
