@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
+#: The first part of the names of the images, as in docker-compose.yml.
+IMAGES = os.environ.get("EDGE_IMAGES", "edge-router")
 PASSWORD = "a-test-password"
 DELETE = {"X-Edge-Router-Delete": "test"}
 STABLE_AGE_S = 1
@@ -28,7 +30,7 @@ def suite() -> str:
     if chosen := os.environ.get("ORTHANC_SUITE"):
         return chosen
     for candidate in ("forky", "trixie"):
-        image = f"edge-router/orthanc-truck:{candidate}"
+        image = f"{IMAGES}/orthanc-truck:{candidate}"
         if (
             subprocess.run(
                 ["docker", "image", "inspect", image], capture_output=True, check=False
@@ -108,7 +110,7 @@ def start(target: str, folder: Path, users: list[str], **environment: str) -> It
     health.write_text(f'user = "health:{PASSWORD}"\n')
     for file in (secrets, health):
         file.chmod(0o444)
-    container = DockerContainer(f"edge-router/orthanc-{target}:{suite()}")
+    container = DockerContainer(f"{IMAGES}/orthanc-{target}:{suite()}")
     container.with_volume_mapping(str(secrets), "/run/secrets/orthanc_users", "ro")
     container.with_volume_mapping(str(health), "/run/secrets/orthanc_health", "ro")
     if target == "truck":

@@ -260,13 +260,14 @@ def _sort_traces(
         folded = _folded(text)
         if text.upper() in _NOBODY or text in _DUMMY_TEXT or folded in vocabulary.WORDS:
             continue
-        if not text.isascii():
+        if not text.isascii() and (not folded.isascii() or len(folded) >= _LONG):
             # One character can be a name, but only in a writing without letters.
             if len(text) > 1 or text.lower() == text.upper():
                 long.add(text.encode())
         elif len(text) >= (_LONG_NUMBER if text.isdigit() else _LONG):
             long.add(text.encode())
-        elif len(text) >= (_SHORTEST_NUMBER if text.isdigit() else shortest):
+        # A short name with accents is a short name too: "Bö" without them is a part of "abort".
+        elif len(folded) >= (_SHORTEST_NUMBER if text.isdigit() else shortest):
             short.add(folded)
 
 

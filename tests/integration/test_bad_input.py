@@ -19,6 +19,7 @@ from pydicom.uid import (
 
 from router.errors import ADVICE, Code
 from tests import data, scanner
+from tests.orthancs import IMAGES
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def test_a_read_only_journal_is_said_at_start(router: Router) -> None:
     router.config.write_text(text)
     told = subprocess.run(
         ["docker", "run", "--rm", "--network", "none", "-v", f"{router.folder}:/files",
-         "edge-router/router", "check-config", "--json", "--config", "/files/config.toml"],
+         f"{IMAGES}/router", "check-config", "--json", "--config", "/files/config.toml"],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert told.returncode == 1

@@ -79,6 +79,15 @@ class Piece:
     opaque: bool = False
 
 
+def tells_of_the_patient(value: str) -> bool:
+    """Whether a whole identifier, or a whole word of a name, stands in the value.
+
+    What VR SH cuts off in the middle of a word is no longer searched for.
+    """
+    words = {word for name in (PATIENT.name, PATIENT.physician) for word in name.split("^")}
+    return value in PATIENT.identifiers() or not words.isdisjoint(value.split("^"))
+
+
 def _piece(keyword: str, value: object, *, tells: bool = False) -> Piece:
     tag = Tag(keyword)
     return Piece(tag, dictionary_VR(tag), value, tells=tells)
@@ -90,9 +99,7 @@ def texts(draw: st.DrawFn) -> Piece:
     value = draw((harmless_kept if keyword in KEPT_TEXTS else harmless) | telling)
     if dictionary_VR(keyword) == "SH":
         value = value[:16].strip()
-    # A part of a name that is cut off in the middle tells no less, but is no longer searched for.
-    tells = keyword in KEPT_TEXTS and value in PATIENT.identifiers()
-    return _piece(keyword, value, tells=tells)
+    return _piece(keyword, value, tells=keyword in KEPT_TEXTS and tells_of_the_patient(value))
 
 
 @st.composite
@@ -133,7 +140,7 @@ def unlabelled(draw: st.DrawFn) -> Piece:
         return Piece(Tag(keyword), "OB", item, opaque=keyword in KEPT_SEQUENCES)
     words = harmless_kept if keyword in KEPT_TEXTS else harmless
     value = draw(uids if keyword.endswith("UID") else words | telling)
-    tells = keyword in KEPT_TEXTS and value in PATIENT.identifiers()
+    tells = keyword in KEPT_TEXTS and tells_of_the_patient(value)
     return Piece(Tag(keyword), "OB", value.encode("latin-1"), tells=tells)
 
 

@@ -126,6 +126,8 @@ def test_a_picture_inside_a_sequence_goes() -> None:
 @pytest.mark.parametrize(
     "values",
     [
+        {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Bö^Å", "ImageType": ["ORIGINAL", "ABORT"]},
+        {"SpecificCharacterSet": "ISO_IR 100", "InstitutionName": "bÄ"},
         {"PatientName": "Bone^Standard", "ConvolutionKernel": "BONE"},
         {"PatientName": "Router^Basic"},
         {"PatientName": "QC^Phantom", "BodyPartExamined": "PHANTOM"},
