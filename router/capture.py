@@ -71,14 +71,13 @@ def picture(frame: Frame, finding: Finding, flags: Sequence[str] = ()) -> NDArra
 
     ``flags``: what was seen in the image's quality, a sentence each.
     """
-    factor = -(-max(frame.pixels.shape[0] * _WIDEST, frame.pixels.shape[1] * _HIGHEST)
-               // (_WIDEST * _HIGHEST))  # fmt: skip
-    grey, shown = _grey(frame, factor)
+    grey, shown = panel(frame)
+    factor = _factor(frame)
     labels = finding.labels[factor // 2 :: factor, factor // 2 :: factor]
-    labels = labels[: grey.shape[0], : grey.shape[1]]
-    size = _grown(grey.shape[1], grey.shape[0])
-    if size != grey.shape[::-1]:
-        grey = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.NEAREST))
+    rows, columns = (side // factor for side in frame.pixels.shape)
+    labels = labels[:rows, :columns]
+    if labels.shape != grey.shape:
+        size = grey.shape[::-1]
         labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
     left = np.repeat(grey[:, :, np.newaxis], 3, axis=2)
     panels = np.concatenate((left, _overlaid(grey, labels, finding)), axis=1)
@@ -86,9 +85,9 @@ def picture(frame: Frame, finding: Finding, flags: Sequence[str] = ()) -> NDArra
     return np.ascontiguousarray(np.concatenate((panels, legend), axis=0))
 
 
-def _grey(frame: Frame, factor: int) -> tuple[NDArray[np.uint8], str]:
-    """Grey levels of 8 bits at ``1 / factor`` of the size, and how they were made."""
-    small = _reduced(frame.pixels, factor)
+def panel(frame: Frame) -> tuple[NDArray[np.uint8], str]:
+    """The image in grey levels of 8 bits, as large as it is shown, and how they were made."""
+    small = _reduced(frame.pixels, _factor(frame))
     values = frame.scale.of(small)
     if isinstance(frame.voi, Table):
         # The table's inputs are modality values (PS3.3 C.11.2.1.1).
@@ -97,7 +96,18 @@ def _grey(frame: Frame, factor: int) -> tuple[NDArray[np.uint8], str]:
         window = frame.voi if frame.voi is not None else _whole_range(frame)
         brightness, shown = window.of(values), f"Window {window}"
     levels = np.round(np.clip(brightness, 0, 1) * 255).astype(np.uint8)
-    return (255 - levels if frame.inverted else levels), shown
+    grey = 255 - levels if frame.inverted else levels
+    size = _grown(grey.shape[1], grey.shape[0])
+    if size != grey.shape[::-1]:
+        grey = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.NEAREST))
+    return grey, shown
+
+
+def _factor(frame: Frame) -> int:
+    """By how much a large image is scaled down, so that a panel has no more than its size."""
+    rows, columns = (int(side) for side in frame.pixels.shape)
+    factor = max(-(-rows // _HIGHEST), -(-columns // _WIDEST))
+    return max(1, min(int(factor), rows, columns))
 
 
 def _whole_range(frame: Frame) -> Window:
@@ -148,9 +158,7 @@ def _overlaid(
     return mixed
 
 
-def _legend(
-    width: int, finding: Finding, shown: str, flags: Sequence[str]
-) -> NDArray[np.uint8]:
+def _legend(width: int, finding: Finding, shown: str, flags: Sequence[str]) -> NDArray[np.uint8]:
     unit = f" {finding.unit}" if finding.unit else ""
     lines = [
         (c.colour, f"{c.name}: {c.fraction:.1%} {c.whole}, mean {c.centre:.0f}{unit}")

@@ -89,7 +89,14 @@ def analyse(frame: Frame, k: int) -> Finding:
         part = labels[box]
         part[part != 0] = UNLABELLED
     inside.close(labels)
-    return Finding("", "", _classes(frame, found.where(dark), found.number, breast, solution), labels, "", _notes(frame))
+    return Finding(
+        "",
+        "",
+        _classes(frame, found.where(dark), found.number, breast, solution),
+        labels,
+        "",
+        _notes(frame),
+    )
 
 
 def _classes(

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from router.analysis import field, intensity, segmentation
-from router.frame import Finding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from router.analysis.segmentation import Group
-    from router.frame import Frame
+    from router.frame import Finding, Frame
 
 #: Below the Hounsfield scale lies no matter: scanners pad with it (-2000, -3024 …).
 _LOWEST_HU = -1024

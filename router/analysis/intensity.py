@@ -58,9 +58,7 @@ def finding(
     """The classes of what is open and not excluded, named by their order."""
     used = found.where(~excluded)
     solution = segmentation.solve(used, frame.scale, k)
-    labels = segmentation.label(
-        frame.pixels, found, segmentation.classes_of(found, used, solution)
-    )
+    labels = segmentation.label(frame.pixels, found, segmentation.classes_of(found, used, solution))
     inside.close(labels)
     classes = tuple(
         ImageClass(name, colour(index), group.number / used.number, group.mean)

@@ -37,9 +37,7 @@ def analyse(frame: Frame, k: int) -> Finding:
     solution = segmentation.solve(used, frame.scale, k)
     if falling(frame):
         solution = solution.reversed()
-    labels = segmentation.label(
-        frame.pixels, found, segmentation.classes_of(found, used, solution)
-    )
+    labels = segmentation.label(frame.pixels, found, segmentation.classes_of(found, used, solution))
     inside.close(labels)
     names = _NAMES if k == len(_NAMES) else intensity.names(k)
     classes = tuple(

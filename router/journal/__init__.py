@@ -15,6 +15,7 @@ from router import backoff
 from router.errors import Code, IllegalTransition
 from router.journal import records
 from router.journal.database import Database, lock
+from router.journal.quality import Quality
 from router.study import (
     CAPTURE_GONE,
     CAPTURED,
@@ -66,6 +67,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._db = Database(path)
+        self.quality = Quality(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -314,6 +316,14 @@ class Journal:
         with self._db.writing() as db:
             _finish(db, capture)
             db.execute("UPDATE instance SET analysis = ? WHERE orthanc_id = ?", (CAPTURED, source))
+
+    def give_up_capture(self, capture: str) -> None:
+        """A capture that is gone and was never sent: another one takes its place."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
+                (Stage.DISCARDED, capture, Stage.RECEIVED),
+            )
 
     def may_have_been_sent(self, instance: str) -> bool:
         """Whether a try to send the instance was ever begun."""

@@ -55,6 +55,9 @@ class Acquisition:
     exposure: str
     #: Stands for the device, and how it reconstructs or processes: baselines are per such group.
     device: str
+    #: Where a person finds it on the scanner; 0 where the header does not say it.
+    series_number: int
+    image_number: int
     #: Figures of the header, by the names of router.qc.features.EXPORTED.
     figures: dict[str, float]
 
@@ -85,6 +88,8 @@ def acquisition(dataset: Dataset) -> Acquisition:
               "DeviceSerialNumber", "DetectorID", "ConvolutionKernel")),
             for_processing, kind,
         ),
+        series_number=header.integer(dataset, "SeriesNumber", 0),
+        image_number=header.integer(dataset, "InstanceNumber", 0),
         figures={name: value for name, read in _FIGURES.items()
                  if (value := read(dataset)) is not None},
     )  # fmt: skip

@@ -5,6 +5,7 @@ Modality values (HU for CT) where nothing else is said; padding counts for nothi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,19 @@ EXPORTED = (
     "ctdi_vol_mgy",
 )  # fmt: skip
 
+
+@dataclass(frozen=True)
+class Total:
+    """One feature of all images of a modality and view."""
+
+    modality: str
+    view: str
+    feature: str
+    number: int
+    total: float
+    squares: float
+
+
 #: Lines and columns that are looked at for noise and lost lines.
 _SAMPLE = 256
 #: A block of more constant lines than this is no fault of a detector's read-out.
@@ -34,6 +48,8 @@ _MOST_LOST = 64
 _JUMP = 3.0
 #: The median of absolute values of a normal distribution, in standard deviations.
 _NORMAL = 0.6745
+#: A pixel less the mean of two others has 3/2 of its variance.
+_OF_DIFFERENCE = 1.2247
 #: No value of a patient lies below the Hounsfield scale.
 _LOWEST_HU = -1024
 #: Bins beside an end of the scale that a heap at the end is compared with.
@@ -74,7 +90,7 @@ def features(frame: Frame) -> dict[str, float]:
         "noise": _noise(frame, used),
         "lost_lines": float(_lost(frame.pixels) + _lost(frame.pixels.T)),
         "padding_inside": float(within),
-        "padding_undeclared": float(_undeclared(frame, found, padding)),
+        "padding_undeclared": float(_undeclared(frame, padding)),
     }
 
 
@@ -133,7 +149,8 @@ def _noise(frame: Frame, used: Histogram) -> float:
     if not difference.size:
         return 0.0
     slope = abs(frame.scale.slope) if frame.scale.table is None else 1.0
-    return float(np.median(difference)) / _NORMAL / 1.5**0.5 * slope
+    usual = float(np.median(difference))
+    return usual / (_NORMAL * _OF_DIFFERENCE) * slope
 
 
 def _lost(pixels: Pixels) -> int:
@@ -176,7 +193,7 @@ def _padding_within(frame: Frame, found: Histogram, padding: NDArray[np.bool_]) 
     return number > 0 and int(alone.sum()) > 0.2 * number
 
 
-def _undeclared(frame: Frame, found: Histogram, padding: NDArray[np.bool_]) -> bool:
+def _undeclared(frame: Frame, padding: NDArray[np.bool_]) -> bool:
     """Whether a padding value is declared that does not occur, and the corners hold another one
     that is no value of a patient.
     """
@@ -184,4 +201,3 @@ def _undeclared(frame: Frame, found: Histogram, padding: NDArray[np.bool_]) -> b
         return False
     corner = field.corner_value(frame)
     return corner is not None and frame.modality_value(corner) < _LOWEST_HU
-

@@ -6,6 +6,7 @@ python -m tools.document --check    exit 1 where a document is not current
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args, get_origin
@@ -62,6 +63,8 @@ def _unit(path: str, field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
+    if isinstance(field.default, list):
+        return f"`{json.dumps(field.default)}`"
     if field.default in {None, ""}:
         return "none"
     value = field.default
