@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     Counts = NDArray[np.int64]
 
-#: Pixels counted at a time, so that no wide copy of a large image is made (measured: the fastest).
+#: Pixels counted at a time, so that no wide copy of a large image is made (measured: the fastest),
+#: and of a small image no copy that is larger than itself.
 _CHUNK = 1 << 18
-_WORDS = 1 << 16
+_LEAST_CHUNK = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -44,45 +45,49 @@ class Histogram:
 
 
 def of_planes(planes: Iterable[Pixels]) -> Histogram:
-    """The histogram of all planes together, which have one type of at most 16 bits, or 32.
-
-    Values of 16 bits are counted as they are; the sign is put right in the counts.
-    """
-    total: Counts | None = None
-    signed = False
+    """The histogram of all planes together, which are of one type."""
+    total, first = np.zeros(0, dtype=np.int64), 0
     for plane in planes:
         if plane.dtype.itemsize > 2:  # noqa: PLR2004
             return _of_wide(plane)
-        signed = np.issubdtype(plane.dtype, np.signedinteger)
-        counts = _words(plane.reshape(-1))
-        total = counts if total is None else _sum(total, counts)
-    if total is None:
-        return Histogram(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        if not plane.size:
+            continue
+        counts, lowest = _counted(plane.reshape(-1))
+        total, first = _sum(total, first, counts, lowest)
     found = np.flatnonzero(total)
-    counts = total[found]
-    if signed:
-        half = 1 << (8 * plane.dtype.itemsize - 1)
-        found = np.where(found >= half, found - 2 * half, found)
-        order = np.argsort(found)
-        found, counts = found[order], counts[order]
-    return Histogram(found, counts)
+    return Histogram(found + first, total[found])
 
 
-def _words(flat: Pixels) -> Counts:
-    """Counts of the values read as unsigned."""
-    unsigned = flat.view(f"u{flat.dtype.itemsize}") if flat.flags.c_contiguous else flat.copy()
-    unsigned = unsigned.view(f"u{flat.dtype.itemsize}")
-    counts = np.zeros(int(unsigned.max()) + 1 if unsigned.size else 1, dtype=np.int64)
-    for start in range(0, unsigned.size, _CHUNK):
-        counts += np.bincount(unsigned[start : start + _CHUNK], minlength=len(counts))
-    return counts
+def _counted(flat: Pixels) -> tuple[Counts, int]:
+    """How often each value from the lowest on occurs, and the lowest.
+
+    Unsigned values are counted from 0, as they are: nothing is copied.
+    """
+    unsigned = np.dtype(f"u{flat.dtype.itemsize}")
+    signed = np.issubdtype(flat.dtype, np.signedinteger)
+    lowest = int(flat.min()) if signed else 0
+    counts = np.zeros(int(flat.max()) - lowest + 1, dtype=np.int64)
+    chunk = min(_CHUNK, max(_LEAST_CHUNK, flat.size // 16))
+    for start in range(0, flat.size, chunk):
+        part = flat[start : start + chunk]
+        if signed:  # modulo 2^16 the difference is right
+            part = (part - flat.dtype.type(lowest)).view(unsigned)
+        counts += np.bincount(part, minlength=len(counts))
+    return counts, lowest
 
 
-def _sum(first: Counts, second: Counts) -> Counts:
-    if len(first) < len(second):
-        first, second = second, first
-    first[: len(second)] += second
-    return first
+def _sum(one: Counts, one_first: int, other: Counts, other_first: int) -> tuple[Counts, int]:
+    """Both counts together; the first is changed where it has room."""
+    if not len(one):
+        return other, other_first
+    first = min(one_first, other_first)
+    end = max(one_first + len(one), other_first + len(other))
+    if first != one_first or end != one_first + len(one):
+        wider = np.zeros(end - first, dtype=np.int64)
+        wider[one_first - first : one_first - first + len(one)] = one
+        one = wider
+    one[other_first - first : other_first - first + len(other)] += other
+    return one, first
 
 
 def _of_wide(plane: Pixels) -> Histogram:
