@@ -201,6 +201,9 @@ def secondary_capture(
     for keyword in _COPIED:
         if keyword in source:
             capture[keyword] = source[keyword]
+    # Senders leave it empty; it must not be.
+    if not capture.get("SpecificCharacterSet"):
+        capture.pop("SpecificCharacterSet", None)
     for keyword in _TYPE_2:
         if keyword not in capture:
             setattr(capture, keyword, "")

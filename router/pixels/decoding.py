@@ -46,6 +46,7 @@ class Decoder:
         deflated = dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
         # The offsets of a deflated data set are not the file's.
         self._source: Any = dataset if stream is None or deflated else stream
+        self._limits = header.stored_limits(dataset)
         self.count = max(1, header.integer(dataset, "NumberOfFrames", 1))
 
     def plane(self, index: int) -> Pixels:
@@ -57,7 +58,9 @@ class Decoder:
         yield from self._decoded(range(self.count))
 
     def _decoded(self, indices: Sequence[int]) -> Iterator[Pixels]:
-        decoded = iter_pixels(self._source, indices=indices, raw=True, view_only=True)
+        decoded = iter_pixels(
+            self._source, indices=indices, raw=True, view_only=True, correct_unused_bits=False
+        )
         for _ in indices:
             try:
                 plane = next(decoded)
@@ -66,4 +69,14 @@ class Decoder:
                 raise AnalysisSkipped(Code.PIXELS_UNDECODABLE, type(error).__name__) from None
             if plane.ndim != _PLANE or not np.issubdtype(plane.dtype, np.integer):
                 raise AnalysisSkipped(Code.NOT_GREYSCALE, "its pixels are not a plane of integers")
-            yield plane if plane.dtype.isnative else plane.astype(plane.dtype.newbyteorder("="))
+            native = plane if plane.dtype.isnative else plane.astype(plane.dtype.newbyteorder("="))
+            yield self._without_unused_bits(native)
+
+    def _without_unused_bits(self, plane: Pixels) -> Pixels:
+        """Senders leave overlays and other things in the bits above BitsStored, or no sign."""
+        low, high = self._limits
+        if not plane.size or (plane.min() >= low and plane.max() <= high):
+            return plane
+        unused = 8 * plane.dtype.itemsize - (high - low).bit_length()
+        cleaned: Pixels = (plane << unused) >> unused
+        return cleaned
