@@ -92,7 +92,7 @@ def test_compare_names_attributes_and_no_values(
     picture = tmp_path / "picture.png"
     assert main(["compare", str(original), str(anonymized), "-o", str(picture)]) == 0
     shown = capsys.readouterr().out
-    assert "removed  OperatorsName" in shown
+    assert "emptied  OperatorsName" in shown
     assert "replaced PatientID" in shown
     assert "added    PatientIdentityRemoved" in shown
     assert "pixels: the same" in shown
