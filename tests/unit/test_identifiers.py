@@ -126,7 +126,11 @@ def test_a_picture_inside_a_sequence_goes() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Bö^Å", "ImageType": ["ORIGINAL", "ABORT"]},
+        {
+            "SpecificCharacterSet": "ISO_IR 100",
+            "PatientName": "Bö^Å",
+            "ImageType": ["ORIGINAL", "ABORT"],
+        },
         {"SpecificCharacterSet": "ISO_IR 100", "InstitutionName": "bÄ"},
         {"PatientName": "Bone^Standard", "ConvolutionKernel": "BONE"},
         {"PatientName": "Router^Basic"},
