@@ -23,7 +23,7 @@ from router.journal import Journal, lock
 from router.metrics import JournalFigures, Metrics
 from router.orthanc import TruckOrthanc
 from router.spool import Spool
-from router.steps import Steps
+from router.steps import Bench, Steps
 from router.worker import Worker
 
 if TYPE_CHECKING:
@@ -81,17 +81,17 @@ class App:
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
         self._intake = Intake(self._orthanc, self._journal, keys[0], metrics, time.time)
-        steps = Steps(
+        bench = Bench(
             self._orthanc,
             self._journal,
             spool,
-            self._analyser if analysis.enabled else None,
             {key.id: key for key in keys},
             settings.truck.id,
             metrics,
             time.time,
             self._stop.is_set,
         )
+        steps = Steps(bench, self._analyser if analysis.enabled else None)
         self._worker = Worker(self._journal, steps, names, time.time, random.random)
         self._deliveries = [
             Delivery(

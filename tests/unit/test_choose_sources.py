@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from router.errors import Code
-from router.steps import choose_sources
+from router.steps.analyse import choose_sources
 from router.study import CAPTURED, Copy, Instance, Role, Stage
 
 

@@ -1,0 +1,108 @@
+"""What an operator looks at and decides: status, held, receipts, release, discard."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from router import decisions, status
+from router.audit import Audit
+from router.commands.terminal import (
+    ATTENTION,
+    FINE,
+    add_reason,
+    moment,
+    open_journal,
+    show,
+)
+from router.decisions import RELEASE_POLICIES, Reason
+from router.deid.clearance import POLICIES
+from router.journal import Journal
+from router.settings import Settings
+
+if TYPE_CHECKING:
+    import argparse
+
+    from router.commands.terminal import Add
+
+
+def register(add: Add) -> None:
+    add("status", _status, "the way of each study, and whether the truck may drive on")
+    add("held", _held, "what is held: why, since when, what to do")
+    sub = add("receipts", _receipts, "what is proven of each instance of a study")
+    sub.add_argument("study", help="a study, as status names it")
+    sub = add("release", _release, "send held instances back to the start, under a policy")
+    sub.add_argument("name", help="an instance, or a study for all that is held of it")
+    policies = "; ".join(f"{name}: {POLICIES[name].meaning}" for name in RELEASE_POLICIES)
+    sub.add_argument("--policy", required=True, choices=RELEASE_POLICIES, help=policies)
+    add_reason(sub)
+    sub = add("discard", _discard, "give held instances up for good; they will never be sent")
+    sub.add_argument("name", help="an instance, or a study for all that is held of it")
+    add_reason(sub)
+
+
+def _status(asked: argparse.Namespace) -> int:
+    with open_journal(asked) as journal:
+        overview = status.overview(journal)
+    lines = [
+        f"{s['study']}  {s['state']:<10}  {s['images']} images, {s['captures']} captures: {s['way']}"
+        + ("  (arriving)" if s["arriving"] else "")
+        + (f"  (waits: {s['waits_for']})" if s["waits_for"] else "")
+        for s in overview["studies"]
+    ]
+    show(asked, overview, [*lines, overview["summary"]])
+    return FINE if overview["safe"] else ATTENTION
+
+
+def _held(asked: argparse.Namespace) -> int:
+    with open_journal(asked) as journal:
+        rows = status.held_rows(journal)
+    lines = []
+    for row in rows:
+        lines += [
+            f"{row['instance']}  study {row['study']}  held since {moment(row['since'])}",
+            f"  {row['code']}: {row['why']} ({row['detail']})",
+            f"  To do: {row['do']}",
+        ]
+    show(asked, {"held": rows}, lines or ["nothing is held"])
+    return ATTENTION if rows else FINE
+
+
+def _receipts(asked: argparse.Namespace) -> int:
+    with open_journal(asked) as journal:
+        study = decisions.find_study(journal, asked.study)
+        rows = status.receipt_rows(journal, study)
+    lines = [
+        f"{row['instance']}  {row['role']:<7}  {row['destination']}  "
+        f"sent {moment(row['sent_at'])}  verified {moment(row['verified_at'])}"
+        f" {row['verified_by'] or '-'}  sha256 {row['digest']}"
+        for row in rows
+    ]
+    show(asked, {"study": study.alias, "receipts": rows}, lines or ["nothing was sent yet"])
+    return FINE if all(row["verified_at"] for row in rows) else ATTENTION
+
+
+def _release(asked: argparse.Namespace) -> int:
+    settings = Settings.load(asked.config)
+    with closing(Journal(settings.journal.path)) as journal:
+        released = decisions.release(
+            journal, Audit(settings.journal.audit), asked.name, asked.policy,
+            Reason(asked.by, asked.reason), time.time(),
+        )  # fmt: skip
+    return _done(asked, "released", released)
+
+
+def _discard(asked: argparse.Namespace) -> int:
+    settings = Settings.load(asked.config)
+    with closing(Journal(settings.journal.path)) as journal:
+        discarded = decisions.discard(
+            journal, Audit(settings.journal.audit), asked.name,
+            Reason(asked.by, asked.reason), time.time(),
+        )  # fmt: skip
+    return _done(asked, "discarded", discarded)
+
+
+def _done(asked: argparse.Namespace, what: str, instances: list[str]) -> int:
+    show(asked, {what: instances}, [f"{what} {instance}" for instance in instances])
+    return FINE

@@ -1,0 +1,125 @@
+"""The service itself: run it, compare its journal with Orthanc, check its settings."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from router import log
+from router.audit import Audit
+from router.commands.terminal import ATTENTION, FINE, note, show, user
+from router.destinations import KINDS
+from router.errors import Code, EdgeRouterError, OrthancError, SettingsError
+from router.intake import Intake
+from router.journal import Journal
+from router.metrics import Metrics
+from router.settings import Settings
+from router.spool import Spool
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from router.commands.terminal import Add
+    from router.destinations.stow import StowSettings
+
+
+def register(add: Add) -> None:
+    add("run", _run, "run the router until it is told to stop")
+    add("reconcile", _reconcile, "compare all images of the truck's Orthanc with the journal, now")
+    sub = add(
+        "check-config", _check_config,
+        "read settings, keys and secrets, try each connection, and say all that is wrong",
+    )  # fmt: skip
+    sub.add_argument("--offline", action="store_true", help="try no connection")
+
+
+def _run(asked: argparse.Namespace) -> int:
+    from router.app import App  # the other commands need none of its threads  # noqa: PLC0415
+
+    log.set_up()
+    App(Settings.load(asked.config)).run()
+    return FINE
+
+
+def _reconcile(asked: argparse.Namespace) -> int:
+    """What the running router does on its timer; both may do it at once."""
+    from router.app import orthanc_of  # noqa: PLC0415
+
+    settings = Settings.load(asked.config)
+    now = time.time()
+    Audit(settings.journal.audit).record(now, {"action": "reconcile", "by": user()})
+    with (
+        closing(Journal(settings.journal.path)) as journal,
+        closing(orthanc_of(settings, Spool(settings.journal.spool))) as orthanc,
+    ):
+        metrics = Metrics(CollectorRegistry())
+        found = Intake(orthanc, journal, settings.keys()[0], metrics, time.time).reconcile()
+    show(asked, {"found": found}, [f"{found} images that the journal did not know"])
+    return FINE
+
+
+def _check_config(asked: argparse.Namespace) -> int:
+    """Reads everything that ``run`` would read, tries what it would try; every fault at once."""
+    faults: list[tuple[str, EdgeRouterError]] = []
+    checks: list[tuple[str, Callable[[], object]]] = []
+    try:
+        settings = Settings.load(asked.config)
+    except EdgeRouterError as error:
+        faults.append(("settings", error))
+    else:
+        note(settings, asked)
+        checks += [
+            ("keys", partial(_try_keys, settings)),
+            ("journal", lambda: Journal(settings.journal.path).close()),
+            ("orthanc", lambda: _try_orthanc(settings, offline=asked.offline)),
+        ]
+        checks += [
+            (destination.name, partial(_try_destination, destination, offline=asked.offline))
+            for destination in settings.destinations
+        ]
+    for name, check in checks:
+        try:
+            check()
+        except EdgeRouterError as error:
+            faults.append((name, error))
+    shown = [{"part": n, "code": f.code, "message": f.sentence} for n, f in faults]
+    lines = [f"{name}: {fault}" for name, fault in faults] or [f"{asked.config} is fine"]
+    show(asked, {"fine": not faults, "faults": shown}, lines)
+    return ATTENTION if faults else FINE
+
+
+def _try_keys(settings: Settings) -> None:
+    """The keys can be read, and those that the journal's studies were begun with are there."""
+    known = {key.id for key in settings.keys()}  # noqa: SIM118  (a method, no dictionary)
+    with closing(Journal(settings.journal.path)) as journal:
+        missing = {study.key_id for study in journal.studies()} - known
+    if missing:
+        raise SettingsError(
+            Code.KEY_UNKNOWN,
+            f"Studies in the journal need the keys {sorted(missing)}: add their files.",
+        )
+
+
+def _try_orthanc(settings: Settings, *, offline: bool) -> None:
+    from router.app import orthanc_of  # noqa: PLC0415
+
+    with closing(orthanc_of(settings, Spool(settings.journal.spool))) as orthanc:
+        if offline:
+            return
+        orthanc.system()
+        if orthanc.wait(None, 0.0) is None:
+            raise OrthancError(
+                Code.PLUGIN_MISSING,
+                "The truck's Orthanc runs without the plugin: nothing guards its images.",
+            )
+
+
+def _try_destination(settings: StowSettings, *, offline: bool) -> None:
+    with closing(KINDS[settings.kind].make(settings)) as destination:
+        if not offline:
+            destination.probe()

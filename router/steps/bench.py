@@ -1,0 +1,160 @@
+"""What the local steps work with and share: one thread uses it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from router import part10
+from router.deid import gate
+from router.errors import Code, EdgeRouterError, Hold, SettingsError
+from router.orthanc import TruckOrthanc, instance_id
+from router.study import Copy, Instance, Study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pydicom.dataset import FileDataset
+
+    from router.deid.pseudonyms import Key
+    from router.journal import Journal
+    from router.metrics import Metrics
+    from router.spool import Body, Spool
+
+#: Failed tries after which an instance is held, so that it no longer keeps its study.
+MOST_TRIES = 3
+#: Originals whose identifiers are kept in memory until their study is analysed.
+_REMEMBERED = 512
+
+_log = logging.getLogger(__name__)
+
+
+class StepIncomplete(EdgeRouterError):
+    """Some instances failed and are tried again; the others are done."""
+
+
+class Bench:
+    """The tools of the steps, and what they do alike: store, hold, count, remember."""
+
+    def __init__(
+        self,
+        orthanc: TruckOrthanc,
+        journal: Journal,
+        spool: Spool,
+        keys: Mapping[str, Key],
+        station: str,
+        metrics: Metrics,
+        now: Callable[[], float],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self.orthanc = orthanc
+        self.journal = journal
+        self.spool = spool
+        self.station = station
+        self.metrics = metrics
+        self.now = now
+        self.stopping = stopping
+        self._keys = keys
+        self._remembered: dict[str, tuple[gate.Expected, gate.Traces]] = {}
+
+    def store(self, copy: Copy, body: Body, instance: str) -> None:
+        """Stores a copy on the truck and reads back what Orthanc says of it.
+
+        ``instance``: the journal's name of it; a capture's own.
+        """
+        stored, already = self.orthanc.store(body)
+        if stored != copy.orthanc_id:
+            raise Hold(Code.COPY_DIFFERS, "it was stored under another id")
+        if already and self.orthanc.md5(stored) != copy.md5:
+            # Of another truck id or release, then: replaced, unless it may have been sent.
+            if self.journal.may_have_been_sent(instance):
+                raise Hold(Code.COPY_DIFFERS, "a copy with other bytes may have been sent")
+            self.orthanc.delete(stored, "a copy with other bytes that was never sent")
+            self.orthanc.store(body)
+        if self.orthanc.md5(stored) != copy.md5:
+            raise Hold(Code.COPY_DIFFERS, "another file is stored under its UID")
+
+    def try_again_or_hold(self, study: Study, instance: Instance, code: Code, detail: str) -> bool:
+        """Whether it is decided: held after MOST_TRIES failures, or else tried again."""
+        tries = self.journal.count_failure(instance.orthanc_id)
+        if tries < MOST_TRIES:
+            return False
+        self.hold(study, instance, code, detail)
+        return True
+
+    def hold(self, study: Study, instance: Instance, code: Code, detail: str) -> None:
+        self.journal.hold(instance.orthanc_id, code, detail, self.now())
+        self.metrics.holds.labels(code).inc()
+        _log.warning(
+            "an instance is held: %s",
+            detail,
+            extra={"action": "hold", "study": study.alias, "code": code},
+        )
+
+    def remember(
+        self, instance: Instance, original: FileDataset, key: Key
+    ) -> tuple[gate.Expected, gate.Traces]:
+        """What the gate needs of an original, kept for its capture: saves fetching it again."""
+        known = (
+            gate.Expected.of(original, key, self.station),
+            gate.Traces.of(original, self.station),
+        )
+        if len(self._remembered) >= _REMEMBERED:
+            self._remembered.pop(next(iter(self._remembered)))
+        self._remembered[instance.orthanc_id] = known
+        return known
+
+    def remembered(self, instance: Instance, key: Key) -> tuple[gate.Expected, gate.Traces]:
+        """The same of an instance that was anonymized before; fetched again where it was dropped."""
+        if instance.orthanc_id not in self._remembered:
+            with self.orthanc.file(instance.orthanc_id) as original:
+                self.remember(instance, part10.read(original.stream()), key)
+        return self._remembered[instance.orthanc_id]
+
+    def key(self, study: Study) -> Key:
+        key = self._keys.get(study.key_id)
+        if key is None:
+            raise SettingsError(
+                Code.KEY_UNKNOWN,
+                f"The key {study.key_id!r} that a study was begun with is missing.",
+            )
+        return key
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.metrics.step_seconds.labels(step).observe(time.monotonic() - begun)
+
+
+def read_made(body: Body) -> FileDataset:
+    """Parses what Orthanc or the router made. Raises Hold (GATE_UNREADABLE)."""
+    try:
+        return part10.read(body.stream())
+    except Hold as hold:
+        raise Hold(Code.GATE_UNREADABLE, hold.sentence) from None
+
+
+def describe(dataset: FileDataset, body: Body) -> Copy:
+    """The journal's record of a copy, of its parsed header and its bytes."""
+    number = dataset.get("InstanceNumber")
+    return Copy(
+        orthanc_id=instance_id(
+            str(dataset.PatientID),
+            str(dataset.StudyInstanceUID),
+            str(dataset.SeriesInstanceUID),
+            str(dataset.SOPInstanceUID),
+        ),
+        study_uid=str(dataset.StudyInstanceUID),
+        series_uid=str(dataset.SeriesInstanceUID),
+        sop_uid=str(dataset.SOPInstanceUID),
+        sop_class=str(dataset.SOPClassUID),
+        modality=str(dataset.get("Modality", "")),
+        transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
+        instance_number=int(number) if isinstance(number, int) else None,
+        digest=part10.digest(body.view),
+        md5=part10.md5(body.view),
+        size=body.size,
+    )
