@@ -50,7 +50,7 @@ class Report:
         self.lost += tally.lost
         self.duplicates += tally.duplicates
         self.held_wrongly += tally.held_wrongly
-        self.failures += tally.identified
+        self.failures += tally.identified + tally.uncaptured
 
     @property
     def clean(self) -> bool:

@@ -276,7 +276,7 @@ class _Connection:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # The handshake that the proxy answered at once costs a round trip.
             opened = time.monotonic() + link.conditions.rtt_s
-            await asyncio.gather(
+            await together(
                 _Direction(link, self._client, self._target, up=True).run(opened),
                 _Direction(link, self._target, self._client, up=False).run(opened),
             )
@@ -305,14 +305,7 @@ class _Direction:
         self._waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_WAITING_CHUNKS)
 
     async def run(self, opened: float) -> None:
-        reading = asyncio.create_task(self._read(opened))
-        writing = asyncio.create_task(self._write())
-        try:
-            await asyncio.gather(reading, writing)
-        finally:
-            reading.cancel()
-            writing.cancel()
-            await asyncio.gather(reading, writing, return_exceptions=True)
+        await together(self._read(opened), self._write())
 
     async def _read(self, opened: float) -> None:
         loop, link, sender = asyncio.get_running_loop(), self._link, self._sender
@@ -356,6 +349,17 @@ class _Direction:
                     self._target.shutdown(socket.SHUT_WR)
                 return
             await loop.sock_sendall(self._target, data)
+
+
+async def together(*actions: Coroutine[None, None, None]) -> None:
+    """Does all at once; the first that fails ends the others, and none is left behind."""
+    tasks = [asyncio.create_task(action) for action in actions]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def sleep_until(moment: float) -> None:
