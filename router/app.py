@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from router import __version__, status
 from router.analyser import Analyser
 from router.api import Api
-from router.delivery import Delivery
+from router.delivery import Delivery, Limits
 from router.destinations import KINDS
 from router.errors import Code, EdgeRouterError, JournalError, OrthancError
 from router.intake import Intake
@@ -73,7 +73,7 @@ class App:
             JournalFigures(
                 self._journal.count_studies,
                 self._journal.count_held,
-                self._journal.oldest_undelivered,
+                self._journal.outbox.oldest_undelivered,
                 time.time,
                 names,
             )
@@ -91,7 +91,12 @@ class App:
             time.time,
             self._stop.is_set,
         )
-        steps = Steps(bench, self._analyser if analysis.enabled else None)
+        steps = Steps(
+            bench,
+            self._analyser if analysis.enabled else None,
+            settings.routing,
+            self._analyser if settings.compression.enabled else None,
+        )
         self._worker = Worker(self._journal, steps, names, time.time, random.random)
         self._deliveries = [
             Delivery(
@@ -102,8 +107,9 @@ class App:
                 time.time,
                 random.random,
                 self._stop.is_set,
+                Limits(told.most_connections, told.rate_bps, told.compressed),
             )
-            for destination in self._destinations
+            for destination, told in zip(self._destinations, settings.destinations, strict=True)
         ]
         self._loops: list[threading.Thread] = []
         self._registry = registry
@@ -164,6 +170,8 @@ class App:
         intake.join(_JOIN_S)
         self._api.close()
         self._analyser.close()
+        for delivery in self._deliveries:
+            delivery.close()
         for destination in self._destinations:
             destination.close()
         self._journal.close()
