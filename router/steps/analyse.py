@@ -41,9 +41,8 @@ class Analysing:
         instances = self._bench.journal.instances(study.orthanc_id)
         routes = self._bench.journal.routes.of_study(study.orthanc_id)
         wanted, unwanted = _by_their_rules(instances, routes)
-        self._bench.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
         chosen, left_out = choose_sources(wanted)
-        self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
+        self._bench.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
         for instance in chosen:
             if self._bench.stopping():
                 return None
@@ -52,6 +51,8 @@ class Analysing:
             if result != CAPTURED:  # that one is written with the capture
                 self._bench.journal.decide_analysis({instance.orthanc_id: result})
             self._bench.metrics.analyses.labels(result).inc()
+        # Only now: a series whose slices are left out has its capture, or the reason why not.
+        self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
         decided = self._bench.journal.instances(study.orthanc_id)
         return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
 
