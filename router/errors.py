@@ -58,6 +58,8 @@ class Code(StrEnum):
     ENCODING_NOT_CLEARED = "ENCODING_NOT_CLEARED"
     ANONYMIZATION_REFUSED = "ANONYMIZATION_REFUSED"
     SOURCE_MISSING = "SOURCE_MISSING"
+    HELD_BY_RULE = "HELD_BY_RULE"
+    NO_DESTINATION = "NO_DESTINATION"
     COPY_DIFFERS = "COPY_DIFFERS"
     SAME_UID_OTHER_BYTES = "SAME_UID_OTHER_BYTES"
     INSTANCE_CRASHES = "INSTANCE_CRASHES"
@@ -75,6 +77,7 @@ class Code(StrEnum):
     GATE_PIXELS_CHANGED = "GATE_PIXELS_CHANGED"
     # Analysis left out
     NOT_CHOSEN = "NOT_CHOSEN"
+    LEFT_OUT_BY_RULE = "LEFT_OUT_BY_RULE"
     NO_PIXELS = "NO_PIXELS"
     NOT_GREYSCALE = "NOT_GREYSCALE"
     MULTI_FRAME = "MULTI_FRAME"
@@ -169,6 +172,15 @@ ADVICE: dict[Code, Advice] = {
     Code.SOURCE_MISSING: Advice(
         "The truck's Orthanc no longer holds the original.",
         "Send the image from the scanner again; the router then takes it up by itself.",
+    ),
+    Code.HELD_BY_RULE: Advice(
+        "A routing rule with the policy hold takes it: a person looks at it first.",
+        _LOOK,
+    ),
+    Code.NO_DESTINATION: Advice(
+        "Its rule sent it to destinations that are no longer in the settings.",
+        "Configure one of them again and restart: it then goes on by itself. Or release it under "
+        "retry: then the rules of today decide where it goes.",
     ),
     Code.COPY_DIFFERS: Advice(
         "The truck holds another object under the UID of the anonymized copy.",

@@ -20,6 +20,7 @@ from router.deid.pseudonyms import Key
 from router.destinations.stow import StowSettings
 from router.errors import Code, SettingsError
 from router.routing import Routing
+from router.rule_settings import FallbackSettings, RuleSettings, check_together
 
 DEFAULT_PATH = Path("/etc/edge-router/config.toml")
 
@@ -149,8 +150,9 @@ class Settings(_Section):
     compression: CompressionSettings = CompressionSettings()
     sending: SendingSettings = SendingSettings()
     space: SpaceSettings = SpaceSettings()
-    routing: Annotated[Routing, Field(description="Where what goes")] = Routing()
     destinations: Annotated[list[StowSettings], Field(min_length=1)]
+    rules: list[RuleSettings] = []
+    fallback: FallbackSettings = FallbackSettings()
 
     @field_validator("destinations")
     @classmethod
@@ -162,12 +164,18 @@ class Settings(_Section):
         return destinations
 
     @model_validator(mode="after")
-    def _rules_name_destinations(self) -> Settings:
-        known = {destination.name for destination in self.destinations}
-        if unknown := self.routing.destinations_named() - known:
-            message = f"a rule names destinations that there are not: {', '.join(sorted(unknown))}"
-            raise ValueError(message)
+    def _rules_fit_together(self) -> Settings:
+        check_together(self.rules, self.fallback, self._names())
         return self
+
+    def _names(self) -> list[str]:
+        return [destination.name for destination in self.destinations]
+
+    @property
+    def routing(self) -> Routing:
+        """The rules, as the steps ask them."""
+        rules = tuple(rule.rule() for rule in self.rules)
+        return Routing(rules, self.fallback.rule(), tuple(self._names()))
 
     @classmethod
     def load(cls, path: Path) -> Settings:

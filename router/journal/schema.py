@@ -98,10 +98,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX study_received ON study (received_at);
     CREATE INDEX study_key ON study (key_id);
 
-    ALTER TABLE instance ADD COLUMN rule TEXT NOT NULL DEFAULT '';  -- the one that took it
-    ALTER TABLE instance ADD COLUMN destinations TEXT;      -- JSON; NULL: every one
     ALTER TABLE instance ADD COLUMN rank INTEGER NOT NULL DEFAULT 2;
-    ALTER TABLE instance ADD COLUMN analysed INTEGER NOT NULL DEFAULT 1;  -- by its rule
     ALTER TABLE instance ADD COLUMN original_digest TEXT;   -- of what the scanner sent
     ALTER TABLE instance ADD COLUMN original_size INTEGER;
     ALTER TABLE instance ADD COLUMN purged_at REAL;
@@ -134,6 +131,18 @@ MIGRATIONS: tuple[str, ...] = (
         WHERE sent_at IS NOT NULL AND verified_at IS NULL;
     CREATE INDEX receipt_open ON receipt (destination, size, due_at) WHERE verified_at IS NULL;
     CREATE INDEX receipt_study ON receipt (study);
+    """,
+    # What the routing rules decided of each image. Written once.
+    """
+    CREATE TABLE route (
+        instance TEXT PRIMARY KEY REFERENCES instance (orthanc_id),
+        rule TEXT NOT NULL,
+        destinations TEXT,                 -- JSON list; NULL: every one
+        priority INTEGER NOT NULL,
+        policy TEXT NOT NULL,
+        analyses TEXT                      -- JSON list; NULL: every one
+    ) STRICT;
+    CREATE INDEX instance_nowhere ON instance (hold_code) WHERE hold_code = 'NO_DESTINATION';
     """,
 )
 

@@ -16,10 +16,11 @@ from router.steps.bench import Bench, describe, read_made
 from router.study import CAPTURE_GONE, CAPTURED, Instance, Outcome, Role, Stage, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from router.deid.pseudonyms import Key
     from router.spool import Body
+    from router.study import Route
 
 #: One capture for a whole series, of the slice in its middle; one per image in all others.
 _SLICED = frozenset({"CT", "MR"})
@@ -38,7 +39,10 @@ class Analysing:
         """Makes the captures that are not decided yet. Raises OrthancError, JournalError."""
         key = self._bench.key(study)
         instances = self._bench.journal.instances(study.orthanc_id)
-        chosen, left_out = choose_sources(instances)
+        routes = self._bench.journal.routes.of_study(study.orthanc_id)
+        wanted, unwanted = _by_their_rules(instances, routes)
+        chosen, left_out = choose_sources(wanted)
+        self._bench.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
         for instance in chosen:
             if self._bench.stopping():
                 return None
@@ -101,6 +105,21 @@ class Analysing:
         self._bench.journal.finish_capture(instance.orthanc_id, copy.orthanc_id)
 
 
+def _by_their_rules(
+    instances: Sequence[Instance], routes: Mapping[str, Route]
+) -> tuple[list[Instance], list[str]]:
+    """Those that captures may be made of, and those undecided that their rules leave out."""
+    wanted: list[Instance] = []
+    unwanted: list[str] = []
+    for instance in instances:
+        route = routes.get(instance.orthanc_id)
+        if route is None or route.analyses is None or density.ALGORITHM in route.analyses:
+            wanted.append(instance)
+        elif instance.role is Role.SOURCE and instance.analysis is None:
+            unwanted.append(instance.orthanc_id)
+    return wanted, unwanted
+
+
 def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[str]]:
     """Of which images a capture is made, and which are left out; both only those undecided.
 
@@ -112,10 +131,6 @@ def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[
     series: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
         if instance.role is not Role.SOURCE or instance.copy is None or instance.purged_at:
-            continue
-        if not instance.analysed:  # its routing rule wants none
-            if instance.analysis is None:
-                left_out.append(instance.orthanc_id)
             continue
         if instance.analysis == CAPTURE_GONE:
             chosen.append(instance)

@@ -21,16 +21,17 @@ from router.errors import (
     ResourceMissing,
 )
 from router.journal import Identities
-from router.routing import rank_of
+from router.routing import Header, rank_of
 from router.steps.bench import Bench, StepIncomplete, describe, read_made
-from router.study import Instance, Outcome, Role, Stage, Study, rest
+from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
     from router.deid.pseudonyms import Key
-    from router.routing import Routing, Rule
+    from router.routing import Routing
     from router.spool import Body
+    from router.study import Route
 
 _log = logging.getLogger(__name__)
 
@@ -94,21 +95,34 @@ class Anonymizing:
     def _anonymize(self, instance: Instance, key: Key) -> None:
         with self._bench.orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
-            rule = self._routing.rule_for(dataset, instance.origin)
-            clearance.check(dataset, clearance.POLICIES[instance.policy or rule.policy])
+            route = self._route(instance, dataset)
+            clearance.check(dataset, clearance.under(route.policy, instance.policy))
             part10.pixel_span(dataset, original.view)
             source = _Source(instance, original, dataset, key)
-            if not self._compressed_copy(source, rule):
+            if not self._compressed_copy(source, route):
                 made = plan.make(dataset, key, self._bench.station)
                 with self._bench.orthanc.anonymize(instance.orthanc_id, made.body()) as body:
                     copied = read_made(body)
                     expected, traces = self._bench.remember(instance, dataset, key)
                     gate.check_copy(dataset, original.view, copied, body.view, expected, traces)
-                    self._keep(source, rule, copied, body)
+                    self._keep(source, route, copied, body)
         self._bench.journal.finish_copy(instance.orthanc_id)
         self._bench.metrics.instances_anonymized.inc()
 
-    def _compressed_copy(self, source: _Source, rule: Rule) -> bool:
+    def _route(self, instance: Instance, original: FileDataset) -> Route:
+        """What was decided with its first copy, and else what the rules say.
+
+        Raises Hold (NO_DESTINATION) where none of the destinations is left.
+        """
+        route = self._bench.journal.routes.of(instance.orthanc_id)
+        if route is None:
+            header = Header.of(original, instance.origin)
+            route = self._routing.rule_for(header).route(header)
+        if not self._routing.destinations_of(route):
+            raise Hold(Code.NO_DESTINATION, "no destination of its rule is left")
+        return route
+
+    def _compressed_copy(self, source: _Source, route: Route) -> bool:
         """Makes a copy that is compressed without loss, where that is smaller; whether it did."""
         if self._checker is None or not lossless.compressible(source.dataset):
             return False
@@ -126,7 +140,7 @@ class Anonymizing:
                     return False
                 expected, traces = self._bench.remember(instance, dataset, source.key)
                 gate.check_compressed(dataset, copied, body.view, expected, traces)
-                self._keep(source, rule, copied, body)
+                self._keep(source, route, copied, body)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, ResourceMissing):
             raise
         except OrthancError:
@@ -141,18 +155,17 @@ class Anonymizing:
             except AnalysisSkipped:
                 return False
 
-    def _keep(self, source: _Source, rule: Rule, copied: FileDataset, body: Body) -> None:
+    def _keep(self, source: _Source, route: Route, copied: FileDataset, body: Body) -> None:
         """Writes down the copy and where it goes, and then stores it."""
         copy = describe(copied, body)
-        route = rule.route(
-            self._routing.urgency(source.dataset, rule),
-            rank_of(source.dataset),
-            part10.digest(source.body.view),
-            source.body.size,
+        original = Original(
+            rank_of(source.dataset), part10.digest(source.body.view), source.body.size
         )
         who = _identities(source.dataset, source.key)
         now = self._bench.now()
-        if not self._bench.journal.begin_copy(source.instance.orthanc_id, copy, who, now, route):
+        if not self._bench.journal.begin_copy(
+            source.instance.orthanc_id, copy, who, now, route, original
+        ):
             raise Hold(Code.UID_CONFLICT, "its SOP Instance UID is taken")
         self._bench.store(copy, body, source.instance.orthanc_id)
 

@@ -253,7 +253,11 @@ def test_only_pixels_are_cleared_by_looking_at_them() -> None:
     assert {name: policy.clears for name, policy in clearance.POLICIES.items()} == {
         "": frozenset(),
         "retry": frozenset(),
-        "pixels-checked": {Code.BURNED_IN_TEXT, Code.SOP_CLASS_NOT_CLEARED},
+        "pixels-checked": {
+            Code.BURNED_IN_TEXT,
+            Code.SOP_CLASS_NOT_CLEARED,
+            Code.HELD_BY_RULE,
+        },
     }
 
 
