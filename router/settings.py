@@ -19,6 +19,7 @@ from pydantic import (
 from router.deid.pseudonyms import Key
 from router.destinations.stow import StowSettings
 from router.errors import Code, SettingsError
+from router.qc import EXPECTED_VIEWS
 from router.routing import Routing
 from router.rule_settings import FallbackSettings, RuleSettings, check_together
 
@@ -70,11 +71,20 @@ class DeidSettings(_Section):
 
 
 class AnalysisSettings(_Section):
-    enabled: Annotated[bool, Field(description="Make segmentations")] = True
+    enabled: Annotated[
+        bool, Field(description="Look at each image as it arrives, and make segmentations")
+    ] = True
     timeout_s: Annotated[float, Field(gt=0, description="For one image")] = 60.0
     memory_mib: Annotated[
         int, Field(ge=256, description="Address space of the analysis process")
     ] = 2048
+
+
+class QualitySettings(_Section):
+    expected_views: Annotated[
+        list[Annotated[str, Field(pattern=r"^[LR]-[A-Z]{2,4}$")]],
+        Field(description="Views that a screening mammography should have; empty: none"),
+    ] = list(EXPECTED_VIEWS)
 
 
 class IntakeSettings(_Section):
@@ -145,6 +155,7 @@ class Settings(_Section):
     journal: JournalSettings = JournalSettings()
     deid: DeidSettings
     analysis: AnalysisSettings = AnalysisSettings()
+    quality: QualitySettings = QualitySettings()
     intake: IntakeSettings = IntakeSettings()
     api: ApiSettings = ApiSettings()
     compression: CompressionSettings = CompressionSettings()

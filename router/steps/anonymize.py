@@ -149,7 +149,7 @@ class Anonymizing:
 
     def _same_pixels(self, original: Body, copy: Body) -> bool:
         assert self._checker is not None  # noqa: S101  (the caller has looked)
-        with self._bench.spool.file(original) as one, self._bench.spool.file(copy) as other:
+        with self._bench.spool.as_file(original) as one, self._bench.spool.as_file(copy) as other:
             try:
                 return self._checker.same_pixels(Comparison(one, other))
             except AnalysisSkipped:
