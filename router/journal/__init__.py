@@ -15,6 +15,7 @@ from router import backoff
 from router.errors import Code, IllegalTransition
 from router.journal import records
 from router.journal.database import Database, lock
+from router.journal.profiles import Profiles
 from router.journal.purges import Purges
 from router.journal.quality import Quality
 from router.journal.receipts import Receipts, open_for
@@ -76,6 +77,7 @@ class Journal:
         self.purges = Purges(self._db)
         self.routes = Routes(self._db)
         self.quality = Quality(self._db)
+        self.profiles = Profiles(self._db)
 
     def close(self) -> None:
         self._db.close()

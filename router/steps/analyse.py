@@ -64,7 +64,7 @@ class Analysing:
     ) -> str:
         """CAPTURED, or the code that says why not."""
         try:
-            self._capture(instance, key, captures)
+            self._capture(study, instance, key, captures)
         except (AnalysisSkipped, Hold) as left_out:
             _log.info(
                 "no capture: %s",
@@ -74,13 +74,15 @@ class Analysing:
             return left_out.code
         return CAPTURED
 
-    def _capture(self, instance: Instance, key: Key, captures: Mapping[str, Instance]) -> None:
+    def _capture(
+        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+    ) -> None:
         copy = instance.copy
         assert copy is not None  # noqa: S101  (only anonymized instances are chosen)
         if self._analyser is None:
             raise AnalysisSkipped(Code.ANALYSIS_DISABLED, "analysis is switched off")
         for version in density.EARLIER_VERSIONS:
-            if self._adopt(instance, key, captures, capture_uids(key, copy, version)):
+            if self._adopt(study, instance, key, captures, capture_uids(key, copy, version)):
                 return
         uids = capture_uids(key, copy, density.VERSION)
         # One codec is Orthanc's; what it cannot decode comes as it is, and is left out.
@@ -89,15 +91,17 @@ class Analysing:
         target = self._bench.spool.path(".capture")
         try:
             with fetch(copy.orthanc_id) as body, self._bench.spool.as_file(body) as source:
+                header = gate.header(read_made(body), body.view)
                 self._analyser.run(Task(source, target, uids.series, uids.sop))
             made = target.read_bytes()
         finally:
             target.unlink()
         with MemoryBody(made) as body:
-            self._store_capture(instance, body, key, uids)
+            self._store_capture(study, instance, body, key, uids, header)
 
     def _adopt(
         self,
+        study: Study,
         instance: Instance,
         key: Key,
         captures: Mapping[str, Instance],
@@ -111,11 +115,14 @@ class Analysing:
         """
         copy = instance.copy
         assert copy is not None  # noqa: S101  (the caller has looked)
-        stored = instance_id(self._patient(instance, key), copy.study_uid, uids.series, uids.sop)
+        expected, _ = self._bench.remembered(instance, key, self._bench.profile(study))
+        stored = instance_id(expected.patient, copy.study_uid, uids.series, uids.sop)
         known = captures.get(uids.sop)
         try:
             with self._bench.orthanc.file(stored) as body:
-                self._store_capture(instance, body, key, uids)
+                with self._bench.orthanc.file(copy.orthanc_id) as source:
+                    header = gate.header(read_made(source), source.view)
+                self._store_capture(study, instance, body, key, uids, header)
         except ResourceMissing:
             if known is None:
                 return False
@@ -127,19 +134,15 @@ class Analysing:
             return False
         return True
 
-    def _patient(self, instance: Instance, key: Key) -> str:
-        """The pseudonym that the copy carries."""
-        expected, _ = self._bench.remembered(instance, key)
-        return expected.patient
-
     def _store_capture(
-        self, instance: Instance, body: Body, key: Key, uids: capture.CaptureUids
-    ) -> None:
+        self, study: Study, instance: Instance, body: Body, key: Key, uids: capture.CaptureUids,
+        header: Mapping[int, bytes],
+    ) -> None:  # fmt: skip
         """A capture passes the same gate as a copy, against the original's identifiers."""
         dataset = read_made(body)
-        expected, traces = self._bench.remembered(instance, key)
+        expected, traces = self._bench.remembered(instance, key, self._bench.profile(study))
         expected = expected.for_capture(uids.series, uids.sop)
-        gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES)
+        gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES, header)
         copy = describe(dataset, body)
         self._bench.journal.begin_capture(instance.orthanc_id, copy, self._bench.now())
         self._bench.store(copy, body, copy.orthanc_id)

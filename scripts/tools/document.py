@@ -6,7 +6,6 @@ python -m tools.document --check    exit 1 where a document is not current
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, get_args, get_origin
@@ -69,11 +68,11 @@ def _unit(path: str, field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
-    if isinstance(field.default, list):
-        return f"`{json.dumps(field.default)}`"
-    if field.default in {None, ""}:
+    if field.default is None or field.default == "":
         return "none"
     value = field.default
+    if isinstance(value, list):
+        return ", ".join(f"`{entry}`" for entry in value)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
