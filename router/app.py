@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from router import __version__, check_now, status
 from router.analyser import Analyser
 from router.api import Api
-from router.delivery import Delivery
+from router.delivery import Delivery, Limits
 from router.destinations import KINDS
 from router.errors import Code, EdgeRouterError, JournalError, OrthancError
 from router.intake import Intake
@@ -24,7 +24,7 @@ from router.looking import Looking
 from router.metrics import JournalFigures, Metrics, QualityFigures
 from router.orthanc import TruckOrthanc
 from router.spool import Spool
-from router.steps import Bench, Steps
+from router.steps import Bench, SiteRules, Steps
 from router.worker import Worker
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class App:
             JournalFigures(
                 self._journal.count_studies,
                 self._journal.count_held,
-                self._journal.oldest_undelivered,
+                self._journal.outbox.oldest_undelivered,
                 time.time,
                 names,
             )
@@ -94,18 +94,26 @@ class App:
         self._looking = Looking(
             self._orthanc, self._journal, spool, self._analyser, metrics, time.time
         )
-        self._intake = Intake(self._orthanc, self._journal, keys[0], metrics, time.time)
+        chosen = settings.profile()
+        self._journal.profiles.enter(chosen.id, chosen.to_json())
+        self._intake = Intake(self._orthanc, self._journal, keys[0], chosen.id, metrics, time.time)
         bench = Bench(
             self._orthanc,
             self._journal,
             spool,
             {key.id: key for key in keys},
             settings.truck.id,
+            SiteRules(settings.policies(), settings.own_words()),
             metrics,
             time.time,
             self._stop.is_set,
         )
-        steps = Steps(bench, self._analyser if analysis.enabled else None)
+        steps = Steps(
+            bench,
+            self._analyser if analysis.enabled else None,
+            settings.routing,
+            self._analyser if settings.compression.enabled else None,
+        )
         self._worker = Worker(self._journal, steps, names, time.time, random.random)
         self._deliveries = [
             Delivery(
@@ -116,8 +124,9 @@ class App:
                 time.time,
                 random.random,
                 self._stop.is_set,
+                Limits(told.most_connections, told.rate_bps, told.compressed),
             )
-            for destination in self._destinations
+            for destination, told in zip(self._destinations, settings.destinations, strict=True)
         ]
         self._loops: list[threading.Thread] = []
         self._registry = registry
@@ -181,6 +190,8 @@ class App:
         intake.join(_JOIN_S)
         self._api.close()
         self._analyser.close()
+        for delivery in self._deliveries:
+            delivery.close()
         for destination in self._destinations:
             destination.close()
         self._journal.close()

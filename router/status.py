@@ -92,10 +92,13 @@ def held_rows(journal: Journal) -> list[dict[str, Any]]:
 def receipt_rows(journal: Journal, study: Study) -> list[dict[str, Any]]:
     """What is proven of each instance of a study at each destination."""
     roles = {i.orthanc_id: i.role for i in journal.instances(study.orthanc_id)}
+    routes = journal.routes.of_study(study.orthanc_id)
     return [
         {
             "instance": receipt.instance,
             "role": roles[receipt.instance],
+            # None: it came before there were rules, and goes everywhere.
+            "rule": routes[receipt.instance].rule if receipt.instance in routes else None,
             "sop_uid": receipt.copy.sop_uid,
             "digest": receipt.copy.digest,
             "size": receipt.copy.size,

@@ -26,6 +26,14 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """Two files whose pixels must be the same: what the scanner sent, and its compressed copy."""
+
+    original: Path
+    copy: Path
+
+
+@dataclass(frozen=True)
 class Task:
     """One image to analyse. The files are in the spool folder; the source is the anonymized copy."""
 
@@ -66,6 +74,11 @@ class Analyser:
                 "sop_uid": task.sop_uid,
             }
         )
+
+    def same_pixels(self, comparison: Comparison) -> bool:
+        """Whether both files have the same pixels. Raises AnalysisSkipped: it cannot be said."""
+        request = {"original": str(comparison.original), "copy": str(comparison.copy)}
+        return bool(self._ask({"action": "compare", **request})["same"])
 
     def look(self, source: Path) -> Look:
         """Looks at an original. Raises AnalysisSkipped where not even its header can be read."""

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from router import capture, part10, pixels, qc
+from router import capture, lossless, part10, pixels, qc
 from router.analysis import ANALYSES, density
 from router.errors import AnalysisSkipped, Code, Hold
 
@@ -42,7 +42,11 @@ def _look(task: dict[str, Any]) -> dict[str, Any]:
         return said | {"features": qc.features(frame)}
 
 
-_ACTIONS = {"capture": _capture, "look": _look}
+def _compare(task: dict[str, Any]) -> dict[str, Any]:
+    return {"same": lossless.same_pixels(Path(task["original"]), Path(task["copy"]))}
+
+
+_ACTIONS = {"capture": _capture, "look": _look, "compare": _compare}
 
 
 def _answer(task: dict[str, Any]) -> dict[str, Any]:

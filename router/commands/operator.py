@@ -78,7 +78,7 @@ def _receipts(asked: argparse.Namespace) -> int:
         study = decisions.find_study(journal, asked.study)
         rows = status.receipt_rows(journal, study)
     lines = [
-        f"{row['instance']}  {row['role']:<7}  {row['destination']}  "
+        f"{row['instance']}  {row['role']:<7}  {row['rule'] or '-'}  {row['destination']}  "
         f"sent {moment(row['sent_at'])}  verified {moment(row['verified_at'])}"
         f" {row['verified_by'] or '-'}  sha256 {row['digest']}"
         for row in rows

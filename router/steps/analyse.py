@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from router.deid.pseudonyms import Key
     from router.spool import Body
+    from router.study import Route
 
 #: One capture for a whole series, of the slice in its middle; one per image in all others.
 _SLICED = frozenset({"CT", "MR", "PT"})
@@ -40,8 +41,10 @@ class Analysing:
         """Makes the captures that are not decided yet. Raises OrthancError, JournalError."""
         key = self._bench.key(study)
         instances = self._bench.journal.instances(study.orthanc_id)
-        chosen, left_out = choose_sources(instances)
-        self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
+        routes = self._bench.journal.routes.of_study(study.orthanc_id)
+        wanted, unwanted = _by_their_rules(instances, routes)
+        chosen, left_out = choose_sources(wanted)
+        self._bench.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
         captures = {i.copy.sop_uid: i for i in instances if i.role is Role.CAPTURE and i.copy}
         for instance in chosen:
             if self._bench.stopping():
@@ -51,6 +54,8 @@ class Analysing:
             if result != CAPTURED:  # that one is written with the capture
                 self._bench.journal.decide_analysis({instance.orthanc_id: result})
             self._bench.metrics.analyses.labels(result).inc()
+        # Only now: a series whose slices are left out has its capture, or the reason why not.
+        self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
         decided = self._bench.journal.instances(study.orthanc_id)
         return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
 
@@ -59,7 +64,7 @@ class Analysing:
     ) -> str:
         """CAPTURED, or the code that says why not."""
         try:
-            self._capture(instance, key, captures)
+            self._capture(study, instance, key, captures)
         except (AnalysisSkipped, Hold) as left_out:
             _log.info(
                 "no capture: %s",
@@ -69,13 +74,15 @@ class Analysing:
             return left_out.code
         return CAPTURED
 
-    def _capture(self, instance: Instance, key: Key, captures: Mapping[str, Instance]) -> None:
+    def _capture(
+        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+    ) -> None:
         copy = instance.copy
         assert copy is not None  # noqa: S101  (only anonymized instances are chosen)
         if self._analyser is None:
             raise AnalysisSkipped(Code.ANALYSIS_DISABLED, "analysis is switched off")
         for version in density.EARLIER_VERSIONS:
-            if self._adopt(instance, key, captures, capture_uids(key, copy, version)):
+            if self._adopt(study, instance, key, captures, capture_uids(key, copy, version)):
                 return
         uids = capture_uids(key, copy, density.VERSION)
         # One codec is Orthanc's; what it cannot decode comes as it is, and is left out.
@@ -84,15 +91,17 @@ class Analysing:
         target = self._bench.spool.path(".capture")
         try:
             with fetch(copy.orthanc_id) as body, self._bench.spool.as_file(body) as source:
+                header = gate.header(read_made(body), body.view)
                 self._analyser.run(Task(source, target, uids.series, uids.sop))
             made = target.read_bytes()
         finally:
             target.unlink()
         with MemoryBody(made) as body:
-            self._store_capture(instance, body, key, uids)
+            self._store_capture(study, instance, body, key, uids, header)
 
     def _adopt(
         self,
+        study: Study,
         instance: Instance,
         key: Key,
         captures: Mapping[str, Instance],
@@ -106,11 +115,14 @@ class Analysing:
         """
         copy = instance.copy
         assert copy is not None  # noqa: S101  (the caller has looked)
-        stored = instance_id(self._patient(instance, key), copy.study_uid, uids.series, uids.sop)
+        expected, _ = self._bench.remembered(instance, key, self._bench.profile(study))
+        stored = instance_id(expected.patient, copy.study_uid, uids.series, uids.sop)
         known = captures.get(uids.sop)
         try:
             with self._bench.orthanc.file(stored) as body:
-                self._store_capture(instance, body, key, uids)
+                with self._bench.orthanc.file(copy.orthanc_id) as source:
+                    header = gate.header(read_made(source), source.view)
+                self._store_capture(study, instance, body, key, uids, header)
         except ResourceMissing:
             if known is None:
                 return False
@@ -122,23 +134,34 @@ class Analysing:
             return False
         return True
 
-    def _patient(self, instance: Instance, key: Key) -> str:
-        """The pseudonym that the copy carries."""
-        expected, _ = self._bench.remembered(instance, key)
-        return expected.patient
-
     def _store_capture(
-        self, instance: Instance, body: Body, key: Key, uids: capture.CaptureUids
-    ) -> None:
+        self, study: Study, instance: Instance, body: Body, key: Key, uids: capture.CaptureUids,
+        header: Mapping[int, bytes],
+    ) -> None:  # fmt: skip
         """A capture passes the same gate as a copy, against the original's identifiers."""
         dataset = read_made(body)
-        expected, traces = self._bench.remembered(instance, key)
+        expected, traces = self._bench.remembered(instance, key, self._bench.profile(study))
         expected = expected.for_capture(uids.series, uids.sop)
-        gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES)
+        gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES, header)
         copy = describe(dataset, body)
         self._bench.journal.begin_capture(instance.orthanc_id, copy, self._bench.now())
         self._bench.store(copy, body, copy.orthanc_id)
         self._bench.journal.finish_capture(instance.orthanc_id, copy.orthanc_id)
+
+
+def _by_their_rules(
+    instances: Sequence[Instance], routes: Mapping[str, Route]
+) -> tuple[list[Instance], list[str]]:
+    """Those that captures may be made of, and those undecided that their rules leave out."""
+    wanted: list[Instance] = []
+    unwanted: list[str] = []
+    for instance in instances:
+        route = routes.get(instance.orthanc_id)
+        if route is None or route.analyses is None or density.ALGORITHM in route.analyses:
+            wanted.append(instance)
+        elif instance.role is Role.SOURCE and instance.analysis is None:
+            unwanted.append(instance.orthanc_id)
+    return wanted, unwanted
 
 
 def capture_uids(key: Key, copy: Copy, version: str) -> capture.CaptureUids:
@@ -160,7 +183,7 @@ def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[
     left_out: list[str] = []
     series: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
-        if instance.role is not Role.SOURCE or instance.copy is None:
+        if instance.role is not Role.SOURCE or instance.copy is None or instance.purged_at:
             continue
         if instance.analysis == CAPTURE_GONE:
             chosen.append(instance)

@@ -29,7 +29,7 @@ from router.analysis import density
 from router.analysis.kmeans import optimal_cuts
 from router.frame import Frame
 from router.qc.baseline import COLD, Baseline
-from tests import data, faults
+from tests import data, image_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,19 +207,19 @@ def flags() -> tuple[float, float]:
     for modality in ("CT", "CR", "MG"):
         learned = defaultdict(list)
         for n in range(LEARNED):
-            _, view, features = _look(faults.clean(modality, f"learned-{n}"))
+            _, view, features = _look(image_faults.clean(modality, f"learned-{n}"))
             learned[view].append(features)
         usual = {view: Baseline.of(rows) for view, rows in learned.items()}
         cold: Counter[str] = Counter()
         for n in range(CLEAN):
-            kind, view, features = _look(faults.clean(modality, f"clean-{n}"))
+            kind, view, features = _look(image_faults.clean(modality, f"clean-{n}"))
             wrong += bool(qc.judge(kind, features, usual.get(view, COLD)))
             cold["clean"] += bool(qc.judge(kind, features))
             clean += 1
         hit: Counter[str] = Counter()
-        for name, inject in faults.FAULTS.items():
+        for name, inject in image_faults.FAULTS.items():
             for n in range(FAULTY):
-                image = faults.clean(modality, f"{name}-{n}")
+                image = image_faults.clean(modality, f"{name}-{n}")
                 inject(image, np.random.default_rng([n, len(name)]))
                 kind, view, features = _look(image)
                 raised = qc.judge(kind, features, usual.get(view, COLD))

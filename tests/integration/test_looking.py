@@ -14,7 +14,7 @@ import pytest
 import requests
 from pydicom.uid import JPEGLosslessSV1
 
-from tests import data, faults, scanner
+from tests import data, image_faults, scanner
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def test_a_flag_is_seen_within_seconds_and_before_the_study_is_stable(
     router: Router, truck: Orthanc, at_rest: AtRest
 ) -> None:
     images = mammograms("look")
-    faults.blank(images[1], np.random.default_rng(1))
+    image_faults.blank(images[1], np.random.default_rng(1))
     with router.running() as app:
         for image in images[:2]:
             assert scanner.store([image], truck.dicom_port) == [scanner.SUCCESS]
