@@ -19,7 +19,7 @@ from router.errors import EdgeRouterError
 from router.frame import Frame, Rectangle, Scale
 from router.qc import EXPECTED_VIEWS, Acquisition, Flag, Shown
 from router.qc.baseline import COLD, ENOUGH, WINDOW, Baseline
-from tests import data, faults
+from tests import data, image_faults
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -53,15 +53,15 @@ def modality(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def learned(modality: str) -> Baseline:
-    images = (faults.clean(modality, f"learned-{n}") for n in range(ENOUGH + 2))
+    images = (image_faults.clean(modality, f"learned-{n}") for n in range(ENOUGH + 2))
     return Baseline.of([look(image)[1] for image in images])
 
 
-@pytest.mark.parametrize("fault", faults.FAULTS)
+@pytest.mark.parametrize("fault", image_faults.FAULTS)
 @pytest.mark.parametrize("seed", range(2))
 def test_a_fault_gets_its_flag(modality: str, learned: Baseline, fault: str, seed: int) -> None:
-    image = faults.clean(modality, f"{fault}-{seed}")
-    faults.FAULTS[fault](image, np.random.default_rng(seed))
+    image = image_faults.clean(modality, f"{fault}-{seed}")
+    image_faults.FAULTS[fault](image, np.random.default_rng(seed))
     assert RIGHT[fault] in flags(image, learned)
     if fault != "kvp_step":  # what is usual has to be learned first
         assert RIGHT[fault] in flags(image)
@@ -69,7 +69,7 @@ def test_a_fault_gets_its_flag(modality: str, learned: Baseline, fault: str, see
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_good_image_gets_none(modality: str, learned: Baseline, seed: int) -> None:
-    image = faults.clean(modality, f"good-{seed}")
+    image = image_faults.clean(modality, f"good-{seed}")
     assert flags(image, learned) == set()
     assert flags(image) == set()
 
@@ -99,9 +99,9 @@ def test_an_image_of_padding_is_flagged_as_that_alone() -> None:
 
 
 def test_values_cut_off_below_the_end_of_the_scale_are_clipped() -> None:
-    image = faults.clean("CR", "clipped")
-    values = faults.pixels_of(image)
-    faults.set_pixels(image, np.minimum(values, int(np.quantile(values, 0.4))))
+    image = image_faults.clean("CR", "clipped")
+    values = image_faults.pixels_of(image)
+    image_faults.set_pixels(image, np.minimum(values, int(np.quantile(values, 0.4))))
     assert flags(image) == {Flag.CLIPPED}
 
 
@@ -200,7 +200,7 @@ def test_figures_of_the_header_have_fixed_units(
 
 
 def test_images_of_one_exposure_are_told_by_its_time_and_devices_by_their_names() -> None:
-    first, second = faults.clean("MG", "same"), faults.clean("MG", "same")
+    first, second = image_faults.clean("MG", "same"), image_faults.clean("MG", "same")
     assert qc.acquisition(first) == qc.acquisition(second)
     second.AcquisitionTime = "235959"
     second.DeviceSerialNumber = "OTHER"
@@ -209,7 +209,7 @@ def test_images_of_one_exposure_are_told_by_its_time_and_devices_by_their_names(
 
 
 def test_what_is_read_of_the_header_names_no_one() -> None:
-    image = faults.clean("MG", "secret")
+    image = image_faults.clean("MG", "secret")
     text = repr(qc.acquisition(image))
     assert [v for v in data.Patient.made("secret").identifiers() if v in text] == []
 
@@ -230,7 +230,7 @@ def test_a_few_images_make_no_baseline() -> None:
 
 
 def test_a_deviation_index_beyond_three_is_unusual_anywhere() -> None:
-    image = faults.clean("CR", "deviation")
+    image = image_faults.clean("CR", "deviation")
     image.DeviationIndex = "3.4"
     assert flags(image) == {Flag.EXPOSURE_UNUSUAL}
 
@@ -327,7 +327,7 @@ def test_another_kind_of_image_of_a_view_repeats_nothing(other: dict[str, Any]) 
 
 
 def coded(code: str, *modifiers: str) -> Acquisition:
-    dataset = faults.clean("MG", "coded")
+    dataset = image_faults.clean("MG", "coded")
     view = Dataset()
     view.CodeValue = code
     items = []
@@ -360,7 +360,7 @@ def test_modifiers_say_what_is_only_a_part_and_what_an_implant_changes() -> None
 
 
 def test_without_codes_the_view_position_is_believed_where_it_is_known() -> None:
-    dataset = faults.clean("MG", "position")
+    dataset = image_faults.clean("MG", "position")
     del dataset.ViewCodeSequence
     dataset.ViewPosition = "MLO"
     assert qc.acquisition(dataset).view == "MLO"
