@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOW = 1_000_000.0
 PIN = Pin("alias", "key", "profile")
-SEEN: Acquisition = qc.acquisition(image_faults.clean("MG", "journal"))
+SEEN: Acquisition = replace(qc.acquisition(image_faults.clean("MG", "journal")), view="CC")
 
 
 @pytest.fixture
