@@ -111,7 +111,7 @@ def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[
     left_out: list[str] = []
     series: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
-        if instance.role is not Role.SOURCE or instance.copy is None or instance.purged_at:
+        if instance.role is not Role.SOURCE or instance.copy is None:
             continue
         if not instance.analysed:  # its routing rule wants none
             if instance.analysis is None:
