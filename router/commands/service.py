@@ -63,7 +63,7 @@ def _reconcile(asked: argparse.Namespace) -> int:
         metrics = Metrics(CollectorRegistry())
         chosen = settings.profile()
         journal.profiles.enter(chosen.id, chosen.to_json())
-        intake = Intake(orthanc, journal, settings.keys()[0], chosen.id, metrics, time.time)
+        intake = Intake(orthanc, journal, settings.keys(), chosen.id, metrics, time.time)
         found = intake.reconcile()
     show(asked, {"found": found}, [f"{found} images that the journal did not know"])
     return FINE

@@ -183,7 +183,7 @@ def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[
     left_out: list[str] = []
     series: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
-        if instance.role is not Role.SOURCE or instance.copy is None or instance.purged_at:
+        if instance.role is not Role.SOURCE or instance.copy is None:
             continue
         if instance.analysis == CAPTURE_GONE:
             chosen.append(instance)
