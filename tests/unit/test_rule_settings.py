@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from router.study import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from router.routing import Routing
 
@@ -174,3 +174,16 @@ def test_a_sop_class_can_be_named_in_each_way(load: Callable[[str], Routing], na
 
 def test_no_policy_of_a_rule_clears_what_a_person_has_to_look_at() -> None:
     assert not any(policy.clears for policy in RULE_POLICIES.values())
+
+
+def test_the_rules_of_the_documents_are_rules(load: Callable[[str], Routing]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    _, _, rest = text.partition("## Routing rules")
+    example = rest.split("```toml\n")[1].split("```")[0]
+    routing = load(example)
+    assert [rule.name for rule in routing.rules] == [
+        "stroke",
+        "raw-mammograms",
+        "old-ultrasound-cart",
+    ]
+    assert routing.fallback.destinations == ("cloud",)
