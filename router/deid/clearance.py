@@ -8,7 +8,7 @@ looks at it first.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pydicom import uid
@@ -57,8 +57,6 @@ class Policy:
     meaning: str
     #: What the person has answered for.
     clears: frozenset[Code] = frozenset()
-    #: Whether everything is held that nobody has answered for.
-    holds: bool = False
 
 
 #: By name. The empty name stands for the shipped rules, for instances that nobody released.
@@ -71,12 +69,6 @@ POLICIES: dict[str, Policy] = {
     ),
 }
 
-#: What a routing rule may choose, by name. No rule clears what a person has to look at.
-RULE_POLICIES: dict[str, Policy] = {
-    "shipped": Policy("the shipped rules"),
-    "hold": Policy("held until a person has looked at it", holds=True),
-}
-
 _NOT_CLEARED_MODALITIES = frozenset({"US", "IVUS", "ES", "XC", "DOC", "SR", "PR", "KO"})
 _UID = re.compile(r"[0-9.]{1,64}")
 _SCREEN_WORDS = ("SCREEN", "REPORT", "DOSE")
@@ -86,20 +78,14 @@ def check(dataset: FileDataset, policy: Policy = POLICIES[""]) -> None:
     """Raises Hold for an object that may not be anonymized and sent under the policy."""
     _check_encoding(dataset)
     _check_identity(dataset)
-    for hold in _objections(dataset, policy):
+    for hold in _objections(dataset):
         # Only pixels can be cleared by looking at them: a report has to be read by a machine.
         if hold.code not in policy.clears or "PixelData" not in dataset:
             raise hold
     _check_complete(dataset)
 
 
-def under(rule: str, release: str) -> Policy:
-    """What a rule chose (a name of RULE_POLICIES), and what a person has answered for since."""
-    chosen, released = RULE_POLICIES[rule], POLICIES[release]
-    return replace(chosen, clears=chosen.clears | released.clears)
-
-
-def _objections(dataset: FileDataset, policy: Policy) -> Iterator[Hold]:
+def _objections(dataset: FileDataset) -> Iterator[Hold]:
     """What speaks against the kind of object and against its pixels."""
     sop_class = UID(str(dataset.get("SOPClassUID", "")))
     if sop_class not in CLEARED:
@@ -121,8 +107,6 @@ def _objections(dataset: FileDataset, policy: Policy) -> Iterator[Hold]:
     image_type = str(dataset.get("ImageType", "") or "").upper()
     if any(word in image_type for word in _SCREEN_WORDS):
         yield Hold(Code.BURNED_IN_TEXT, "ImageType says that it is a picture of a screen")
-    if policy.holds:
-        yield Hold(Code.HELD_BY_RULE, "its rule has the policy hold")
 
 
 def _check_encoding(dataset: FileDataset) -> None:

@@ -311,22 +311,3 @@ def test_a_retry_clears_nothing() -> None:
     with pytest.raises(Hold) as raised:
         clearance.check(as_read(dataset), clearance.POLICIES["retry"])
     assert raised.value.code is Code.BURNED_IN_TEXT
-
-
-# --- what a rule chose ----------------------------------------------------------------------------
-
-
-def test_what_a_rule_holds_waits_for_a_person_who_looks_at_it() -> None:
-    with pytest.raises(Hold) as raised:
-        clearance.check(as_read(ct_image()), clearance.under("hold", "retry"))
-    assert raised.value.code is Code.HELD_BY_RULE
-    clearance.check(as_read(ct_image()), clearance.under("hold", "pixels-checked"))
-    clearance.check(as_read(ct_image()), clearance.under("shipped", ""))
-
-
-def test_a_rule_s_hold_does_not_hide_what_else_is_in_the_way() -> None:
-    dataset = ct_image()
-    dataset.BurnedInAnnotation = "YES"
-    with pytest.raises(Hold) as raised:
-        clearance.check(as_read(dataset), clearance.under("hold", ""))
-    assert raised.value.code is Code.BURNED_IN_TEXT
