@@ -57,7 +57,7 @@ def _told(dataset: FileDataset, calling_aet: str, settings: Settings) -> dict[st
         "priority": route.priority.name.lower(),
         "requested_priority": header.requested.name.lower() if header.requested else None,
         "policy": route.policy,
-        "held": _held(dataset, route.policy),
+        "held": _held(dataset, route.policy, settings),
         "analyses": sorted(analyses) if settings.analysis.enabled else [],
     }
 
@@ -75,10 +75,10 @@ def _asked(trial: Trial) -> dict[str, Any]:
     return {"rule": trial.rule.name, "takes": trial.takes, "conditions": conditions}
 
 
-def _held(dataset: FileDataset, policy: str) -> dict[str, str] | None:
+def _held(dataset: FileDataset, policy: str, settings: Settings) -> dict[str, str] | None:
     """Why it would be held before it is anonymized; the gate may hold it still."""
     try:
-        clearance.check(dataset)
+        clearance.check(dataset, rules=settings.policies(), chosen=settings.profile())
         rule_policy.check(dataset, policy, ())
     except Hold as hold:
         return {"code": hold.code, "message": hold.sentence}

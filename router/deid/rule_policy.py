@@ -16,7 +16,7 @@ HOLD = "hold"
 
 #: Name → what it does. None of them answers for what a person has to look at.
 RULE_POLICIES: dict[str, str] = {
-    SHIPPED: "what holds for every image",
+    SHIPPED: "the shipped policies, and the site's own",
     HOLD: "held until a person has looked at it",
 }
 

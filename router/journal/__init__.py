@@ -15,7 +15,9 @@ from router import backoff
 from router.errors import Code, IllegalTransition
 from router.journal import records
 from router.journal.database import Database, lock
+from router.journal.profiles import Profiles
 from router.journal.purges import Purges
+from router.journal.quality import Quality
 from router.journal.receipts import Receipts, open_for
 from router.journal.routes import Routes, enter, inherit
 from router.study import (
@@ -74,6 +76,8 @@ class Journal:
         self.outbox = Receipts(self._db)
         self.purges = Purges(self._db)
         self.routes = Routes(self._db)
+        self.quality = Quality(self._db)
+        self.profiles = Profiles(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -386,6 +390,14 @@ class Journal:
         with self._db.writing() as db:
             _finish(db, capture)
             db.execute("UPDATE instance SET analysis = ? WHERE orthanc_id = ?", (CAPTURED, source))
+
+    def give_up_capture(self, capture: str) -> None:
+        """A capture that is gone and was never sent: another one takes its place."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
+                (Stage.DISCARDED, capture, Stage.RECEIVED),
+            )
 
     def may_have_been_sent(self, instance: str) -> bool:
         """Whether a try to send the instance was ever begun."""

@@ -144,6 +144,51 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX instance_nowhere ON instance (hold_code) WHERE hold_code = 'NO_DESTINATION';
     """,
+    # What was seen of each image as it arrived.
+    """
+    CREATE TABLE quality (                 -- what was seen of an original; stays on the truck
+        instance TEXT PRIMARY KEY,
+        study TEXT NOT NULL,
+        looked_at REAL NOT NULL,
+        code TEXT,                         -- why its pixels were not looked at
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        device TEXT NOT NULL,              -- a hash: baselines are per device and view
+        acquisition TEXT NOT NULL,         -- JSON
+        features TEXT NOT NULL             -- JSON: name -> figure
+    ) STRICT;
+    CREATE INDEX quality_study ON quality (study);
+    CREATE INDEX quality_baseline ON quality (device, modality, view, looked_at);
+
+    CREATE TABLE quality_flag (
+        instance TEXT NOT NULL REFERENCES quality (instance),
+        flag TEXT NOT NULL,
+        value REAL NOT NULL,
+        bound REAL NOT NULL,
+        PRIMARY KEY (instance, flag)
+    ) STRICT;
+
+    CREATE TABLE quality_total (           -- for metrics: they never go back with a restart
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        feature TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        total REAL NOT NULL,
+        squares REAL NOT NULL,
+        PRIMARY KEY (modality, view, feature)
+    ) STRICT;
+
+    CREATE TABLE quality_expected (        -- for one patient: other views than the protocol's
+        study TEXT PRIMARY KEY,
+        views TEXT NOT NULL                -- JSON list
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE profile (                 -- what the profile_id of a study stands for
+        id TEXT PRIMARY KEY,
+        definition TEXT NOT NULL           -- options and lists, as JSON
+    ) STRICT;
+    """,
 )
 
 NEWEST = len(MIGRATIONS)
