@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydicom
 import pytest
+from pydicom.uid import UID
 from pydicom.uid import DigitalMammographyXRayImageStorageForProcessing as MammogramForProcessing
 
 from router.journal import Journal
@@ -193,3 +194,28 @@ def test_what_a_rule_holds_goes_on_when_a_person_has_looked_at_it(
         until(lambda: len(cloud.instances()) == 1, what="the image in the cloud")
         (study,) = at_rest(app, 1)
     assert (study["state"], study["way"]) == ("DELIVERED", "1 delivered, 0 held")
+
+
+def test_a_look_at_what_a_rule_holds_answers_for_nothing_else(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    router.write_config(truck.url, cloud.url, '[fallback]\npolicy = "hold"\n')
+    patient = data.Patient.made("unknown")
+    (dataset,) = data.ct_series("unknown", patient, slices=1, size=64)
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID("1.2.840.113619.4.30")
+    scanner.store([dataset], truck.dicom_port)
+    with router.running() as app:
+        at_rest(app, 1)
+        (before,) = json.loads(router.command("held").stdout)["held"]
+        router.command(
+            "release", before["instance"], "--policy", "pixels-checked", "--reason", "looked at it"
+        )
+        until(lambda: _held_since(router) > [before["since"]], what="a new hold")
+        (study,) = at_rest(app, 1)
+    (after,) = json.loads(router.command("held").stdout)["held"]
+    assert (study["state"], after["code"]) == ("HELD", "UNKNOWN_SOP_CLASS")
+    assert cloud.instances() == []
+
+
+def _held_since(router: Router) -> list[float]:
+    return [row["since"] for row in json.loads(router.command("held").stdout)["held"]]
