@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from router import lossless, part10
 from router.analyser import Analyser, Comparison
-from router.deid import clearance, gate, mask, plan
+from router.deid import clearance, gate, mask, plan, rule_policy
 from router.errors import (
     AnalysisSkipped,
     Code,
@@ -125,10 +125,9 @@ class Anonymizing:
         with self._bench.orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
             route = self._route(instance, dataset)
-            regions = clearance.check(
-                dataset, clearance.under(route.policy, instance.policy), self._bench.site.policies,
-                chosen,
-            )  # fmt: skip
+            release = clearance.POLICIES[instance.policy]
+            regions = clearance.check(dataset, release, self._bench.site.policies, chosen)
+            rule_policy.check(dataset, route.policy, release.clears)
             part10.pixel_span(dataset, original.view)
             source = _Source(instance, original, dataset, key, chosen, regions)
             if not self._compressed_copy(source, route):
