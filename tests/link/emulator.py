@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import socket
 import struct
@@ -56,6 +57,8 @@ class Link:
         self.connections = 0
         #: Seconds from each restoring until the link carried a body again.
         self.recoveries: list[float] = []
+        #: When it was first cut, monotonic; infinite: never.
+        self.first_cut_at = math.inf
         self.conditions = conditions or Conditions()
         self._chance = random.Random(seed)
         self._down = False
@@ -151,6 +154,7 @@ class Link:
         if self._down:
             return
         self._down = True
+        self.first_cut_at = min(self.first_cut_at, time.monotonic())
         self._restored_at = None
         self._passable.clear()
         self._loop.remove_reader(self._listener)
