@@ -26,7 +26,7 @@ QUEUE_BYTES = 64 * 1024
 BODY_BYTES = 4096
 _FASTEST_SLEEP_S = 0.0005
 #: The bottleneck is handed the next bytes so long before it is free, so that it is never idle.
-_AHEAD_S = 0.01
+_AHEAD_S = 0.04
 _WAITING_CHUNKS = 512
 #: ``SO_LINGER`` with no time: closing sends RST.
 _RST = struct.pack("ii", 1, 0)
