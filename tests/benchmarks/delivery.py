@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -15,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests import data
 from tests.benchmarks import rivals
@@ -104,17 +106,18 @@ class Bench:
         """What only our own receipts and metrics tell."""
         receipts = made.receipts()
         recoveries = list(link.recoveries)
-        before_cut = time.time() - (time.monotonic() - link.first_cut_at) if recoveries else None
-        rate = rivals.receipts_rate(receipts, before_cut or float("inf"))
+        cuts = len(recoveries)
         wasted = made.router.metric("edge_router_delivery_wasted_bytes_total")
+        floor_bytes = sum(r["size"] for r in receipts)
+        useful = payload_bps(receipts, link, results["ours"].wire_bytes - wasted)
         recoveries += self._outages(made, link, outages)
         return Constrained(
             outcomes=results,
             pixel_bytes=load.pixel_bytes,
-            floor_bytes=sum(r["size"] for r in receipts),
-            goodput=rate / (conditions.rate_bps or rate),
+            floor_bytes=floor_bytes,
+            goodput=useful / (conditions.rate_bps or useful),
             wasted_bytes=wasted,
-            cuts=1 if before_cut else 0,
+            cuts=cuts,
             recoveries=recoveries,
         )
 
@@ -178,6 +181,21 @@ class Bench:
             return load.pixel_bytes / 1e6 / (time.monotonic() - begun)
 
 
+def payload_bps(receipts: Sequence[dict[str, Any]], link: Link, needed: float) -> float:
+    """Bits per second of images that the link carried while it had some to carry, before any cut.
+
+    From the first byte of the first image until the cut, or the last answer where there was none.
+    ``needed``: bytes on the link less the wasted; the share of it that is not images (heads,
+    probes, read-backs) is taken off.
+    """
+    size = sum(r["size"] for r in receipts)
+    begun = min(r["begun_at"] for r in receipts)
+    if link.first_cut_at == math.inf:
+        return float(size * 8 / (max(r["sent_at"] for r in receipts) - begun))
+    cut_at = time.time() - (time.monotonic() - link.first_cut_at)
+    return float(link.up_bytes_at_first_cut * (size / needed) * 8 / (cut_at - begun))
+
+
 def loads(kind: str) -> Load:
     """Fresh images: 100 CT slices, or the four views of a mammogram."""
     seed = data.fresh_seed()
@@ -210,6 +228,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--skip-unlimited", action="store_true")
     asked = parser.parse_args()
+    # Told to end, it still removes its containers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -23,7 +23,7 @@ from tests.orthancs import PASSWORD, Orthanc, start
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from tests.link.conditions import Conditions
 
@@ -325,15 +325,3 @@ def measure(
         one.name, seconds - cut_s, link.up_bytes - up, link.down_bytes - down, there, doubled,
         len(load.images), cut_s,
     )  # fmt: skip
-
-
-def receipts_rate(receipts: Sequence[dict[str, Any]], until_s: float = float("inf")) -> float:
-    """Bits per second of instances that were taken, from the first of them to the last.
-
-    The first is left out: it has no beginning among them. ``until_s``: only those before it, UTC.
-    """
-    sent = [r for r in receipts if r["sent_at"] is not None and r["sent_at"] <= until_s]
-    if len({r["sent_at"] for r in sent}) < 2:
-        return 0.0
-    first, last = min(r["sent_at"] for r in sent), max(r["sent_at"] for r in sent)
-    return float(sum(r["size"] for r in sent if r["sent_at"] > first) * 8 / (last - first))

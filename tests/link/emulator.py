@@ -59,6 +59,7 @@ class Link:
         self.recoveries: list[float] = []
         #: When it was first cut, monotonic; infinite: never.
         self.first_cut_at = math.inf
+        self.up_bytes_at_first_cut = 0
         self.conditions = conditions or Conditions()
         self._chance = random.Random(seed)
         self._down = False
@@ -154,7 +155,8 @@ class Link:
         if self._down:
             return
         self._down = True
-        self.first_cut_at = min(self.first_cut_at, time.monotonic())
+        if self.first_cut_at == math.inf:
+            self.first_cut_at, self.up_bytes_at_first_cut = time.monotonic(), self.up_bytes
         self._restored_at = None
         self._passable.clear()
         self._loop.remove_reader(self._listener)
