@@ -58,7 +58,7 @@ def _reconcile(asked: argparse.Namespace) -> int:
         closing(orthanc_of(settings, Spool(settings.journal.spool))) as orthanc,
     ):
         metrics = Metrics(CollectorRegistry())
-        found = Intake(orthanc, journal, settings.keys()[0], metrics, time.time).reconcile()
+        found = Intake(orthanc, journal, settings.keys(), metrics, time.time).reconcile()
     show(asked, {"found": found}, [f"{found} images that the journal did not know"])
     return FINE
 

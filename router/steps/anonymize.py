@@ -14,6 +14,7 @@ from router.errors import (
     Code,
     Hold,
     JournalError,
+    OrthancBrokeOff,
     OrthancDenied,
     OrthancError,
     OrthancFull,
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from router.routing import Routing, Rule
     from router.spool import Body
 
+#: Deaths in a step with one instance after which it is parked. Two can be chance: somebody pulls
+#: the plug twice; so it is tried once more, after all others of its study.
+MOST_CRASHES = 3
+
 _log = logging.getLogger(__name__)
 
 
@@ -48,9 +53,13 @@ class Anonymizing:
         """Makes the missing copies. Raises OrthancError, StepIncomplete, JournalError."""
         key = self._bench.key(study)
         failed = 0
-        for instance in self._bench.journal.instances(study.orthanc_id):
-            if instance.role is not Role.SOURCE or instance.stage is not Stage.RECEIVED:
-                continue
+        todo = [
+            instance
+            for instance in self._bench.journal.instances(study.orthanc_id)
+            if instance.role is Role.SOURCE and instance.stage is Stage.RECEIVED
+        ]
+        # What something died of goes last: the others are safe by then.
+        for instance in sorted(todo, key=lambda instance: instance.crashes):
             if self._bench.stopping():
                 return None
             with self._bench.timed("anonymize"):
@@ -67,6 +76,23 @@ class Anonymizing:
 
     def _try_anonymize(self, study: Study, instance: Instance, key: Key) -> bool:
         """Whether the instance is decided (copied or held); otherwise it is tried again."""
+        if instance.crashes >= MOST_CRASHES:
+            detail = f"{instance.crashes} times"
+            self._bench.hold(study, instance, Code.INSTANCE_CRASHES, detail)
+            return True
+        self._bench.journal.begin_step(instance.orthanc_id, self._bench.now())
+        try:
+            decided = self._try_once(study, instance, key)
+        except OrthancBrokeOff:
+            self._bench.journal.count_crashes()
+            raise
+        except BaseException:
+            self._bench.journal.end_steps()
+            raise
+        self._bench.journal.end_steps()
+        return decided
+
+    def _try_once(self, study: Study, instance: Instance, key: Key) -> bool:
         try:
             self._anonymize(instance, key)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, JournalError):
