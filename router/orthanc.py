@@ -201,9 +201,7 @@ class TruckOrthanc:
         """What ``received`` told is written down."""
         with _coded():
             _check(
-                self._client.post(
-                    f"{self._client.url}/edge-router/received", content=str(until)
-                )
+                self._client.post(f"{self._client.url}/edge-router/received", content=str(until))
             )
 
     # --- files --------------------------------------------------------------------------------

@@ -149,9 +149,7 @@ def test_a_file_that_the_index_lost_is_found_and_taken_up_again(
     container = truck.container.get_wrapped_container()
     lost = truck.instances()[0]
     # As a power cut leaves it: the file is there, and the index knows nothing of it.
-    code, output = container.exec_run(
-        ["python3", "-c", _FORGET, lost], user="root"
-    )
+    code, output = container.exec_run(["python3", "-c", _FORGET, lost], user="root")
     assert code == 0, output
     truck.kill()
     router.write_config(truck.url, cloud.url)
