@@ -73,7 +73,7 @@ class App:
             JournalFigures(
                 self._journal.count_studies,
                 self._journal.count_held,
-                self._journal.oldest_undelivered,
+                self._journal.outbox.oldest_undelivered,
                 time.time,
                 names,
             )
@@ -91,7 +91,12 @@ class App:
             time.time,
             self._stop.is_set,
         )
-        steps = Steps(bench, self._analyser if analysis.enabled else None)
+        steps = Steps(
+            bench,
+            self._analyser if analysis.enabled else None,
+            settings.routing,
+            self._analyser if settings.compression.enabled else None,
+        )
         self._worker = Worker(self._journal, steps, names, time.time, random.random)
         self._deliveries = [
             Delivery(

@@ -169,7 +169,7 @@ class Delivery:
     # --- sending ------------------------------------------------------------------------------
 
     def _send_due(self) -> int:
-        due = self._journal.to_send(self.name, self._now(), _BATCH)
+        due = self._journal.outbox.to_send(self.name, self._now(), _BATCH)
         # A try that was cut off may have arrived: asking costs less than sending, and sending
         # twice is what we promise not to do.
         settled = self._read_back([receipt for receipt in due if receipt.begun_at is not None])
@@ -215,9 +215,9 @@ class Delivery:
     def _send(self, receipt: Receipt, handed: _Counter) -> str:
         with self._orthanc.file(receipt.copy.orthanc_id) as body:
             _check_digest(receipt, body)
-            self._journal.begin_sending(receipt, self._now())
+            self._journal.outbox.begin_sending([receipt], self._now())
             stored = self._destination.send(Outgoing(receipt.copy, body.view, handed.add))
-        self._journal.sent(receipt, self._now())
+        self._journal.outbox.sent([receipt], self._now())
         self._metrics.sent_bytes.labels(self.name).inc(receipt.copy.size)
         return stored
 
@@ -228,7 +228,7 @@ class Delivery:
         attempts, and the wait stays short.
         """
         wait = backoff.delay_s(receipt.breaks + 1, self._draw(), longest_s=_LONGEST_BREAK_S)
-        self._journal.broke_off(receipt, error.code, self._now() + wait)
+        self._journal.outbox.broke_off(receipt, error.code, self._now() + wait)
 
     def _failed(self, receipt: Receipt, error: EdgeRouterError) -> None:
         """One more failure of this instance: tried again later, made again, or held."""
@@ -251,7 +251,7 @@ class Delivery:
     def _put_off(
         self, receipt: Receipt, error: EdgeRouterError, wait_s: float, *, counts: bool
     ) -> None:
-        self._journal.put_off(receipt, error.code, self._now() + wait_s, counts=counts)
+        self._journal.outbox.put_off(receipt, error.code, self._now() + wait_s, counts=counts)
         self._warn("an instance is put off: %s", error, receipt)
 
     def _hold(self, receipt: Receipt, code: Code, detail: str) -> None:
@@ -265,7 +265,7 @@ class Delivery:
     # --- reading back -------------------------------------------------------------------------
 
     def _verify_sent(self) -> int:
-        sent = self._journal.to_verify(self.name, self._now(), _BATCH * 4)
+        sent = self._journal.outbox.to_verify(self.name, self._now(), _BATCH * 4)
         settled = self._read_back(sent)
         for receipt in sent:
             if receipt.instance not in settled:
@@ -301,7 +301,7 @@ class Delivery:
         """Whether the destination's answer decides about the instance."""
         by = answer.verified.get(receipt.copy.sop_uid)
         if by is not None:
-            self._journal.verified(receipt, by, self._now())
+            self._journal.outbox.verified(receipt, by, self._now())
             self._metrics.verified.labels(self.name, by).inc()
         elif receipt.copy.sop_uid in answer.different:
             self._hold(receipt, Code.STORED_BYTES_DIFFER, "read back")
@@ -322,7 +322,7 @@ class Delivery:
             tries = receipt.attempts + 1
             self._hold(receipt, Code.NOT_FOUND_AFTER_SENDING, f"{tries} tries")
         else:
-            self._journal.send_again(receipt, missing.code, self._now())
+            self._journal.outbox.send_again(receipt, missing.code, self._now())
 
     def _settle(self, study: str, alias: str) -> None:
         outcome = self._journal.settle(study, self._now())

@@ -11,6 +11,7 @@ EdgeRouterError
 ├── DeliveryError          a destination did not take an instance
 │   ├── LinkDown               nobody answered: close the link gate, costs no attempts
 │   ├── DestinationPaused      it does not let us in: close the gate, and say so
+│   ├── SyntaxRefused          it does not take this transfer syntax: send it another one
 │   └── DeliveryDeferred       not now: the instance's own retry
 ├── OperatorError          a command asks for what cannot be done
 ├── Hold                   this instance must not go on: a person decides
@@ -58,6 +59,8 @@ class Code(StrEnum):
     ANONYMIZATION_REFUSED = "ANONYMIZATION_REFUSED"
     SOURCE_MISSING = "SOURCE_MISSING"
     COPY_DIFFERS = "COPY_DIFFERS"
+    SAME_UID_OTHER_BYTES = "SAME_UID_OTHER_BYTES"
+    INSTANCE_CRASHES = "INSTANCE_CRASHES"
     # Holds by the gate
     GATE_UNREADABLE = "GATE_UNREADABLE"
     GATE_WRONG_ACTION = "GATE_WRONG_ACTION"
@@ -95,9 +98,11 @@ class Code(StrEnum):
     DESTINATION_ANSWER_UNCLEAR = "DESTINATION_ANSWER_UNCLEAR"
     NOT_FOUND_AFTER_SENDING = "NOT_FOUND_AFTER_SENDING"
     STORED_BYTES_DIFFER = "STORED_BYTES_DIFFER"
+    SYNTAX_REFUSED = "SYNTAX_REFUSED"
     # The operator's commands
     NOT_IN_JOURNAL = "NOT_IN_JOURNAL"
     NOT_HELD = "NOT_HELD"
+    NOT_RELEASABLE = "NOT_RELEASABLE"
     AUDIT_UNWRITABLE = "AUDIT_UNWRITABLE"
     PLUGIN_MISSING = "PLUGIN_MISSING"
     UNEXPECTED = "UNEXPECTED"
@@ -168,6 +173,15 @@ ADVICE: dict[Code, Advice] = {
     Code.COPY_DIFFERS: Advice(
         "The truck holds another object under the UID of the anonymized copy.",
         _REPORT,
+    ),
+    Code.SAME_UID_OTHER_BYTES: Advice(
+        "The scanner sent another image under the SOP Instance UID of one that was delivered.",
+        "What was delivered stands. Compare the two digests; if the image was corrected, let the "
+        "scanner send it as a new one (with a new SOP Instance UID), and discard this one.",
+    ),
+    Code.INSTANCE_CRASHES: Advice(
+        "Each time a step began with it, Orthanc or the router died.",
+        "Leave it held and report it: the file is broken or hostile. Release it to try again.",
     ),
     Code.GATE_UNREADABLE: Advice("The anonymized copy cannot be read back.", _REPORT),
     Code.GATE_WRONG_ACTION: Advice(
@@ -250,6 +264,10 @@ class LinkDown(DeliveryError):
 
 class DestinationPaused(DeliveryError):
     """The destination does not let us in. Says nothing of the instance."""
+
+
+class SyntaxRefused(DeliveryError):
+    """The destination does not take the transfer syntax of this instance."""
 
 
 class DeliveryDeferred(DeliveryError):

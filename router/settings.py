@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from router.deid.pseudonyms import Key
 from router.destinations.stow import StowSettings
 from router.errors import Code, SettingsError
+from router.routing import Routing
 
 DEFAULT_PATH = Path("/etc/edge-router/config.toml")
 
@@ -77,6 +86,51 @@ class IntakeSettings(_Section):
     ] = 60.0
 
 
+class CompressionSettings(_Section):
+    enabled: Annotated[
+        bool, Field(description="Send images in lossless JPEG-LS where that is smaller")
+    ] = True
+
+
+class SendingSettings(_Section):
+    start: Annotated[
+        Literal["stable", "arrival"],
+        Field(
+            description="`stable`: a study is sent when the scanner has finished with it; "
+            "`arrival`: each image as soon as it is anonymized"
+        ),
+    ] = "stable"
+
+
+class SpaceSettings(_Section):
+    capacity_mib: Annotated[
+        int,
+        Field(ge=0, description="What Orthanc may take; 0: what it or its disk says"),
+    ] = 0
+    high_percent: Annotated[
+        float, Field(gt=0, le=100, description="Above this, what is verified everywhere is removed")
+    ] = 80.0
+    low_percent: Annotated[
+        float, Field(ge=0, le=100, description="Until this is reached, the oldest first")
+    ] = 70.0
+    refuse_percent: Annotated[
+        float,
+        Field(
+            gt=0, le=100,
+            description="Above this, and with nothing left to remove, the truck takes no images: "
+            "the copies of those that it has need the rest",
+        ),
+    ] = 90.0  # fmt: skip
+    look_s: Annotated[float, Field(gt=0, description="Time between two looks")] = 30.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SpaceSettings:
+        if not self.low_percent <= self.high_percent <= self.refuse_percent:
+            message = "low_percent, high_percent and refuse_percent must rise"
+            raise ValueError(message)
+        return self
+
+
 class ApiSettings(_Section):
     host: Annotated[str, Field(description="Address of metrics, health and status")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Its port")] = 8080
@@ -92,6 +146,10 @@ class Settings(_Section):
     analysis: AnalysisSettings = AnalysisSettings()
     intake: IntakeSettings = IntakeSettings()
     api: ApiSettings = ApiSettings()
+    compression: CompressionSettings = CompressionSettings()
+    sending: SendingSettings = SendingSettings()
+    space: SpaceSettings = SpaceSettings()
+    routing: Annotated[Routing, Field(description="Where what goes")] = Routing()
     destinations: Annotated[list[StowSettings], Field(min_length=1)]
 
     @field_validator("destinations")
@@ -102,6 +160,14 @@ class Settings(_Section):
             message = "two destinations have the same name"
             raise ValueError(message)
         return destinations
+
+    @model_validator(mode="after")
+    def _rules_name_destinations(self) -> Settings:
+        known = {destination.name for destination in self.destinations}
+        if unknown := self.routing.destinations_named() - known:
+            message = f"a rule names destinations that there are not: {', '.join(sorted(unknown))}"
+            raise ValueError(message)
+        return self
 
     @classmethod
     def load(cls, path: Path) -> Settings:

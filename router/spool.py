@@ -9,6 +9,7 @@ import io
 import mmap
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
@@ -128,6 +129,16 @@ class Spool:
             if size > IN_MEMORY_BYTES:
                 return self._to_file(held, rest)
         return MemoryBody(b"".join(held))
+
+    @contextmanager
+    def file(self, body: Body) -> Iterator[Path]:
+        """The body as a file of the folder, for another process to read."""
+        path = self.path(".file")
+        try:
+            path.write_bytes(body.view)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def path(self, suffix: str) -> Path:
         """A new name in the folder; the caller removes what it puts there."""

@@ -9,8 +9,8 @@ import os
 import selectors
 import subprocess
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from router.errors import AnalysisSkipped, Code
 
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two files whose pixels must be the same: what the scanner sent, and its compressed copy."""
+
+    original: Path
+    copy: Path
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,15 @@ class Analyser:
 
     def run(self, task: Task) -> None:
         """Writes the capture to ``task.target``. Raises AnalysisSkipped."""
+        self._ask(task)
+
+    def same_pixels(self, comparison: Comparison) -> bool:
+        """Whether both files have the same pixels. Raises AnalysisSkipped: it cannot be said."""
+        return bool(self._ask(comparison)["same"])
+
+    def _ask(self, task: Task | Comparison) -> dict[str, Any]:
         child = self._started()
-        request = {
-            "source": str(task.source),
-            "target": str(task.target),
-            "series_uid": task.series_uid,
-            "sop_uid": task.sop_uid,
-        }
+        request = {name: str(value) for name, value in asdict(task).items()}
         assert child.stdin is not None  # noqa: S101  (opened as a pipe below)
         assert child.stdout is not None  # noqa: S101
         try:
@@ -66,9 +76,10 @@ class Analyser:
         if not answer.endswith(b"\n"):
             self.close()
             raise AnalysisSkipped(Code.ANALYSIS_CRASHED, "the analysis died")
-        said = json.loads(answer)
+        said: dict[str, Any] = json.loads(answer)
         if "code" in said:
             raise AnalysisSkipped(Code(said["code"]), said["detail"])
+        return said
 
     def close(self) -> None:
         """Ends the child; the next task starts a new one."""

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from router import capture, part10, pixels
+from router import capture, lossless, part10, pixels
 from router.analysis import ANALYSES, density
 from router.errors import AnalysisSkipped, Code, Hold
 
@@ -26,8 +26,10 @@ def _analyse(task: dict[str, Any]) -> None:
         Path(task["target"]).write_bytes(capture.secondary_capture(source, rgb, finding, uids))
 
 
-def _answer(task: dict[str, Any]) -> dict[str, str]:
+def _answer(task: dict[str, Any]) -> dict[str, Any]:
     try:
+        if "copy" in task:
+            return {"same": lossless.same_pixels(Path(task["original"]), Path(task["copy"]))}
         _analyse(task)
     except AnalysisSkipped as skipped:
         return {"code": skipped.code, "detail": skipped.sentence}

@@ -97,7 +97,7 @@ def _try_keys(settings: Settings) -> None:
     """The keys can be read, and those that the journal's studies were begun with are there."""
     known = {key.id for key in settings.keys()}  # noqa: SIM118  (a method, no dictionary)
     with closing(Journal(settings.journal.path)) as journal:
-        missing = {study.key_id for study in journal.studies()} - known
+        missing = journal.keys_in_use() - known
     if missing:
         raise SettingsError(
             Code.KEY_UNKNOWN,

@@ -110,7 +110,11 @@ def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[
     left_out: list[str] = []
     series: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
-        if instance.role is not Role.SOURCE or instance.copy is None:
+        if instance.role is not Role.SOURCE or instance.copy is None or instance.purged_at:
+            continue
+        if not instance.analysed:  # its routing rule wants none
+            if instance.analysis is None:
+                left_out.append(instance.orthanc_id)
             continue
         if instance.analysis == CAPTURE_GONE:
             chosen.append(instance)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router import part10
+from router import lossless, part10
+from router.analyser import Analyser, Comparison
 from router.deid import clearance, gate, plan
 from router.errors import (
+    AnalysisSkipped,
     Code,
     Hold,
     JournalError,
@@ -18,6 +21,7 @@ from router.errors import (
     ResourceMissing,
 )
 from router.journal import Identities
+from router.routing import rank_of
 from router.steps.bench import Bench, StepIncomplete, describe, read_made
 from router.study import Instance, Outcome, Role, Stage, Study, rest
 
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
     from router.deid.pseudonyms import Key
+    from router.routing import Routing, Rule
+    from router.spool import Body
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +38,11 @@ _log = logging.getLogger(__name__)
 class Anonymizing:
     """Makes the copies that are sent. One thread uses it."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, routing: Routing, checker: Analyser | None) -> None:
+        """``checker``: looks whether compressed pixels are the same; None: nothing is compressed."""
         self._bench = bench
+        self._routing = routing
+        self._checker = checker
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the missing copies. Raises OrthancError, StepIncomplete, JournalError."""
@@ -50,6 +59,11 @@ class Anonymizing:
             raise StepIncomplete(Code.ANONYMIZATION_REFUSED, f"{failed} instances to try again")
         stages = {instance.stage for instance in self._bench.journal.instances(study.orthanc_id)}
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
+
+    def take_ahead(self, study: Study, instance: Instance) -> None:
+        """Makes one copy, before the scanner is through with the study. Raises as ``take``."""
+        with self._bench.timed("anonymize"):
+            self._try_anonymize(study, instance, self._bench.key(study))
 
     def _try_anonymize(self, study: Study, instance: Instance, key: Key) -> bool:
         """Whether the instance is decided (copied or held); otherwise it is tried again."""
@@ -80,22 +94,77 @@ class Anonymizing:
     def _anonymize(self, instance: Instance, key: Key) -> None:
         with self._bench.orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
-            clearance.check(dataset, clearance.POLICIES[instance.policy])
+            rule = self._routing.rule_for(dataset, instance.origin)
+            clearance.check(dataset, clearance.POLICIES[instance.policy or rule.policy])
             part10.pixel_span(dataset, original.view)
-            made = plan.make(dataset, key, self._bench.station)
-            with self._bench.orthanc.anonymize(instance.orthanc_id, made.body()) as body:
-                copied = read_made(body)
-                expected, traces = self._bench.remember(instance, dataset, key)
-                gate.check_copy(dataset, original.view, copied, body.view, expected, traces)
-                copy = describe(copied, body)
-                who = _identities(dataset, key)
-                if not self._bench.journal.begin_copy(
-                    instance.orthanc_id, copy, who, self._bench.now()
-                ):
-                    raise Hold(Code.UID_CONFLICT, "its SOP Instance UID is taken")
-                self._bench.store(copy, body, instance.orthanc_id)
+            source = _Source(instance, original, dataset, key)
+            if not self._compressed_copy(source, rule):
+                made = plan.make(dataset, key, self._bench.station)
+                with self._bench.orthanc.anonymize(instance.orthanc_id, made.body()) as body:
+                    copied = read_made(body)
+                    expected, traces = self._bench.remember(instance, dataset, key)
+                    gate.check_copy(dataset, original.view, copied, body.view, expected, traces)
+                    self._keep(source, rule, copied, body)
         self._bench.journal.finish_copy(instance.orthanc_id)
         self._bench.metrics.instances_anonymized.inc()
+
+    def _compressed_copy(self, source: _Source, rule: Rule) -> bool:
+        """Makes a copy that is compressed without loss, where that is smaller; whether it did."""
+        if self._checker is None or not lossless.compressible(source.dataset):
+            return False
+        instance, dataset = source.instance, source.dataset
+        made = plan.make(dataset, source.key, self._bench.station)
+        try:
+            asked = {**made.body(), "Transcode": lossless.SYNTAX}
+            with self._bench.orthanc.anonymize(instance.orthanc_id, asked) as body:
+                if body.size >= source.body.size:
+                    return False
+                copied = read_made(body)
+                if copied.file_meta.TransferSyntaxUID != lossless.SYNTAX:
+                    return False
+                if not self._same_pixels(source.body, body):
+                    return False
+                expected, traces = self._bench.remember(instance, dataset, source.key)
+                gate.check_compressed(dataset, copied, body.view, expected, traces)
+                self._keep(source, rule, copied, body)
+        except (OrthancUnreachable, OrthancDenied, OrthancFull, ResourceMissing):
+            raise
+        except OrthancError:
+            return False  # it cannot compress this one
+        return True
+
+    def _same_pixels(self, original: Body, copy: Body) -> bool:
+        assert self._checker is not None  # noqa: S101  (the caller has looked)
+        with self._bench.spool.file(original) as one, self._bench.spool.file(copy) as other:
+            try:
+                return self._checker.same_pixels(Comparison(one, other))
+            except AnalysisSkipped:
+                return False
+
+    def _keep(self, source: _Source, rule: Rule, copied: FileDataset, body: Body) -> None:
+        """Writes down the copy and where it goes, and then stores it."""
+        copy = describe(copied, body)
+        route = rule.route(
+            self._routing.urgency(source.dataset, rule),
+            rank_of(source.dataset),
+            part10.digest(source.body.view),
+            source.body.size,
+        )
+        who = _identities(source.dataset, source.key)
+        now = self._bench.now()
+        if not self._bench.journal.begin_copy(source.instance.orthanc_id, copy, who, now, route):
+            raise Hold(Code.UID_CONFLICT, "its SOP Instance UID is taken")
+        self._bench.store(copy, body, source.instance.orthanc_id)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a copy is made of."""
+
+    instance: Instance
+    body: Body
+    dataset: FileDataset
+    key: Key
 
 
 def _identities(dataset: FileDataset, key: Key) -> Identities:

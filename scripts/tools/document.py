@@ -45,6 +45,8 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInf
         elif get_origin(kind) is list and name == "destinations":
             for settings in (kind.settings for kind in KINDS.values()):
                 yield from _fields(settings, "destinations[].")
+        elif get_origin(kind) is list and issubclass(get_args(kind)[0], BaseModel):
+            yield from _fields(get_args(kind)[0], f"{prefix}{name}[].")
         elif name == "kind":
             field.description = field.description or "; ".join(get_args(kind))
             yield f"{prefix}{name}", field
