@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from router.deid.pseudonyms import Key
-from router.destinations.stow import StowSettings
+from router.destinations import AnySettings
 from router.errors import Code, SettingsError
 from router.routing import Routing
 
@@ -150,11 +150,11 @@ class Settings(_Section):
     sending: SendingSettings = SendingSettings()
     space: SpaceSettings = SpaceSettings()
     routing: Annotated[Routing, Field(description="Where what goes")] = Routing()
-    destinations: Annotated[list[StowSettings], Field(min_length=1)]
+    destinations: Annotated[list[AnySettings], Field(min_length=1)]
 
     @field_validator("destinations")
     @classmethod
-    def _names_differ(cls, destinations: list[StowSettings]) -> list[StowSettings]:
+    def _names_differ(cls, destinations: list[AnySettings]) -> list[AnySettings]:
         names = [destination.name for destination in destinations]
         if len(set(names)) < len(names):
             message = "two destinations have the same name"
