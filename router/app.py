@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from router import __version__, status
 from router.analyser import Analyser
 from router.api import Api
-from router.delivery import Delivery
+from router.delivery import Delivery, Limits
 from router.destinations import KINDS
 from router.errors import Code, EdgeRouterError, JournalError, OrthancError
 from router.intake import Intake
@@ -107,8 +107,9 @@ class App:
                 time.time,
                 random.random,
                 self._stop.is_set,
+                Limits(told.most_connections, told.rate_bps, told.compressed),
             )
-            for destination in self._destinations
+            for destination, told in zip(self._destinations, settings.destinations, strict=True)
         ]
         self._loops: list[threading.Thread] = []
         self._registry = registry
@@ -169,6 +170,8 @@ class App:
         intake.join(_JOIN_S)
         self._api.close()
         self._analyser.close()
+        for delivery in self._deliveries:
+            delivery.close()
         for destination in self._destinations:
             destination.close()
         self._journal.close()

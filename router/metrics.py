@@ -72,6 +72,17 @@ class Metrics:
             ["destination"],
             registry=registry,
         )
+        self.goodput = Gauge(
+            "edge_router_link_throughput_bytes_per_second",
+            "Bytes a second that a destination accepted, over all connections, last measured.",
+            ["destination"],
+            registry=registry,
+        )
+        self.saved_bytes = Counter(
+            "edge_router_compression_saved_bytes_total",
+            "Bytes that copies are smaller than what the scanner sent.",
+            registry=registry,
+        )
         self.verified = Counter(
             "edge_router_instances_verified_total",
             "Instances that were read back at a destination.",

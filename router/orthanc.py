@@ -149,10 +149,11 @@ class TruckOrthanc:
     # --- files --------------------------------------------------------------------------------
 
     @_reading_again
-    def file(self, instance: str) -> Body:
-        """The whole file of an instance."""
+    def file(self, instance: str, transcode: str | None = None) -> Body:
+        """The whole file of an instance; ``transcode``: in this transfer syntax, if it can."""
+        query = f"?transcode={transcode}" if transcode else ""
         with _coded():
-            return self._stream("GET", f"/instances/{instance}/file", None)
+            return self._stream("GET", f"/instances/{instance}/file{query}", None)
 
     def anonymize(self, instance: str, plan: Mapping[str, object]) -> Body:
         """The anonymized file; Orthanc stores nothing."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from router.errors import Code
     from router.journal.database import Database
-    from router.study import Receipt, VerifiedBy
+    from router.study import Copy, Receipt, VerifiedBy
 
 #: What still may be sent: the copies, and what only another destination refused.
 _GOES = (
@@ -83,11 +83,17 @@ class Receipts:
             for receipt in receipts:
                 _update(db, receipt, "begun_at = ?", (now,))
 
-    def send_as(self, receipt: Receipt, syntax: str, digest: str, md5: str, size: int) -> None:
+    def send_as(self, receipt: Receipt, copy: Copy) -> None:
         """The destination gets the instance in another transfer syntax: its digest is another."""
-        with self._db.writing() as db:
-            values = (syntax, digest, md5, size)
-            _update(db, receipt, "syntax = ?, digest = ?, md5 = ?, size = ?", values)
+        self._change(
+            receipt,
+            "syntax = ?, digest = ?, md5 = ?, size = ?",
+            (copy.transfer_syntax, copy.digest, copy.md5, copy.size),
+        )
+
+    def plain_next(self, receipt: Receipt, code: Code, now: float) -> None:
+        """The destination refused the copy's transfer syntax, and holds nothing of it."""
+        self._change(receipt, "begun_at = NULL, due_at = ?, last_code = ?", (now, code))
 
     def sent(self, receipts: Iterable[Receipt], now: float) -> None:
         """The destination says that it stored the instances. Not yet delivery."""

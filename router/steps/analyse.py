@@ -39,7 +39,6 @@ class Analysing:
         key = self._bench.key(study)
         instances = self._bench.journal.instances(study.orthanc_id)
         chosen, left_out = choose_sources(instances)
-        self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
         for instance in chosen:
             if self._bench.stopping():
                 return None
@@ -48,6 +47,8 @@ class Analysing:
             if result != CAPTURED:  # that one is written with the capture
                 self._bench.journal.decide_analysis({instance.orthanc_id: result})
             self._bench.metrics.analyses.labels(result).inc()
+        # Only now: a series whose slices are left out has its capture, or the reason why not.
+        self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
         decided = self._bench.journal.instances(study.orthanc_id)
         return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
 

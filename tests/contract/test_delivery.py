@@ -36,7 +36,8 @@ class Outbox:
         self.files: dict[str, bytes] = {}
         self.broken: set[str] = set()
 
-    def file(self, instance: str) -> Body:
+    def file(self, instance: str, transcode: str | None = None) -> Body:
+        assert transcode is None
         if instance in self.broken:
             raise OrthancError(Code.ORTHANC_REFUSED, "answered 500")
         return MemoryBody(self.files[instance])
