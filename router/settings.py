@@ -21,6 +21,8 @@ from router.destinations import AnySettings
 from router.errors import Code, SettingsError
 from router.routing import Routing
 
+#: In the path of a fault of a destination: destinations, number, kind.
+_KIND_AT = 2
 DEFAULT_PATH = Path("/etc/edge-router/config.toml")
 
 
@@ -183,9 +185,7 @@ class Settings(_Section):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            faults = "\n".join(
-                f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-            )
+            faults = "\n".join(f"  {_path(f['loc'])}: {f['msg']}" for f in error.errors())
             raise SettingsError(Code.SETTINGS_INVALID, f"{path} has faults:\n{faults}") from None
 
     def keys(self) -> list[Key]:
@@ -204,6 +204,13 @@ class Settings(_Section):
             raise SettingsError(
                 Code.SECRET_UNREADABLE, f"{path} (orthanc.password_file) cannot be read."
             ) from None
+
+
+def _path(parts: tuple[int | str, ...]) -> str:
+    """Where a fault is, as the file has it: pydantic also names the kind that it took."""
+    if parts[:1] == ("destinations",) and len(parts) > _KIND_AT:
+        parts = (*parts[:_KIND_AT], *parts[_KIND_AT + 1 :])
+    return ".".join(map(str, parts))
 
 
 def _read_key(path: Path) -> Key:

@@ -35,19 +35,21 @@ class Authority:
         )  # fmt: skip
         self.file.chmod(0o444)
 
-    def sign(self, name: str, usage: str, days: int = 1) -> Certificate:
-        """A certificate for localhost; ``usage``: serverAuth or clientAuth."""
+    def sign(
+        self, name: str, usage: str, hosts: str = "DNS:localhost,IP:127.0.0.1"
+    ) -> Certificate:
+        """A certificate for the hosts; ``usage``: serverAuth or clientAuth."""
         made = Certificate(self._folder / f"{name}.pem", self._folder / f"{name}-key.pem")
         request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
         _openssl("req", "-new", *_EC, "-subj", f"/CN={name}",
                  "-keyout", str(made.key), "-out", str(request))  # fmt: skip
         extensions.write_text(
-            f"subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage={usage}\n"
+            f"subjectAltName={hosts}\nextendedKeyUsage={usage}\n"
             "basicConstraints=CA:FALSE\n"
         )
         _openssl(
             "x509", "-req", "-in", str(request), "-CA", str(self.file), "-CAkey", str(self._key),
-            "-CAcreateserial", "-days", str(days), "-extfile", str(extensions),
+            "-CAcreateserial", "-days", "1", "-extfile", str(extensions),
             "-out", str(made.file),
         )  # fmt: skip
         # Of tests that live for a minute; containers read them as another user.

@@ -373,7 +373,7 @@ def _broken() -> LinkDown:
 def _why_not(association: PynetAssociation, context: TlsContext | None) -> None:
     """Raises what kept an association from being established."""
     if context is not None and context.trouble is not None:
-        tls.raise_for(context.trouble)
+        tls.pause_for(context.trouble)
     if association.is_rejected:
         _rejected(association)
     if association.rejected_contexts and not association.accepted_contexts:

@@ -59,10 +59,6 @@ class DimseSettings(TlsSettings):
         str, Field(pattern=_AET, description="AE title that the router calls itself")
     ] = "EDGEROUTER"
     tls: Annotated[bool, Field(description="Speak DICOM TLS (BCP 195 profile, PS3.15 B.12)")] = True
-    insecure: Annotated[
-        bool,
-        Field(description="Allow `tls = false` to another machine. For closed networks only"),
-    ] = False
 
     @model_validator(mode="after")
     def _consistent(self) -> DimseSettings:

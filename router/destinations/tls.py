@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import ssl
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field, FilePath, model_validator
 
 from router.destinations.base import DestinationSettings
-from router.errors import Code, DestinationPaused, LinkDown, SettingsError
+from router.errors import Code, DestinationPaused, SettingsError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
 #: Hosts to which nothing needs to be encrypted.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+#: What a server has said before it closed has arrived when the failure has.
+_ALERT_S = 0.5
 #: Names that OpenSSL gives to alerts (RFC 8446, 6.2) by which a server refuses a client's certificate.
 _REFUSES_OURS = (
     "CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_EXPIRED",
@@ -46,6 +48,11 @@ class TlsSettings(DestinationSettings):
     client_key_file: Annotated[
         FilePath | None, Field(description="Private key of that certificate, without a passphrase")
     ] = None
+
+    insecure: Annotated[
+        bool,
+        Field(description="Allow plain text to another machine. For closed networks only"),
+    ] = False
 
     @model_validator(mode="after")
     def _certificate_has_key(self) -> TlsSettings:
@@ -77,6 +84,13 @@ class _Socket(ssl.SSLSocket):
         # In TLS 1.3 a server refuses our certificate after our side of the handshake.
         with self._noted():
             return super().recv(buflen, flags)
+
+    def send(self, data: Any, flags: int = 0) -> int:  # noqa: ANN401  (of the base)
+        try:
+            return super().send(data, flags)
+        except ssl.SSLError:
+            hear_alert(self)
+            raise
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
@@ -124,10 +138,24 @@ def make_context(settings: TlsSettings) -> TlsContext:
     return context
 
 
-def raise_for(error: Any) -> None:  # noqa: ANN401  (an error of ssl, or of who wraps it)
-    """Raises DestinationPaused for what stays so until somebody mends it, LinkDown for the rest.
+def hear_alert(sock: socket.socket | None) -> None:
+    """Where a server closed a connection, it may have said why before: raises that SSLError."""
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(_ALERT_S)
+        try:
+            sock.recv(1)
+        except ssl.SSLError as alert:
+            if "alert" in str(alert):
+                raise
+        except OSError:
+            return
 
-    Only the names of OpenSSL's reasons are read; nothing of the text goes on.
+
+def pause_for(error: object) -> None:
+    """Raises DestinationPaused for what stays so until somebody mends a certificate.
+
+    ``error``: of ssl, or of who wraps it. Only the names of OpenSSL's reasons are read; nothing of
+    the text goes on.
     """
     text = str(error).upper().replace(" ", "_")
     if "CERTIFICATE_VERIFY_FAILED" in text:
@@ -137,14 +165,3 @@ def raise_for(error: Any) -> None:  # noqa: ANN401  (an error of ssl, or of who 
     # "ALERT": it is the server that says so.
     if "ALERT" in text and any(name in text for name in _REFUSES_OURS):
         raise DestinationPaused(Code.DESTINATION_DENIED, "it does not accept our certificate")
-    raise LinkDown(Code.LINK_DOWN, "the connection broke off (SSLError)")
-
-
-def secret(path: Path, name: str) -> str:
-    """The text of a file with a password or a token. Raises SettingsError (SECRET_UNREADABLE)."""
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(
-            Code.SECRET_UNREADABLE, f"{path} of destination {name} cannot be read."
-        ) from None

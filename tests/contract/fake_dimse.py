@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -114,7 +114,7 @@ class FakeScp:
 
     def _store(self, event: Event) -> int:
         answer = self.answers.pop(0) if self.answers else Answer()
-        request = event.request
+        request: Any = event.request
         if answer.keep:
             data_set = event.dataset
             self.kept[str(request.AffectedSOPInstanceUID)] = Kept(

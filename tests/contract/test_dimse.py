@@ -455,6 +455,18 @@ def test_an_archive_of_another_authority_pauses_the_destination(
     assert raised.value.code is Code.CERTIFICATE_REFUSED
 
 
+def test_an_archive_with_another_name_is_not_believed(authority: Authority) -> None:
+    elsewhere = authority.sign("elsewhere", "serverAuth", "DNS:elsewhere.example")
+    context = _context(elsewhere, authority, ssl.TLSVersion.TLSv1_3)
+    with (
+        FakeScp().serving(context) as archive,
+        _made(archive.port, tls=True, host="localhost", ca_file=authority.file) as destination,
+        pytest.raises(DestinationPaused) as raised,
+    ):
+        destination.probe()
+    assert raised.value.code is Code.CERTIFICATE_REFUSED
+
+
 def test_nothing_older_than_tls_1_2_is_spoken(
     server: Certificate, authority: Authority, client: Certificate
 ) -> None:
