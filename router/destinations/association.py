@@ -1,4 +1,4 @@
-"""A DICOM association with a destination (PS3.8): the only importer of pynetdicom.
+"""A DICOM association with a destination (PS3.8), on pynetdicom.
 
 pynetdicom's own C-STORE reads the whole file into memory and encodes it anew. Here the data set's
 bytes go as they are, a window of PDUs at a time; what is in flight is bounded, and counted.
