@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.commands.terminal import Add
-    from router.destinations.stow import StowSettings
+    from router.destinations import AnySettings
 
 
 def register(add: Add) -> None:
@@ -130,7 +130,7 @@ def _try_orthanc(settings: Settings, *, offline: bool) -> None:
             )
 
 
-def _try_destination(settings: StowSettings, *, offline: bool) -> None:
+def _try_destination(settings: AnySettings, *, offline: bool) -> None:
     with closing(KINDS[settings.kind].make(settings)) as destination:
         if not offline:
             destination.probe()
