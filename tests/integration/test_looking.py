@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import zipfile
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from pydicom.uid import JPEGLosslessSV1
 
 from tests import data, image_faults, scanner
 from tests.conftest import Router
-from tests.orthancs import Orthanc, start
+from tests.orthancs import DELETE, Orthanc, start
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -170,6 +172,38 @@ def test_a_capture_of_an_earlier_version_is_taken_over_and_gets_no_second(
         (study,) = at_rest(app, 1)
     assert (study["state"], study["captures"]) == ("DELIVERED", 1)
     assert set(cloud.instances()) == before
+
+
+def test_a_sent_capture_of_an_earlier_version_that_is_gone_is_not_replaced(
+    router: Router,
+    truck: Orthanc,
+    cloud: Orthanc,
+    at_rest: AtRest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = mammograms("gone")[:2]
+    scanner.store([first], truck.dicom_port)
+    with router.running() as app:
+        at_rest(app, 1)
+    before = set(cloud.instances())
+    with closing(sqlite3.connect(router.folder / "journal.db")) as journal, journal:
+        (capture,) = journal.execute(
+            "SELECT orthanc_id FROM instance WHERE role = 'CAPTURE'"
+        ).fetchone()
+        # Its copy is found missing on the truck, as delivery finds it.
+        journal.execute("UPDATE instance SET analysis = 'CAPTURE_GONE' WHERE role = 'SOURCE'")
+    truck.request("DELETE", f"/instances/{capture}", headers=DELETE).raise_for_status()
+    monkeypatch.setattr("router.analysis.density.EARLIER_VERSIONS", ("2", "1"))
+    monkeypatch.setattr("router.analysis.density.VERSION", "3")
+    scanner.store([second], truck.dicom_port)
+    with router.running() as app:
+        until(lambda: at_rest(app, 1)[0]["images"] == 2, what="the second image")
+        (study,) = at_rest(app, 1)
+    assert study["state"] == "DELIVERED"
+    # The second image and its capture are new; the first image has no other capture.
+    after = set(cloud.instances())
+    assert before < after
+    assert len(after - before) == 2
 
 
 @pytest.mark.parametrize("packed", [False, True])
