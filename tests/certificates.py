@@ -35,17 +35,14 @@ class Authority:
         )  # fmt: skip
         self.file.chmod(0o444)
 
-    def sign(
-        self, name: str, usage: str, hosts: str = "DNS:localhost,IP:127.0.0.1"
-    ) -> Certificate:
+    def sign(self, name: str, usage: str, hosts: str = "DNS:localhost,IP:127.0.0.1") -> Certificate:
         """A certificate for the hosts; ``usage``: serverAuth or clientAuth."""
         made = Certificate(self._folder / f"{name}.pem", self._folder / f"{name}-key.pem")
         request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
         _openssl("req", "-new", *_EC, "-subj", f"/CN={name}",
                  "-keyout", str(made.key), "-out", str(request))  # fmt: skip
         extensions.write_text(
-            f"subjectAltName={hosts}\nextendedKeyUsage={usage}\n"
-            "basicConstraints=CA:FALSE\n"
+            f"subjectAltName={hosts}\nextendedKeyUsage={usage}\nbasicConstraints=CA:FALSE\n"
         )
         _openssl(
             "x509", "-req", "-in", str(request), "-CA", str(self.file), "-CAkey", str(self._key),

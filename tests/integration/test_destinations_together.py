@@ -94,7 +94,9 @@ def test_each_destination_gets_all_of_it_and_the_manifest_proves_it(
     file.write_text(file.read_text().replace("PRESENCE", "DIGEST", 1))
     forged = router.command("verify-manifest", str(file))
     assert (forged.returncode, json.loads(forged.stdout)["error"]) == (1, "MANIFEST_NOT_GENUINE")
-    actions = [json.loads(line) for line in (router.folder / "audit.jsonl").read_text().splitlines()]
+    actions = [
+        json.loads(line) for line in (router.folder / "audit.jsonl").read_text().splitlines()
+    ]
     assert {"action": "manifest", "study": study["study"]}.items() <= next(
         line for line in actions if line["action"] == "manifest"
     ).items()
