@@ -7,6 +7,7 @@ images; without it the router still finds every image by polling.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -126,17 +127,23 @@ def on_stored(_dicom: Any, _instance: str) -> None:
             os.close(descriptor)
 
 
-def on_c_store(dicom: Any) -> int:
-    """The status of a C-STORE: 0 to take the image. No call of Orthanc's API in here either."""
-    if _door.is_closed:
-        return rules.OUT_OF_RESOURCES
-    line = received.line_of(dicom.GetInstanceData())
-    if line is not None:
-        try:
-            _received.note(line)
-        except OSError:  # a full disk: Orthanc says so itself
-            return 0
-    return 0
+def on_c_store(_dicom: Any) -> int:
+    """The status of a C-STORE: 0 to take the image."""
+    return rules.OUT_OF_RESOURCES if _door.is_closed else 0
+
+
+def on_received_instance(file: bytes, origin: int) -> tuple[int, None]:
+    """Notes what the scanner sent, before Orthanc looks whether it has that UID already.
+
+    No call of Orthanc's API in here either.
+    """
+    if origin == orthanc.InstanceOrigin.DICOM_PROTOCOL:
+        line = received.line_of(file)
+        if line is not None:
+            # A full disk: Orthanc says so itself.
+            with contextlib.suppress(OSError):
+                _received.note(line)
+    return orthanc.ReceivedInstanceAction.KEEP_AS_IS, None
 
 
 def import_orphans() -> None:
@@ -219,6 +226,7 @@ def on_received(output: Any, _uri: str, **request: Any) -> None:
 
 orthanc.RegisterOnChangeCallback(on_change)
 orthanc.RegisterIncomingCStoreInstanceFilter(on_c_store)
+orthanc.RegisterReceivedInstanceCallback(on_received_instance)
 orthanc.RegisterOnStoredInstanceCallback(on_stored)
 orthanc.RegisterIncomingHttpRequestFilter(on_request)
 orthanc.RegisterRestCallback("/edge-router/wait", on_wait)

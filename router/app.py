@@ -20,11 +20,12 @@ from router.destinations import KINDS
 from router.errors import Code, EdgeRouterError, JournalError, OrthancError
 from router.intake import Intake
 from router.journal import Journal, lock
-from router.metrics import JournalFigures, Metrics
+from router.looking import Looking
+from router.metrics import JournalFigures, Metrics, QualityFigures
 from router.orthanc import TruckOrthanc
 from router.space import Keeper, Watermarks
 from router.spool import Spool
-from router.steps import Bench, Steps
+from router.steps import Bench, SiteRules, Steps
 from router.worker import Worker
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class App:
         self._stop = threading.Event()
         self._wake_worker = threading.Event()
         self._wake_delivery = threading.Event()
+        self._wake_looking = threading.Event()
         self._orthanc_code: str | None = str(Code.ORTHANC_UNREACHABLE)
         self._journal = Journal(settings.journal.path)
         registry = CollectorRegistry()
@@ -79,15 +81,24 @@ class App:
                 names,
             )
         )
+        registry.register(
+            QualityFigures(self._journal.quality.totals, self._journal.quality.count_flags)
+        )
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
-        self._intake = Intake(self._orthanc, self._journal, keys, metrics, time.time)
+        self._looking = Looking(
+            self._orthanc, self._journal, spool, self._analyser, metrics, time.time
+        )
+        chosen = settings.profile()
+        self._journal.profiles.enter(chosen.id, chosen.to_json())
+        self._intake = Intake(self._orthanc, self._journal, keys, chosen.id, metrics, time.time)
         bench = Bench(
             self._orthanc,
             self._journal,
             spool,
             {key.id: key for key in keys},
             settings.truck.id,
+            SiteRules(settings.policies(), settings.own_words()),
             metrics,
             time.time,
             self._stop.is_set,
@@ -167,11 +178,13 @@ class App:
             self._registry,
             self._alive,
             self._obstacles,
-            lambda: status.overview(self._journal),
+            lambda: status.overview(self._journal, self._settings.quality.expected_views),
         )
         self._begin("intake", self._intake_loop)
         self._begin("worker", self._worker_loop)
         self._begin("space", self._space_loop)
+        if self._settings.analysis.enabled:
+            self._begin("look", self._looking_loop)
         for delivery in self._deliveries:
             self._begin(f"deliver-{delivery.name}", partial(self._delivery_loop, delivery))
         _log.info("edge-router %s runs", __version__, extra={"action": "start"})
@@ -185,6 +198,7 @@ class App:
         self._stop.set()
         self._wake_worker.set()
         self._wake_delivery.set()
+        self._wake_looking.set()
 
     def close(self) -> None:
         """Ends the loops after the instance each is at, and gives everything back."""
@@ -244,6 +258,7 @@ class App:
                     self._intake.reconcile()
                     reconcile_at = time.monotonic() + intake.reconcile_s
                 self._wake_worker.set()
+                self._wake_looking.set()
                 heard = self._orthanc.wait(ring, settings.intake.poll_s)
                 if heard is None:  # an Orthanc without the plugin
                     self._stop.wait(min(_IDLE_S, intake.poll_s))
@@ -263,6 +278,13 @@ class App:
         while not self._stop.is_set():
             self._keeper.look()
             self._stop.wait(self._settings.space.look_s)
+
+    def _looking_loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake_looking.clear()
+            while not self._stop.is_set() and self._looking.look_once():
+                pass
+            self._wake_looking.wait(_IDLE_S)
 
     def _delivery_loop(self, delivery: Delivery) -> None:
         while not self._stop.is_set():

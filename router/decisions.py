@@ -48,6 +48,9 @@ def release(
             "An image under its UID was delivered: another one needs a new SOP Instance UID.",
         )
     _record(audit, "release", chosen, {"policy": policy}, reason, now)
+    for _, instance in chosen:
+        if instance.hold and instance.hold.code is Code.NO_DESTINATION:
+            journal.routes.forget(instance.orthanc_id)
     return [i.orthanc_id for _, i in chosen if journal.release(i.orthanc_id, now, policy)]
 
 

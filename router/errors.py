@@ -59,6 +59,8 @@ class Code(StrEnum):
     ENCODING_NOT_CLEARED = "ENCODING_NOT_CLEARED"
     ANONYMIZATION_REFUSED = "ANONYMIZATION_REFUSED"
     SOURCE_MISSING = "SOURCE_MISSING"
+    HELD_BY_RULE = "HELD_BY_RULE"
+    NO_DESTINATION = "NO_DESTINATION"
     COPY_DIFFERS = "COPY_DIFFERS"
     SAME_UID_OTHER_BYTES = "SAME_UID_OTHER_BYTES"
     INSTANCE_CRASHES = "INSTANCE_CRASHES"
@@ -74,11 +76,13 @@ class Code(StrEnum):
     GATE_NOT_DECLARED = "GATE_NOT_DECLARED"
     GATE_WRONG_STUDY = "GATE_WRONG_STUDY"
     GATE_PIXELS_CHANGED = "GATE_PIXELS_CHANGED"
+    GATE_IOD = "GATE_IOD"
     # Analysis left out
     NOT_CHOSEN = "NOT_CHOSEN"
+    LEFT_OUT_BY_RULE = "LEFT_OUT_BY_RULE"
+    CAPTURE_OF_EARLIER_VERSION = "CAPTURE_OF_EARLIER_VERSION"
     NO_PIXELS = "NO_PIXELS"
     NOT_GREYSCALE = "NOT_GREYSCALE"
-    MULTI_FRAME = "MULTI_FRAME"
     BIT_DEPTH_NOT_ANALYSED = "BIT_DEPTH_NOT_ANALYSED"
     FOR_PROCESSING = "FOR_PROCESSING"
     MODALITY_NOT_ANALYSED = "MODALITY_NOT_ANALYSED"
@@ -105,6 +109,10 @@ class Code(StrEnum):
     NOT_HELD = "NOT_HELD"
     NOT_RELEASABLE = "NOT_RELEASABLE"
     AUDIT_UNWRITABLE = "AUDIT_UNWRITABLE"
+    FILE_UNREADABLE = "FILE_UNREADABLE"
+    FILE_UNWRITABLE = "FILE_UNWRITABLE"
+    WRONG_ARGUMENT = "WRONG_ARGUMENT"
+    TRUCK_UNREACHABLE = "TRUCK_UNREACHABLE"
     PLUGIN_MISSING = "PLUGIN_MISSING"
     UNEXPECTED = "UNEXPECTED"
 
@@ -171,6 +179,15 @@ ADVICE: dict[Code, Advice] = {
         "The truck's Orthanc no longer holds the original.",
         "Send the image from the scanner again; the router then takes it up by itself.",
     ),
+    Code.HELD_BY_RULE: Advice(
+        "A routing rule with the policy hold takes it: a person looks at it first.",
+        _LOOK,
+    ),
+    Code.NO_DESTINATION: Advice(
+        "Its rule sent it to destinations that are no longer in the settings.",
+        "Configure one of them again and restart: it then goes on by itself. Or release it under "
+        "retry: then the rules of today decide where it goes.",
+    ),
     Code.COPY_DIFFERS: Advice(
         "The truck holds another object under the UID of the anonymized copy.",
         _REPORT,
@@ -199,6 +216,7 @@ ADVICE: dict[Code, Advice] = {
     Code.GATE_NOT_DECLARED: Advice("The copy does not declare how it was de-identified.", _REPORT),
     Code.GATE_WRONG_STUDY: Advice("The copy does not belong to the pseudonymous study.", _REPORT),
     Code.GATE_PIXELS_CHANGED: Advice("The pixels of the copy are not the original's.", _REPORT),
+    Code.GATE_IOD: Advice("The copy lost an attribute that its kind of object needs.", _REPORT),
     Code.UNEXPECTED: Advice(
         "The router itself failed on it three times.",
         "Report it with the log of that time; then release it.",

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from router import part10
 from router.deid import pseudonyms
-from router.deid.profile import PROFILE_ID
 from router.errors import Code, Hold, ResourceMissing
 from router.journal import Cursor, Journal, Pin
 
@@ -32,13 +31,17 @@ _log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Enters what Orthanc holds into the journal. One thread uses it."""
+    """Enters what Orthanc holds into the journal. One thread uses it.
+
+    ``key`` and ``profile_id``: what new studies are pinned to; the journal knows the profile.
+    """
 
     def __init__(
         self,
         orthanc: TruckOrthanc,
         journal: Journal,
         keys: Sequence[Key],
+        profile_id: str,
         metrics: Metrics,
         now: Callable[[], float],
     ) -> None:
@@ -47,6 +50,7 @@ class Intake:
         self._journal = journal
         self._keys = keys
         self._key = keys[0]
+        self._profile_id = profile_id
         self._metrics = metrics
         self._now = now
         #: Copies of ours that the journal does not know (it was lost): not asked for again.
@@ -168,7 +172,9 @@ class Intake:
         self, arrivals: list[Arrival], stable: Iterable[str], cursor: Cursor | None
     ) -> int:
         pins = {
-            arrival.study: Pin(pseudonyms.alias(self._key, arrival.study), self._key.id, PROFILE_ID)
+            arrival.study: Pin(
+                pseudonyms.alias(self._key, arrival.study), self._key.id, self._profile_id
+            )
             for arrival in arrivals
         }
         new = self._journal.take_in(arrivals, stable, pins, cursor, self._now())

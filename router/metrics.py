@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 
 import router
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from router.errors import Code
+    from router.qc import Total
     from router.study import State
 
 # Their creation times double the series and tell nothing that a restart does not.
@@ -190,3 +191,43 @@ class JournalFigures:
             since = oldest.get(destination)
             age.add_metric([destination], 0.0 if since is None else max(0.0, self._now() - since))
         yield age
+
+
+class QualityFigures:
+    """Sums over the figures of images, from the journal: a fleet makes means and spreads of them.
+
+    Sums may fall (HU, deviation index), so they are for ``delta()`` and not for ``rate()``.
+    """
+
+    def __init__(
+        self,
+        totals: Callable[[], Iterable[Total]],
+        count_flags: Callable[[], Mapping[tuple[str, str], int]],
+    ) -> None:
+        self._totals = totals
+        self._count_flags = count_flags
+
+    def collect(self) -> Iterable[Metric]:
+        labels = ["modality", "view", "feature"]
+        sums = SummaryMetricFamily(
+            "edge_router_qc_feature",
+            "Figures of images and their exposure, by modality and view; count and sum.",
+            labels=labels,
+        )
+        squares = GaugeMetricFamily(
+            "edge_router_qc_feature_squares", "Sum of the squares of the same.", labels=labels
+        )
+        for row in self._totals():
+            names = [row.modality, row.view, row.feature]
+            sums.add_metric(names, row.number, row.total)
+            squares.add_metric(names, row.squares)
+        yield sums
+        yield squares
+        flags = CounterMetricFamily(
+            "edge_router_qc_flags",
+            "Images that were flagged to be looked at.",
+            labels=["flag", "modality"],
+        )
+        for (flag, modality), number in self._count_flags().items():
+            flags.add_metric([flag, modality], number)
+        yield flags

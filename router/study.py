@@ -156,19 +156,28 @@ class Study:
 
 @dataclass(frozen=True)
 class Route:
-    """What the routing rules say of one instance."""
+    """What the routing rules decided of one instance, by the header that the scanner sent."""
 
-    #: The name of the rule that takes it.
+    #: The name of the rule that took it.
     rule: str
-    #: Names; ``None``: every destination.
+    #: Names; ``None``: every destination, also one that is added later.
     destinations: tuple[str, ...] | None
     priority: Priority
+    #: The de-identification policy that it goes under.
+    policy: str
+    #: Names of the analyses that captures are made by; ``None``: every one.
+    analyses: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Original:
+    """What the scanner sent."""
+
     rank: Rank
-    #: Whether captures are made of it.
-    analysed: bool
-    #: What the scanner sent: SHA-256 of its data set without group 0002, and its bytes.
-    original_digest: str
-    original_size: int
+    #: SHA-256 of its data set without group 0002, hexadecimal.
+    digest: str
+    #: Bytes of the whole file.
+    size: int
 
 
 @dataclass(frozen=True)
@@ -224,14 +233,11 @@ class Instance:
     policy: str
     #: Of the HTTP user, or the calling AE title: where it came from.
     origin: str = ""
-    #: Whether its routing rule wants captures of it.
-    analysed: bool = True
     original_digest: str | None = None
     #: When its files left the truck; ``None``: they are there.
     purged_at: float | None = None
     #: How often a step died of it.
     crashes: int = 0
-    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -274,3 +280,10 @@ class Receipt:
 CAPTURED = "CAPTURED"
 #: … of one whose capture was made and has gone from the truck: it is made again, of this one.
 CAPTURE_GONE = "CAPTURE_GONE"
+#: SOP classes of images that are meant for machines; the same images come FOR PRESENTATION.
+FOR_PROCESSING = (
+    "1.2.840.10008.5.1.4.1.1.1.1.1",  # Digital X-Ray
+    "1.2.840.10008.5.1.4.1.1.1.2.1",  # Digital Mammography X-Ray
+    "1.2.840.10008.5.1.4.1.1.1.3.1",  # Digital Intra-Oral X-Ray
+    "1.2.840.10008.5.1.4.1.1.13.1.5",  # Breast Projection X-Ray
+)

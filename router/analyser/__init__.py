@@ -1,5 +1,8 @@
 """The analysis in a process of its own: a decoder that crashes, loops or eats memory takes down
-only that process, and only one image goes without a capture.
+only that process, and only one image goes without a capture or without a look.
+
+Captures are made of anonymized copies. A look is taken at the original, because it must come
+before anything is anonymized; the child answers with figures, codes and words of the equipment.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ import os
 import selectors
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from router import qc
 from router.errors import AnalysisSkipped, Code
 
 if TYPE_CHECKING:
@@ -38,43 +43,75 @@ class Task:
     sop_uid: str
 
 
+@dataclass(frozen=True)
+class Look:
+    """What was seen of an original."""
+
+    acquisition: qc.Acquisition
+    #: Figures of the pixels; empty where they are not looked at.
+    features: dict[str, float]
+    #: Why they are not; ``None``: they are.
+    code: Code | None
+
+
 class Analyser:
-    """Keeps one child at work; not thread-safe (the one local loop uses it)."""
+    """Keeps one child at work. Thread-safe; one task at a time."""
 
     def __init__(self, timeout_s: float, memory_mib: int) -> None:
         self._timeout_s = timeout_s
         self._memory_mib = memory_mib
         self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
 
     def run(self, task: Task) -> None:
         """Writes the capture to ``task.target``. Raises AnalysisSkipped."""
-        self._ask(task)
+        self._ask(
+            {
+                "action": "capture",
+                "source": str(task.source),
+                "target": str(task.target),
+                "series_uid": task.series_uid,
+                "sop_uid": task.sop_uid,
+            }
+        )
 
     def same_pixels(self, comparison: Comparison) -> bool:
         """Whether both files have the same pixels. Raises AnalysisSkipped: it cannot be said."""
-        return bool(self._ask(comparison)["same"])
+        request = {"original": str(comparison.original), "copy": str(comparison.copy)}
+        return bool(self._ask({"action": "compare", **request})["same"])
 
-    def _ask(self, task: Task | Comparison) -> dict[str, Any]:
+    def look(self, source: Path) -> Look:
+        """Looks at an original. Raises AnalysisSkipped where not even its header can be read."""
+        said = self._ask({"action": "look", "source": str(source)})
+        code = said.get("left_out")
+        return Look(
+            qc.Acquisition(**said["acquisition"]), said["features"], Code(code) if code else None
+        )
+
+    def _ask(self, request: dict[str, str]) -> dict[str, Any]:
+        with self._lock:
+            return self._answer_to(request)
+
+    def _answer_to(self, request: dict[str, str]) -> dict[str, Any]:
         child = self._started()
-        request = {name: str(value) for name, value in asdict(task).items()}
         assert child.stdin is not None  # noqa: S101  (opened as a pipe below)
         assert child.stdout is not None  # noqa: S101
         try:
             child.stdin.write(json.dumps(request).encode() + b"\n")
             child.stdin.flush()
         except BrokenPipeError:
-            self.close()
+            self._end()
             raise AnalysisSkipped(Code.ANALYSIS_CRASHED, "the analysis had died") from None
         with selectors.DefaultSelector() as selector:
             selector.register(child.stdout, selectors.EVENT_READ)
             if not selector.select(self._timeout_s):
-                self.close()
+                self._end()
                 raise AnalysisSkipped(
                     Code.ANALYSIS_TIMEOUT, f"it took longer than {self._timeout_s:.0f} s"
                 )
         answer = child.stdout.readline()
         if not answer.endswith(b"\n"):
-            self.close()
+            self._end()
             raise AnalysisSkipped(Code.ANALYSIS_CRASHED, "the analysis died")
         said: dict[str, Any] = json.loads(answer)
         if "code" in said:
@@ -83,6 +120,10 @@ class Analyser:
 
     def close(self) -> None:
         """Ends the child; the next task starts a new one."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
         if self._child is not None:
             self._child.kill()
             self._child.wait()
@@ -93,7 +134,7 @@ class Analyser:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._child is not None and self._child.poll() is not None:
-            self.close()
+            self._end()
         if self._child is None:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "router.analyser", str(self._memory_mib)],

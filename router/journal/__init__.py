@@ -15,8 +15,11 @@ from router import backoff
 from router.errors import Code, IllegalTransition
 from router.journal import records
 from router.journal.database import Database, lock
+from router.journal.profiles import Profiles
 from router.journal.purges import Purges
-from router.journal.receipts import Receipts, hasten, open_for
+from router.journal.quality import Quality
+from router.journal.receipts import Receipts, open_for
+from router.journal.routes import Routes, enter, inherit
 from router.journal.sightings import Sightings
 from router.study import (
     CAPTURE_GONE,
@@ -25,6 +28,7 @@ from router.study import (
     Arrival,
     Copy,
     Instance,
+    Original,
     Outcome,
     Rank,
     Receipt,
@@ -73,6 +77,9 @@ class Journal:
         self.outbox = Receipts(self._db)
         self.purges = Purges(self._db)
         self.sightings = Sightings(self._db)
+        self.routes = Routes(self._db)
+        self.quality = Quality(self._db)
+        self.profiles = Profiles(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -272,8 +279,9 @@ class Journal:
     def adopt_destinations(self, destinations: Sequence[str], now: float) -> int:
         """At start: opens receipts at destinations that are new, and gives up those that are gone.
 
-        Only for studies that are on their way; what was DELIVERED stays so. Returns how many open
-        receipts were given up.
+        Only for studies that are on their way; what was DELIVERED stays so. What has no destination
+        left is held; it goes on when one is there again. Returns how many open receipts were given
+        up.
         """
         names = json.dumps(list(destinations))
         with self._db.writing() as db:
@@ -288,6 +296,10 @@ class Journal:
             ).fetchall()
             for row in sent:
                 open_for(db, row["orthanc_id"], destinations, now)
+        for instance in self.routes.stranded(destinations):
+            self.hold(instance, Code.NO_DESTINATION, "no destination of its rule is left", now)
+        for instance in self.routes.reachable_again(destinations):
+            self.release(instance, now)
         for row in sent:
             self.settle(row["orthanc_id"], now)
         return gone
@@ -327,10 +339,11 @@ class Journal:
         identity: Identities,
         now: float,
         route: Route | None = None,
+        original: Original | None = None,
     ) -> bool:
         """Before a copy is stored: makes it known as our own, and its patient findable.
 
-        ``route``: where it goes; ``None``: everywhere, as any other.
+        ``route``: where it goes, unless that was decided before; ``None``: everywhere.
 
         Returns ``False``, and writes nothing, where another original has the same SOP Instance
         UID: one of the two is filed under a wrong patient or study.
@@ -348,7 +361,9 @@ class Journal:
                 (*records.copy_values(copy), instance),
             )
             if route is not None:
-                _enter_route(db, instance, route)
+                enter(db, instance, route)
+            if original is not None:
+                _enter_original(db, instance, original)
         return True
 
     def begin_capture(self, source: str, copy: Copy, now: float) -> None:
@@ -356,11 +371,12 @@ class Journal:
         with self._db.writing() as db:
             db.execute(
                 "INSERT OR IGNORE INTO instance (orthanc_id, study, role, source, stage, origin,"
-                " received_at, rank, rule, destinations)"
-                " SELECT ?, study, ?, orthanc_id, ?, 'router', ?, ?, rule, destinations"
-                " FROM instance WHERE orthanc_id = ?",
+                " received_at, rank)"
+                " SELECT ?, study, ?, orthanc_id, ?, 'router', ?, ? FROM instance"
+                " WHERE orthanc_id = ?",
                 (copy.orthanc_id, Role.CAPTURE, Stage.RECEIVED, now, Rank.CAPTURE, source),
             )
+            inherit(db, copy.orthanc_id, source)
             db.execute(
                 f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
                 (*records.copy_values(copy), copy.orthanc_id),
@@ -376,6 +392,14 @@ class Journal:
         with self._db.writing() as db:
             _finish(db, capture)
             db.execute("UPDATE instance SET analysis = ? WHERE orthanc_id = ?", (CAPTURED, source))
+
+    def give_up_capture(self, capture: str) -> None:
+        """A capture that is gone and was never sent: another one takes its place."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
+                (Stage.DISCARDED, capture, Stage.RECEIVED),
+            )
 
     def may_have_been_sent(self, instance: str) -> bool:
         """Whether a try to send the instance was ever begun."""
@@ -580,23 +604,12 @@ def _finish(db: sqlite3.Connection, instance: str) -> None:
     )
 
 
-def _enter_route(db: sqlite3.Connection, instance: str, route: Route) -> None:
+def _enter_original(db: sqlite3.Connection, instance: str, original: Original) -> None:
     db.execute(
-        "UPDATE instance SET rule = ?, destinations = ?, analysed = ?, original_digest = ?,"
-        " original_size = ?, rank = iif(rank = ?, rank, ?) WHERE orthanc_id = ?",
-        (
-            route.rule,
-            None if route.destinations is None else json.dumps(route.destinations),
-            route.analysed,
-            route.original_digest,
-            route.original_size,
-            Rank.PREVIEW,
-            route.rank,
-            instance,
-        ),
+        "UPDATE instance SET original_digest = ?, original_size = ?,"
+        " rank = iif(rank = ?, rank, ?) WHERE orthanc_id = ?",
+        (original.digest, original.size, Rank.PREVIEW, original.rank, instance),
     )
-    row = db.execute("SELECT study FROM instance WHERE orthanc_id = ?", (instance,)).fetchone()
-    hasten(db, row["study"], route.priority)
 
 
 def _capture_gone(db: sqlite3.Connection, capture: str) -> None:

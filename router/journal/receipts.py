@@ -175,9 +175,10 @@ def open_for(db: sqlite3.Connection, study: str, destinations: Sequence[str], no
         " place, rank, series, ordinal)"
         " SELECT i.orthanc_id, d.value, i.digest, i.size, ?, i.study,"
         " s.received_at - s.priority * ?, i.rank, i.series_uid, coalesce(i.instance_number, 0)"
-        " FROM instance i JOIN study s ON s.orthanc_id = i.study, json_each(?) d"
-        " WHERE i.study = ? AND i.stage = ? AND i.purged_at IS NULL AND (i.destinations IS NULL"
-        " OR d.value IN (SELECT value FROM json_each(i.destinations)))",
+        " FROM instance i JOIN study s ON s.orthanc_id = i.study"
+        " LEFT JOIN route t ON t.instance = i.orthanc_id, json_each(?) d"
+        " WHERE i.study = ? AND i.stage = ? AND i.purged_at IS NULL AND (t.destinations IS NULL"
+        " OR d.value IN (SELECT value FROM json_each(t.destinations)))",
         (now, HEAD_START_S, json.dumps(list(destinations)), study, Stage.ANONYMIZED),
     )
 

@@ -62,11 +62,9 @@ def instance(row: sqlite3.Row) -> Instance:
         hold=hold,
         policy=row["policy"],
         origin=row["origin"],
-        analysed=bool(row["analysed"]),
         original_digest=row["original_digest"],
         purged_at=row["purged_at"],
         crashes=row["crashes"],
-        rule=row["rule"],
     )
 
 

@@ -98,10 +98,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX study_received ON study (received_at);
     CREATE INDEX study_key ON study (key_id);
 
-    ALTER TABLE instance ADD COLUMN rule TEXT NOT NULL DEFAULT '';  -- the one that took it
-    ALTER TABLE instance ADD COLUMN destinations TEXT;      -- JSON; NULL: every one
     ALTER TABLE instance ADD COLUMN rank INTEGER NOT NULL DEFAULT 2;
-    ALTER TABLE instance ADD COLUMN analysed INTEGER NOT NULL DEFAULT 1;  -- by its rule
     ALTER TABLE instance ADD COLUMN original_digest TEXT;   -- of what the scanner sent
     ALTER TABLE instance ADD COLUMN original_size INTEGER;
     ALTER TABLE instance ADD COLUMN purged_at REAL;
@@ -144,6 +141,63 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX sighting_open ON sighting (sop_uid) WHERE settled = 0;
     CREATE INDEX sighting_age ON sighting (seen_at);
+    """,
+    # What the routing rules decided of each image. Written once.
+    """
+    CREATE TABLE route (
+        instance TEXT PRIMARY KEY REFERENCES instance (orthanc_id),
+        rule TEXT NOT NULL,
+        destinations TEXT,                 -- JSON list; NULL: every one
+        priority INTEGER NOT NULL,
+        policy TEXT NOT NULL,
+        analyses TEXT                      -- JSON list; NULL: every one
+    ) STRICT;
+    CREATE INDEX instance_nowhere ON instance (hold_code) WHERE hold_code = 'NO_DESTINATION';
+    """,
+    # What was seen of each image as it arrived.
+    """
+    CREATE TABLE quality (                 -- what was seen of an original; stays on the truck
+        instance TEXT PRIMARY KEY,
+        study TEXT NOT NULL,
+        looked_at REAL NOT NULL,
+        code TEXT,                         -- why its pixels were not looked at
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        device TEXT NOT NULL,              -- a hash: baselines are per device and view
+        acquisition TEXT NOT NULL,         -- JSON
+        features TEXT NOT NULL             -- JSON: name -> figure
+    ) STRICT;
+    CREATE INDEX quality_study ON quality (study);
+    CREATE INDEX quality_baseline ON quality (device, modality, view, looked_at);
+
+    CREATE TABLE quality_flag (
+        instance TEXT NOT NULL REFERENCES quality (instance),
+        flag TEXT NOT NULL,
+        value REAL NOT NULL,
+        bound REAL NOT NULL,
+        PRIMARY KEY (instance, flag)
+    ) STRICT;
+
+    CREATE TABLE quality_total (           -- for metrics: they never go back with a restart
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        feature TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        total REAL NOT NULL,
+        squares REAL NOT NULL,
+        PRIMARY KEY (modality, view, feature)
+    ) STRICT;
+
+    CREATE TABLE quality_expected (        -- for one patient: other views than the protocol's
+        study TEXT PRIMARY KEY,
+        views TEXT NOT NULL                -- JSON list
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE profile (                 -- what the profile_id of a study stands for
+        id TEXT PRIMARY KEY,
+        definition TEXT NOT NULL           -- options and lists, as JSON
+    ) STRICT;
     """,
 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from router import lossless, part10
 from router.analyser import Analyser, Comparison
-from router.deid import clearance, gate, plan
+from router.deid import clearance, gate, mask, plan
 from router.errors import (
     AnalysisSkipped,
     Code,
@@ -22,16 +22,19 @@ from router.errors import (
     ResourceMissing,
 )
 from router.journal import Identities
-from router.routing import rank_of
+from router.routing import Header, rank_of
 from router.steps.bench import Bench, StepIncomplete, describe, read_made
-from router.study import Instance, Outcome, Role, Stage, Study, rest
+from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
+    from router.deid.mask import Region
+    from router.deid.profile import Profile
     from router.deid.pseudonyms import Key
-    from router.routing import Routing, Rule
+    from router.routing import Routing
     from router.spool import Body
+    from router.study import Route
 
 #: Deaths in a step with one instance after which it is parked. Two can be chance: somebody pulls
 #: the plug twice; so it is tried once more, after all others of its study.
@@ -94,7 +97,7 @@ class Anonymizing:
 
     def _try_once(self, study: Study, instance: Instance, key: Key) -> bool:
         try:
-            self._anonymize(instance, key)
+            self._anonymize(study, instance, key)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, JournalError):
             raise  # says nothing of the instance
         except OSError as error:
@@ -117,32 +120,65 @@ class Anonymizing:
             )
         return True
 
-    def _anonymize(self, instance: Instance, key: Key) -> None:
+    def _anonymize(self, study: Study, instance: Instance, key: Key) -> None:
+        chosen = self._bench.profile(study)
         with self._bench.orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
-            rule = self._routing.rule_for(dataset, instance.origin)
-            clearance.check(dataset, clearance.POLICIES[instance.policy or rule.policy])
+            route = self._route(instance, dataset)
+            regions = clearance.check(
+                dataset, clearance.under(route.policy, instance.policy), self._bench.site.policies,
+                chosen,
+            )  # fmt: skip
             part10.pixel_span(dataset, original.view)
-            source = _Source(instance, original, dataset, key)
-            if not self._compressed_copy(source, rule):
-                made = plan.make(dataset, key, self._bench.station)
-                with self._bench.orthanc.anonymize(instance.orthanc_id, made.body()) as body:
-                    copied = read_made(body)
-                    expected, traces = self._bench.remember(instance, dataset, key)
-                    gate.check_copy(dataset, original.view, copied, body.view, expected, traces)
-                    self._keep(source, rule, copied, body)
+            source = _Source(instance, original, dataset, key, chosen, regions)
+            if not self._compressed_copy(source, route):
+                self._plain_copy(source, route)
         self._bench.journal.finish_copy(instance.orthanc_id)
         self._bench.metrics.instances_anonymized.inc()
 
-    def _compressed_copy(self, source: _Source, rule: Rule) -> bool:
+    def _plain_copy(self, source: _Source, route: Route) -> None:
+        with self._bench.orthanc.anonymize(source.instance.orthanc_id, self._plan(source)) as body:
+            copied = read_made(body)
+            if source.regions:
+                _mask(copied, body, source.regions)
+            self._check(source, copied, body, compressed=False)
+            self._keep(source, route, copied, body)
+
+    def _plan(self, source: _Source) -> dict[str, object]:
+        return plan.make(
+            source.dataset, source.key, self._bench.station, source.chosen,
+            masked=bool(source.regions),
+        ).body()  # fmt: skip
+
+    def _check(self, source: _Source, copied: FileDataset, body: Body, *, compressed: bool) -> None:
+        expected, traces = self._bench.remember(
+            source.instance, source.dataset, source.key, source.chosen, source.regions
+        )
+        gate.check_copy(
+            source.dataset, source.body.view, copied, body.view, expected, traces,
+            compressed=compressed,
+        )  # fmt: skip
+
+    def _route(self, instance: Instance, original: FileDataset) -> Route:
+        """What was decided with its first copy, and else what the rules say.
+
+        Raises Hold (NO_DESTINATION) where none of the destinations is left.
+        """
+        route = self._bench.journal.routes.of(instance.orthanc_id)
+        if route is None:
+            header = Header.of(original, instance.origin)
+            route = self._routing.rule_for(header).route(header)
+        if not self._routing.destinations_of(route):
+            raise Hold(Code.NO_DESTINATION, "no destination of its rule is left")
+        return route
+
+    def _compressed_copy(self, source: _Source, route: Route) -> bool:
         """Makes a copy that is compressed without loss, where that is smaller; whether it did."""
-        if self._checker is None or not lossless.compressible(source.dataset):
+        if self._checker is None or source.regions or not lossless.compressible(source.dataset):
             return False
-        instance, dataset = source.instance, source.dataset
-        made = plan.make(dataset, source.key, self._bench.station)
+        asked = {**self._plan(source), "Transcode": lossless.SYNTAX}
         try:
-            asked = {**made.body(), "Transcode": lossless.SYNTAX}
-            with self._bench.orthanc.anonymize(instance.orthanc_id, asked) as body:
+            with self._bench.orthanc.anonymize(source.instance.orthanc_id, asked) as body:
                 if body.size >= source.body.size:
                     return False
                 copied = read_made(body)
@@ -150,9 +186,8 @@ class Anonymizing:
                     return False
                 if not self._same_pixels(source.body, body):
                     return False
-                expected, traces = self._bench.remember(instance, dataset, source.key)
-                gate.check_compressed(dataset, copied, body.view, expected, traces)
-                self._keep(source, rule, copied, body)
+                self._check(source, copied, body, compressed=True)
+                self._keep(source, route, copied, body)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, ResourceMissing):
             raise
         except OrthancError:
@@ -161,24 +196,23 @@ class Anonymizing:
 
     def _same_pixels(self, original: Body, copy: Body) -> bool:
         assert self._checker is not None  # noqa: S101  (the caller has looked)
-        with self._bench.spool.file(original) as one, self._bench.spool.file(copy) as other:
+        with self._bench.spool.as_file(original) as one, self._bench.spool.as_file(copy) as other:
             try:
                 return self._checker.same_pixels(Comparison(one, other))
             except AnalysisSkipped:
                 return False
 
-    def _keep(self, source: _Source, rule: Rule, copied: FileDataset, body: Body) -> None:
+    def _keep(self, source: _Source, route: Route, copied: FileDataset, body: Body) -> None:
         """Writes down the copy and where it goes, and then stores it."""
         copy = describe(copied, body)
-        route = rule.route(
-            self._routing.urgency(source.dataset, rule),
-            rank_of(source.dataset),
-            part10.digest(source.body.view),
-            source.body.size,
+        original = Original(
+            rank_of(source.dataset), part10.digest(source.body.view), source.body.size
         )
         who = _identities(source.dataset, source.key)
         now = self._bench.now()
-        if not self._bench.journal.begin_copy(source.instance.orthanc_id, copy, who, now, route):
+        if not self._bench.journal.begin_copy(
+            source.instance.orthanc_id, copy, who, now, route, original
+        ):
             raise Hold(Code.UID_CONFLICT, "its SOP Instance UID is taken")
         self._bench.store(copy, body, source.instance.orthanc_id)
 
@@ -191,6 +225,17 @@ class _Source:
     body: Body
     dataset: FileDataset
     key: Key
+    chosen: Profile
+    #: Of its pixels, to be masked.
+    regions: tuple[Region, ...]
+
+
+def _mask(copied: FileDataset, body: Body, regions: tuple[Region, ...]) -> None:
+    """Paints the regions over in the bytes of the copy: nothing of them is ever stored."""
+    span = part10.pixel_span(copied, body.view)
+    assert span is not None  # noqa: S101  (a policy that masks was found to fit)
+    for offset, length in mask.runs(mask.layout(copied), regions):
+        body.overwrite(span[0] + offset, bytes(length))
 
 
 def _identities(dataset: FileDataset, key: Key) -> Identities:

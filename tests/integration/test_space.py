@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pydicom
 import pytest
 import requests
 
@@ -50,7 +54,7 @@ def _corrected(image: FileDataset) -> FileDataset:
 
 
 def test_what_is_verified_leaves_the_truck_and_late_images_still_join_their_study(
-    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+    router: Router, truck: Orthanc, cloud: Orthanc
 ) -> None:
     _configure(router, truck, cloud, PURGE_ALL)
     first, second, late = _ct("purge", 3)
@@ -122,17 +126,19 @@ def _metrics(port: int) -> str:
     return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
 
 
+def _wait_for(cloud: Orthanc, images: int) -> None:
+    until(lambda: len(cloud.instances()) >= images, what="the image in the cloud")
+
+
 def test_images_are_sent_while_the_scanner_still_sends(
     router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
 ) -> None:
     _configure(router, truck, cloud, '[sending]\nstart = "arrival"\n')
     images = _ct("arrival", 4)
     with router.running() as app:
-        seen = 0
-        for image in images:
+        for number, image in enumerate(images, 1):
             scanner.store([image], truck.dicom_port)
-            seen += 1
-            until(lambda n=seen: len(cloud.instances()) >= n, what="the image in the cloud")
+            _wait_for(cloud, number)
         (study,) = at_rest(app, 1)
     assert study["way"] == "5 delivered, 0 held"
     journal = Journal(router.folder / "journal.db")
@@ -144,47 +150,40 @@ def test_images_are_sent_while_the_scanner_still_sends(
 def test_a_file_that_the_index_lost_is_found_and_taken_up_again(
     router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
 ) -> None:
-    images = _ct("orphan", 2)
-    scanner.store(images, truck.dicom_port)
-    container = truck.container.get_wrapped_container()
-    lost = truck.instances()[0]
+    kept, lost = _ct("orphan", 2)
+    scanner.store([kept], truck.dicom_port)
     # As a power cut leaves it: the file is there, and the index knows nothing of it.
-    code, output = container.exec_run(["python3", "-c", _FORGET, lost], user="root")
-    assert code == 0, output
+    name = "ab12cd34-0000-4000-8000-0123456789ab"
+    folder = f"{name[:2]}/{name[2:4]}"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, content in ((name[:2], None), (folder, None), (f"{folder}/{name}", lost)):
+            member = tarfile.TarInfo(path)
+            member.uid = member.gid = 10001
+            member.mode, member.mtime = 0o700, 1_000_000_000
+            if content is None:
+                member.type = tarfile.DIRTYPE
+                archive.addfile(member)
+            else:
+                raw = data.file_bytes(content)
+                member.size = len(raw)
+                archive.addfile(member, io.BytesIO(raw))
+    truck.container.get_wrapped_container().put_archive("/var/lib/orthanc-data", packed.getvalue())
     truck.kill()
-    router.write_config(truck.url, cloud.url)
     until(lambda: len(truck.instances()) == 2, what="the orphan to be imported")
+    router.write_config(truck.url, cloud.url)
     with router.running() as app:
         (study,) = at_rest(app, 1)
     assert study["way"] == "3 delivered, 0 held"
 
 
-_FORGET = """
-import sqlite3, sys
-index = sqlite3.connect("/var/lib/orthanc-data/index")
-row, = index.execute("SELECT internalId FROM Resources WHERE publicId = ?", (sys.argv[1],))
-for table, column in (("AttachedFiles", "id"), ("MainDicomTags", "id"), ("Metadata", "id"),
-                      ("DicomIdentifiers", "id"), ("Changes", "internalId"),
-                      ("Resources", "internalId")):
-    index.execute("DROP TRIGGER IF EXISTS AttachedFileDeleted")
-    index.execute("DROP TRIGGER IF EXISTS ResourceDeleted")
-    index.execute("DROP TRIGGER IF EXISTS ResourceDeletedParentCleaning")
-    index.execute(f"DELETE FROM {table} WHERE {column} = ?", row)
-index.commit()
-"""
-
-
 def test_a_copy_is_compressed_without_loss_and_only_where_that_is_smaller(
     router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
 ) -> None:
-    import io  # noqa: PLC0415
-
-    import numpy as np  # noqa: PLC0415
-    import pydicom  # noqa: PLC0415
-
     (image,) = _ct("compressed", 1)
     (noise,) = _ct("noise", 1)
     rng = np.random.default_rng(1)
+    del noise.PixelPaddingValue
     noise.PixelRepresentation, noise.BitsStored, noise.HighBit = 0, 16, 15
     noise.PixelData = rng.integers(0, 1 << 16, (64, 64), dtype=np.uint16).tobytes()
     scanner.store([image, noise], truck.dicom_port)
