@@ -197,8 +197,8 @@ class _Found:
         for value in values:
             if value.upper() not in _NOBODY:
                 found = runs(value)
-                self._own.update(w for w in found if len(w) > 1 or not w.isascii())
-                self._own.add("".join(found))
+                together = [*found, "".join(found)]
+                self._own.update(w for w in together if len(w) > 1 or not w.isascii())
 
     def add_whole(self, values: Iterable[str]) -> None:
         self._whole.update(
