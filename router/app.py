@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from router import __version__, status
+from router import __version__, check_now, status
 from router.analyser import Analyser
 from router.api import Api
-from router.delivery import Delivery
+from router.delivery import Delivery, Limits
 from router.destinations import KINDS
 from router.errors import Code, EdgeRouterError, JournalError, OrthancError
 from router.intake import Intake
 from router.journal import Journal, lock
-from router.metrics import JournalFigures, Metrics
+from router.looking import Looking
+from router.metrics import JournalFigures, Metrics, QualityFigures
 from router.orthanc import TruckOrthanc
+from router.space import Keeper, Watermarks
 from router.spool import Spool
 from router.steps import Bench, SiteRules, Steps
 from router.worker import Worker
@@ -58,6 +60,7 @@ class App:
         self._stop = threading.Event()
         self._wake_worker = threading.Event()
         self._wake_delivery = threading.Event()
+        self._wake_looking = threading.Event()
         self._orthanc_code: str | None = str(Code.ORTHANC_UNREACHABLE)
         self._journal = Journal(settings.journal.path)
         self._journal.keys.check(keys)
@@ -74,16 +77,28 @@ class App:
             JournalFigures(
                 self._journal.count_studies,
                 self._journal.count_held,
-                self._journal.oldest_undelivered,
+                self._journal.outbox.oldest_undelivered,
                 time.time,
                 names,
             )
         )
+        registry.register(
+            QualityFigures(
+                self._journal.quality.totals,
+                self._journal.quality.count_flags,
+                lambda: check_now.count_missing(
+                    self._journal, settings.quality.expected_views, time.time()
+                ),
+            )
+        )
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
+        self._looking = Looking(
+            self._orthanc, self._journal, spool, self._analyser, metrics, time.time
+        )
         chosen = settings.profile()
         self._journal.profiles.enter(chosen.id, chosen.to_json())
-        self._intake = Intake(self._orthanc, self._journal, keys[0], chosen.id, metrics, time.time)
+        self._intake = Intake(self._orthanc, self._journal, keys, chosen.id, metrics, time.time)
         bench = Bench(
             self._orthanc,
             self._journal,
@@ -95,8 +110,36 @@ class App:
             time.time,
             self._stop.is_set,
         )
-        steps = Steps(bench, self._analyser if analysis.enabled else None)
-        self._worker = Worker(self._journal, steps, names, time.time, random.random)
+        steps = Steps(
+            bench,
+            self._analyser if analysis.enabled else None,
+            settings.routing,
+            self._analyser if settings.compression.enabled else None,
+        )
+        self._worker = Worker(
+            self._journal,
+            steps,
+            names,
+            time.time,
+            random.random,
+            ahead=settings.sending.start == "arrival",
+        )
+        space = settings.space
+        self._keeper = Keeper(
+            self._orthanc,
+            self._journal,
+            metrics,
+            Watermarks(
+                space.high_percent,
+                space.low_percent,
+                space.refuse_percent,
+                space.capacity_mib,
+                space.look_s,
+            ),
+            time.time,
+            time.monotonic,
+            self._stop.is_set,
+        )
         self._deliveries = [
             Delivery(
                 destination,
@@ -106,8 +149,9 @@ class App:
                 time.time,
                 random.random,
                 self._stop.is_set,
+                Limits(told.most_connections, told.rate_bps, told.compressed),
             )
-            for destination in self._destinations
+            for destination, told in zip(self._destinations, settings.destinations, strict=True)
         ]
         self._loops: list[threading.Thread] = []
         self._registry = registry
@@ -127,6 +171,8 @@ class App:
         """Starts the loops and the API; returns at once."""
         self._spool.clear()
         gone = self._journal.adopt_destinations([d.name for d in self._deliveries], time.time())
+        if died := self._journal.count_crashes():
+            _log.warning("the router died in a step", extra={"action": "start", "count": died})
         if gone:
             _log.warning(
                 "receipts of destinations that are no longer configured were given up",
@@ -139,10 +185,13 @@ class App:
             self._registry,
             self._alive,
             self._obstacles,
-            lambda: status.overview(self._journal),
+            lambda: status.overview(self._journal, self._settings.quality.expected_views),
         )
         self._begin("intake", self._intake_loop)
         self._begin("worker", self._worker_loop)
+        self._begin("space", self._space_loop)
+        if self._settings.analysis.enabled:
+            self._begin("look", self._looking_loop)
         for delivery in self._deliveries:
             self._begin(f"deliver-{delivery.name}", partial(self._delivery_loop, delivery))
         _log.info("edge-router %s runs", __version__, extra={"action": "start"})
@@ -156,6 +205,7 @@ class App:
         self._stop.set()
         self._wake_worker.set()
         self._wake_delivery.set()
+        self._wake_looking.set()
 
     def close(self) -> None:
         """Ends the loops after the instance each is at, and gives everything back."""
@@ -168,6 +218,8 @@ class App:
         intake.join(_JOIN_S)
         self._api.close()
         self._analyser.close()
+        for delivery in self._deliveries:
+            delivery.close()
         for destination in self._destinations:
             destination.close()
         self._journal.close()
@@ -213,6 +265,7 @@ class App:
                     self._intake.reconcile()
                     reconcile_at = time.monotonic() + intake.reconcile_s
                 self._wake_worker.set()
+                self._wake_looking.set()
                 heard = self._orthanc.wait(ring, settings.intake.poll_s)
                 if heard is None:  # an Orthanc without the plugin
                     self._stop.wait(min(_IDLE_S, intake.poll_s))
@@ -227,6 +280,18 @@ class App:
             while not self._stop.is_set() and self._worker.work_once():
                 self._wake_delivery.set()
             self._wake_worker.wait(_IDLE_S)
+
+    def _space_loop(self) -> None:
+        while not self._stop.is_set():
+            self._keeper.look()
+            self._stop.wait(self._settings.space.look_s)
+
+    def _looking_loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake_looking.clear()
+            while not self._stop.is_set() and self._looking.look_once():
+                pass
+            self._wake_looking.wait(_IDLE_S)
 
     def _delivery_loop(self, delivery: Delivery) -> None:
         while not self._stop.is_set():

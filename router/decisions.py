@@ -27,10 +27,10 @@ class Reason:
 
 def find_study(journal: Journal, name: str) -> Study:
     """By Orthanc's id or by the alias of logs and status. Raises OperatorError."""
-    for study in journal.studies():
-        if name in {study.orthanc_id, study.alias}:
-            return study
-    raise OperatorError(Code.NOT_IN_JOURNAL, f"The journal knows no study {name}.")
+    study = journal.find_study(name)
+    if study is None:
+        raise OperatorError(Code.NOT_IN_JOURNAL, f"The journal knows no study {name}.")
+    return study
 
 
 def release(
@@ -39,10 +39,18 @@ def release(
     """Sends held instances back to RECEIVED under a policy; never past the gate.
 
     ``name``: an instance, or a study for all that is held of it. Returns the instances. Raises
-    OperatorError (NOT_IN_JOURNAL, NOT_HELD), JournalError.
+    OperatorError (NOT_IN_JOURNAL, NOT_HELD, NOT_RELEASABLE), JournalError.
     """
     chosen = _held(journal, name)
+    if any(_was_delivered(journal, study, instance) for study, instance in chosen):
+        raise OperatorError(
+            Code.NOT_RELEASABLE,
+            "An image under its UID was delivered: another one needs a new SOP Instance UID.",
+        )
     _record(audit, "release", chosen, {"policy": policy}, reason, now)
+    for _, instance in chosen:
+        if instance.hold and instance.hold.code is Code.NO_DESTINATION:
+            journal.routes.forget(instance.orthanc_id)
     return [
         i.orthanc_id
         for _, i in chosen
@@ -63,6 +71,16 @@ def discard(journal: Journal, audit: Audit, name: str, reason: Reason, now: floa
     chosen = _held(journal, name)
     _record(audit, "discard", chosen, {}, reason, now)
     return [i.orthanc_id for _, i in chosen if journal.discard(i.orthanc_id, now)]
+
+
+def _was_delivered(journal: Journal, study: Study, instance: Instance) -> bool:
+    """Whether another image under its UID has arrived somewhere."""
+    if instance.hold is None or instance.hold.code is not Code.SAME_UID_OTHER_BYTES:
+        return False
+    return any(
+        receipt.instance == instance.orthanc_id and receipt.begun_at is not None
+        for receipt in journal.receipts(study.orthanc_id)
+    )
 
 
 def _held(journal: Journal, name: str) -> list[tuple[Study, Instance]]:

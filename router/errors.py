@@ -5,12 +5,14 @@ EdgeRouterError
 ├── JournalError           the journal cannot be used
 ├── OrthancError           the truck's Orthanc did not do as asked
 │   ├── OrthancUnreachable     nobody answered: try again, costs no attempts
+│   │   └── OrthancBrokeOff        it went away in the middle of an answer
 │   ├── OrthancDenied          it does not let us in: try again, and say so
 │   ├── OrthancFull            the truck's disk is full: try again, and say so
 │   └── ResourceMissing        it does not hold what was asked for
 ├── DeliveryError          a destination did not take an instance
 │   ├── LinkDown               nobody answered: close the link gate, costs no attempts
 │   ├── DestinationPaused      it does not let us in: close the gate, and say so
+│   ├── SyntaxRefused          it does not take this transfer syntax: send it another one
 │   └── DeliveryDeferred       not now: the instance's own retry
 ├── OperatorError          a command asks for what cannot be done
 ├── Hold                   this instance must not go on: a person decides
@@ -59,7 +61,11 @@ class Code(StrEnum):
     ENCODING_NOT_CLEARED = "ENCODING_NOT_CLEARED"
     ANONYMIZATION_REFUSED = "ANONYMIZATION_REFUSED"
     SOURCE_MISSING = "SOURCE_MISSING"
+    HELD_BY_RULE = "HELD_BY_RULE"
+    NO_DESTINATION = "NO_DESTINATION"
     COPY_DIFFERS = "COPY_DIFFERS"
+    SAME_UID_OTHER_BYTES = "SAME_UID_OTHER_BYTES"
+    INSTANCE_CRASHES = "INSTANCE_CRASHES"
     # Holds by the gate
     GATE_UNREADABLE = "GATE_UNREADABLE"
     GATE_WRONG_ACTION = "GATE_WRONG_ACTION"
@@ -75,9 +81,10 @@ class Code(StrEnum):
     GATE_IOD = "GATE_IOD"
     # Analysis left out
     NOT_CHOSEN = "NOT_CHOSEN"
+    LEFT_OUT_BY_RULE = "LEFT_OUT_BY_RULE"
+    CAPTURE_OF_EARLIER_VERSION = "CAPTURE_OF_EARLIER_VERSION"
     NO_PIXELS = "NO_PIXELS"
     NOT_GREYSCALE = "NOT_GREYSCALE"
-    MULTI_FRAME = "MULTI_FRAME"
     BIT_DEPTH_NOT_ANALYSED = "BIT_DEPTH_NOT_ANALYSED"
     FOR_PROCESSING = "FOR_PROCESSING"
     MODALITY_NOT_ANALYSED = "MODALITY_NOT_ANALYSED"
@@ -98,10 +105,16 @@ class Code(StrEnum):
     DESTINATION_ANSWER_UNCLEAR = "DESTINATION_ANSWER_UNCLEAR"
     NOT_FOUND_AFTER_SENDING = "NOT_FOUND_AFTER_SENDING"
     STORED_BYTES_DIFFER = "STORED_BYTES_DIFFER"
+    SYNTAX_REFUSED = "SYNTAX_REFUSED"
     # The operator's commands
     NOT_IN_JOURNAL = "NOT_IN_JOURNAL"
     NOT_HELD = "NOT_HELD"
+    NOT_RELEASABLE = "NOT_RELEASABLE"
     AUDIT_UNWRITABLE = "AUDIT_UNWRITABLE"
+    FILE_UNREADABLE = "FILE_UNREADABLE"
+    FILE_UNWRITABLE = "FILE_UNWRITABLE"
+    WRONG_ARGUMENT = "WRONG_ARGUMENT"
+    TRUCK_UNREACHABLE = "TRUCK_UNREACHABLE"
     PLUGIN_MISSING = "PLUGIN_MISSING"
     UNEXPECTED = "UNEXPECTED"
 
@@ -175,9 +188,27 @@ ADVICE: dict[Code, Advice] = {
         "The truck's Orthanc no longer holds the original.",
         "Send the image from the scanner again; the router then takes it up by itself.",
     ),
+    Code.HELD_BY_RULE: Advice(
+        "A routing rule with the policy hold takes it: a person looks at it first.",
+        _LOOK,
+    ),
+    Code.NO_DESTINATION: Advice(
+        "Its rule sent it to destinations that are no longer in the settings.",
+        "Configure one of them again and restart: it then goes on by itself. Or release it under "
+        "retry: then the rules of today decide where it goes.",
+    ),
     Code.COPY_DIFFERS: Advice(
         "The truck holds another object under the UID of the anonymized copy.",
         _REPORT,
+    ),
+    Code.SAME_UID_OTHER_BYTES: Advice(
+        "The scanner sent another image under the SOP Instance UID of one that was delivered.",
+        "What was delivered stands. Compare the two digests; if the image was corrected, let the "
+        "scanner send it as a new one (with a new SOP Instance UID), and discard this one.",
+    ),
+    Code.INSTANCE_CRASHES: Advice(
+        "Each time a step began with it, Orthanc or the router died.",
+        "Leave it held and report it: the file is broken or hostile. Release it to try again.",
     ),
     Code.GATE_UNREADABLE: Advice("The anonymized copy cannot be read back.", _REPORT),
     Code.GATE_WRONG_ACTION: Advice(
@@ -242,6 +273,10 @@ class OrthancUnreachable(OrthancError):
     """The truck's Orthanc did not answer, or the answer broke off."""
 
 
+class OrthancBrokeOff(OrthancUnreachable):
+    """The truck's Orthanc went away in the middle of an answer: perhaps it died of the question."""
+
+
 class OrthancDenied(OrthancError):
     """The truck's Orthanc refused our user or password."""
 
@@ -264,6 +299,10 @@ class LinkDown(DeliveryError):
 
 class DestinationPaused(DeliveryError):
     """The destination does not let us in. Says nothing of the instance."""
+
+
+class SyntaxRefused(DeliveryError):
+    """The destination does not take the transfer syntax of this instance."""
 
 
 class DeliveryDeferred(DeliveryError):

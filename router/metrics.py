@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 
 import router
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from router.errors import Code
+    from router.qc import Total
     from router.study import State
 
 # Their creation times double the series and tell nothing that a restart does not.
@@ -72,6 +73,17 @@ class Metrics:
             ["destination"],
             registry=registry,
         )
+        self.goodput = Gauge(
+            "edge_router_link_throughput_bytes_per_second",
+            "Bytes a second that a destination accepted, over all connections, last measured.",
+            ["destination"],
+            registry=registry,
+        )
+        self.saved_bytes = Counter(
+            "edge_router_compression_saved_bytes_total",
+            "Bytes that copies are smaller than what the scanner sent.",
+            registry=registry,
+        )
         self.verified = Counter(
             "edge_router_instances_verified_total",
             "Instances that were read back at a destination.",
@@ -98,6 +110,34 @@ class Metrics:
         self.reconcile_found = Counter(
             "edge_router_reconcile_found_total",
             "Instances that were found by the reconcile pass and not by an event.",
+            registry=registry,
+        )
+        self.disk_full_seconds = Gauge(
+            "edge_router_disk_full_seconds",
+            "Seconds until the truck takes no more images, if it goes on like this; +Inf: it "
+            "does not fill.",
+            registry=registry,
+        )
+        self.disk_used_ratio = Gauge(
+            "edge_router_disk_used_ratio",
+            "How full the truck's storage is: 0 to 1, of the limit that is nearest.",
+            registry=registry,
+        )
+        self.ingest_refused = Gauge(
+            "edge_router_ingest_refused",
+            "Whether the truck refuses the scanner's images, because all that is left on it is "
+            "undelivered (1).",
+            registry=registry,
+        )
+        self.purged = Counter(
+            "edge_router_instances_purged_total",
+            "Instances whose files left the truck, verified at every destination.",
+            registry=registry,
+        )
+        self.duplicates = Counter(
+            "edge_router_duplicates_total",
+            "Images that the scanner sent again, by result: SAME (removed again) or the hold's code.",
+            ["result"],
             registry=registry,
         )
         self.step_seconds = Histogram(
@@ -151,3 +191,51 @@ class JournalFigures:
             since = oldest.get(destination)
             age.add_metric([destination], 0.0 if since is None else max(0.0, self._now() - since))
         yield age
+
+
+class QualityFigures:
+    """Sums over the figures of images, from the journal: a fleet makes means and spreads of them.
+
+    Sums may fall (HU, deviation index), so they are for ``delta()`` and not for ``rate()``.
+    """
+
+    def __init__(
+        self,
+        totals: Callable[[], Iterable[Total]],
+        count_flags: Callable[[], Mapping[tuple[str, str], int]],
+        count_missing: Callable[[], int],
+    ) -> None:
+        self._totals = totals
+        self._count_flags = count_flags
+        self._count_missing = count_missing
+
+    def collect(self) -> Iterable[Metric]:
+        labels = ["modality", "view", "feature"]
+        sums = SummaryMetricFamily(
+            "edge_router_qc_feature",
+            "Figures of images and their exposure, by modality and view; count and sum.",
+            labels=labels,
+        )
+        squares = GaugeMetricFamily(
+            "edge_router_qc_feature_squares", "Sum of the squares of the same.", labels=labels
+        )
+        for row in self._totals():
+            names = [row.modality, row.view, row.feature]
+            sums.add_metric(names, row.number, row.total)
+            squares.add_metric(names, row.squares)
+        yield sums
+        yield squares
+        flags = CounterMetricFamily(
+            "edge_router_qc_flags",
+            "Images that were flagged to be looked at.",
+            labels=["flag", "modality"],
+        )
+        for (flag, modality), number in self._count_flags().items():
+            flags.add_metric([flag, modality], number)
+        yield flags
+        missing = GaugeMetricFamily(
+            "edge_router_qc_studies_view_missing",
+            "Studies of the last hours that have arrived and lack an expected view.",
+        )
+        missing.add_metric([], self._count_missing())
+        yield missing

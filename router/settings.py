@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from router.deid import policies, vocabulary
 from router.deid import private as safe_private
 from router.deid.profile import SCREENING, Option, Profile
 from router.deid.pseudonyms import Key
-from router.destinations.stow import StowSettings
+from router.destinations import AnySettings
 from router.errors import Code, SettingsError
+from router.qc import EXPECTED_VIEWS
+from router.routing import Routing
+from router.rule_settings import FallbackSettings, RuleSettings, check_together
 
 if TYPE_CHECKING:
     from router.deid.policies import Policy
 
+#: In the path of a fault of a destination: destinations, number, kind.
+_KIND_AT = 2
 DEFAULT_PATH = Path("/etc/edge-router/config.toml")
 
 
@@ -82,11 +95,20 @@ class DeidSettings(_Section):
 
 
 class AnalysisSettings(_Section):
-    enabled: Annotated[bool, Field(description="Make segmentations")] = True
+    enabled: Annotated[
+        bool, Field(description="Look at each image as it arrives, and make segmentations")
+    ] = True
     timeout_s: Annotated[float, Field(gt=0, description="For one image")] = 60.0
     memory_mib: Annotated[
         int, Field(ge=256, description="Address space of the analysis process")
     ] = 2048
+
+
+class QualitySettings(_Section):
+    expected_views: Annotated[
+        list[Annotated[str, Field(pattern=r"^[LR]-[A-Z]{2,4}$")]],
+        Field(description="Views that a screening mammography should have; empty: none"),
+    ] = list(EXPECTED_VIEWS)
 
 
 class IntakeSettings(_Section):
@@ -97,6 +119,51 @@ class IntakeSettings(_Section):
         float,
         Field(gt=0, description="Time between two comparisons of all images with the journal"),
     ] = 60.0
+
+
+class CompressionSettings(_Section):
+    enabled: Annotated[
+        bool, Field(description="Send images in lossless JPEG-LS where that is smaller")
+    ] = True
+
+
+class SendingSettings(_Section):
+    start: Annotated[
+        Literal["stable", "arrival"],
+        Field(
+            description="`stable`: a study is sent when the scanner has finished with it; "
+            "`arrival`: each image as soon as it is anonymized"
+        ),
+    ] = "stable"
+
+
+class SpaceSettings(_Section):
+    capacity_mib: Annotated[
+        int,
+        Field(ge=0, description="What Orthanc may take; 0: what it or its disk says"),
+    ] = 0
+    high_percent: Annotated[
+        float, Field(gt=0, le=100, description="Above this, what is verified everywhere is removed")
+    ] = 80.0
+    low_percent: Annotated[
+        float, Field(ge=0, le=100, description="Until this is reached, the oldest first")
+    ] = 70.0
+    refuse_percent: Annotated[
+        float,
+        Field(
+            gt=0, le=100,
+            description="Above this, and with nothing left to remove, the truck takes no images: "
+            "the copies of those that it has need the rest",
+        ),
+    ] = 90.0  # fmt: skip
+    look_s: Annotated[float, Field(gt=0, description="Time between two looks")] = 30.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SpaceSettings:
+        if not self.low_percent <= self.high_percent <= self.refuse_percent:
+            message = "low_percent, high_percent and refuse_percent must rise"
+            raise ValueError(message)
+        return self
 
 
 class ApiSettings(_Section):
@@ -112,18 +179,38 @@ class Settings(_Section):
     journal: JournalSettings = JournalSettings()
     deid: DeidSettings
     analysis: AnalysisSettings = AnalysisSettings()
+    quality: QualitySettings = QualitySettings()
     intake: IntakeSettings = IntakeSettings()
     api: ApiSettings = ApiSettings()
-    destinations: Annotated[list[StowSettings], Field(min_length=1)]
+    compression: CompressionSettings = CompressionSettings()
+    sending: SendingSettings = SendingSettings()
+    space: SpaceSettings = SpaceSettings()
+    destinations: Annotated[list[AnySettings], Field(min_length=1)]
+    rules: list[RuleSettings] = []
+    fallback: FallbackSettings = FallbackSettings()
 
     @field_validator("destinations")
     @classmethod
-    def _names_differ(cls, destinations: list[StowSettings]) -> list[StowSettings]:
+    def _names_differ(cls, destinations: list[AnySettings]) -> list[AnySettings]:
         names = [destination.name for destination in destinations]
         if len(set(names)) < len(names):
             message = "two destinations have the same name"
             raise ValueError(message)
         return destinations
+
+    @model_validator(mode="after")
+    def _rules_fit_together(self) -> Settings:
+        check_together(self.rules, self.fallback, self._names())
+        return self
+
+    def _names(self) -> list[str]:
+        return [destination.name for destination in self.destinations]
+
+    @property
+    def routing(self) -> Routing:
+        """The rules, as the steps ask them."""
+        rules = tuple(rule.rule() for rule in self.rules)
+        return Routing(rules, self.fallback.rule(), tuple(self._names()))
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -139,9 +226,7 @@ class Settings(_Section):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            faults = "\n".join(
-                f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-            )
+            faults = "\n".join(f"  {_path(f['loc'])}: {f['msg']}" for f in error.errors())
             raise SettingsError(Code.SETTINGS_INVALID, f"{path} has faults:\n{faults}") from None
 
     def keys(self) -> list[Key]:
@@ -177,6 +262,13 @@ class Settings(_Section):
             raise SettingsError(
                 Code.SECRET_UNREADABLE, f"{path} (orthanc.password_file) cannot be read."
             ) from None
+
+
+def _path(parts: tuple[int | str, ...]) -> str:
+    """Where a fault is, as the file has it: pydantic also names the kind that it took."""
+    if parts[:1] == ("destinations",) and len(parts) > _KIND_AT:
+        parts = (*parts[:_KIND_AT], *parts[_KIND_AT + 1 :])
+    return ".".join(map(str, parts))
 
 
 def _read_text(path: Path) -> str:

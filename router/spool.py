@@ -9,6 +9,7 @@ import io
 import mmap
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
@@ -76,7 +77,7 @@ class FileBody:
     """A body in the spool folder; its file goes when it is closed."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._file = path.open("r+b")
         self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         self._view = memoryview(self._map)
@@ -88,7 +89,7 @@ class FileBody:
         return self._view
 
     def stream(self) -> BinaryIO:
-        stream = cast("BinaryIO", self._path.open("rb"))
+        stream = cast("BinaryIO", self.path.open("rb"))
         self._streams.append(stream)
         return stream
 
@@ -106,7 +107,7 @@ class FileBody:
         self._view.release()
         self._map.close()
         self._file.close()
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 class Spool:
@@ -148,6 +149,19 @@ class Spool:
         descriptor, name = tempfile.mkstemp(suffix=suffix, dir=self.folder)
         os.close(descriptor)
         return Path(name)
+
+    @contextmanager
+    def as_file(self, body: Body) -> Iterator[Path]:
+        """A body as a file for another process; one that lies in a file already is not copied."""
+        if isinstance(body, FileBody):
+            yield body.path
+            return
+        path = self.path(".task")
+        try:
+            path.write_bytes(body.view)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def _to_file(self, held: list[bytes], rest: Iterator[bytes]) -> FileBody:
         path = self.path(".body")

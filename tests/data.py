@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
     ComputedRadiographyImageStorage,
     CTImageStorage,
     DigitalMammographyXRayImageStorageForPresentation,
@@ -424,3 +425,32 @@ def demo_studies(
 def fresh_seed() -> str:
     """A seed that no earlier run had, so that a run can be repeated on the same stack."""
     return os.urandom(8).hex()
+
+
+def tomosynthesis(
+    seed: str, patient: Patient, planes: int = 8, rows: int = 256, columns: int = 208
+) -> FileDataset:
+    """A breast tomosynthesis, R CC: planes through one breast, values shared among them."""
+    uids = Uids(f"{seed}|dbt|{patient.patient_id}")
+    dataset = new_file(BreastTomosynthesisImageStorage, uids.new())
+    identify(dataset, patient, uids.new(), uids.new())
+    dataset.Modality = "MG"
+    dataset.SeriesNumber = dataset.InstanceNumber = 1
+    dataset.ImageType = ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "NONE"]
+    dataset.FrameOfReferenceUID = uids.new()
+    view = _code("399162004", "SCT", "cranio-caudal")
+    view.ViewModifierCodeSequence = Sequence([])
+    dataset.ViewCodeSequence = Sequence([view])
+    shared, anatomy, values = Dataset(), Dataset(), Dataset()
+    anatomy.FrameLaterality = "R"
+    values.RescaleIntercept, values.RescaleSlope, values.RescaleType = 0, 1, "US"
+    shared.FrameAnatomySequence = Sequence([anatomy])
+    shared.PixelValueTransformationSequence = Sequence([values])
+    dataset.SharedFunctionalGroupsSequence = Sequence([shared])
+    pixels = mammogram_pixels(seed, "RCC", rows, columns)
+    _set_pixels(dataset, pixels, 12, signed=False)
+    dataset.NumberOfFrames = planes
+    dataset.PixelData = b"".join(
+        np.roll(pixels, 2 * plane, axis=0).tobytes() for plane in range(planes)
+    )
+    return dataset

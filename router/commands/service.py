@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
 from router import log
 from router.audit import Audit
+from router.commands import routes
 from router.commands.terminal import ATTENTION, FINE, note, show, user
 from router.destinations import KINDS
 from router.errors import Code, EdgeRouterError, OrthancError
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.commands.terminal import Add
-    from router.destinations.stow import StowSettings
+    from router.destinations import AnySettings
 
 
 def register(add: Add) -> None:
@@ -36,6 +38,7 @@ def register(add: Add) -> None:
         "read settings, keys and secrets, try each connection, and say all that is wrong",
     )  # fmt: skip
     sub.add_argument("--offline", action="store_true", help="try no connection")
+    routes.add_arguments(sub)
 
 
 def _run(asked: argparse.Namespace) -> int:
@@ -60,7 +63,7 @@ def _reconcile(asked: argparse.Namespace) -> int:
         metrics = Metrics(CollectorRegistry())
         chosen = settings.profile()
         journal.profiles.enter(chosen.id, chosen.to_json())
-        intake = Intake(orthanc, journal, settings.keys()[0], chosen.id, metrics, time.time)
+        intake = Intake(orthanc, journal, settings.keys(), chosen.id, metrics, time.time)
         found = intake.reconcile()
     show(asked, {"found": found}, [f"{found} images that the journal did not know"])
     return FINE
@@ -68,6 +71,10 @@ def _reconcile(asked: argparse.Namespace) -> int:
 
 def _check_config(asked: argparse.Namespace) -> int:
     """Reads everything that ``run`` would read, tries what it would try; every fault at once."""
+    if asked.explain:
+        settings = Settings.load(asked.config)
+        note(settings, asked)
+        return routes.explain(asked, settings, Path(asked.explain))
     faults: list[tuple[str, EdgeRouterError]] = []
     checks: list[tuple[str, Callable[[], object]]] = []
     try:
@@ -117,7 +124,7 @@ def _try_orthanc(settings: Settings, *, offline: bool) -> None:
             )
 
 
-def _try_destination(settings: StowSettings, *, offline: bool) -> None:
+def _try_destination(settings: AnySettings, *, offline: bool) -> None:
     with closing(KINDS[settings.kind].make(settings)) as destination:
         if not offline:
             destination.probe()

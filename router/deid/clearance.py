@@ -45,7 +45,7 @@ POLICIES: dict[str, Release] = {
     ),
     "pixels-checked": Release(
         "A person has looked at every frame and found nothing in it that identifies the patient.",
-        frozenset({Code.BURNED_IN_TEXT, Code.SOP_CLASS_NOT_CLEARED}),
+        frozenset({Code.BURNED_IN_TEXT, Code.SOP_CLASS_NOT_CLEARED, Code.HELD_BY_RULE}),
     ),
 }
 

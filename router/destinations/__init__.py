@@ -5,30 +5,47 @@ of its own, and name it in KINDS.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
+from pydantic import Field
+
+from router.destinations.dimse import Dimse, DimseSettings
 from router.destinations.stow import Stow, StowSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from router.destinations.base import Outgoing, ReadBack, Stored
+    from router.errors import EdgeRouterError
     from router.study import Copy
 
 
 class Destination(Protocol):
-    """The contract. Every method may be called from one thread at a time."""
+    """The contract. Every method may be called from several threads at once."""
 
     name: str
+    #: So many instances one request may carry.
+    most_together: int
 
     def probe(self) -> None:
-        """Asks cheaply whether the destination is there. Raises LinkDown, DestinationPaused."""
+        """Asks cheaply, on a fresh connection, whether the destination is there.
+
+        Answers within seconds, whatever the link does. Raises LinkDown, DestinationPaused.
+        """
 
     def send(self, outgoing: Outgoing) -> Stored:
         """Sends one instance.
 
         Returns what the destination said of it. Raises LinkDown, DestinationPaused,
-        DeliveryDeferred (later, this instance) or Hold (never, this instance).
+        DeliveryDeferred (later, this instance), SyntaxRefused (not in this transfer syntax) or
+        Hold (never, this instance).
+        """
+
+    def send_together(self, outgoing: Sequence[Outgoing]) -> Mapping[str, Stored | EdgeRouterError]:
+        """Sends up to ``most_together`` instances of one study in one request.
+
+        Returns, by SOP Instance UID, what ``send`` would have returned or raised of each. Raises
+        LinkDown, DestinationPaused.
         """
 
     def verify(self, copies: Sequence[Copy]) -> ReadBack:
@@ -37,6 +54,9 @@ class Destination(Protocol):
         Raises LinkDown, DestinationPaused, DeliveryDeferred.
         """
 
+    def abort(self) -> None:
+        """Breaks off whatever is under way; who waits for it gets LinkDown."""
+
     def close(self) -> None: ...
 
 
@@ -44,8 +64,13 @@ class Destination(Protocol):
 class Kind:
     """A kind of destination: its settings and what makes it of them."""
 
-    settings: type[StowSettings]
-    make: type[Stow]
+    settings: type[StowSettings | DimseSettings]
+    make: Callable[[Any], Destination]
 
 
-KINDS: dict[str, Kind] = {"stow": Kind(StowSettings, Stow)}
+KINDS: dict[str, Kind] = {
+    "stow": Kind(StowSettings, Stow),
+    "dimse": Kind(DimseSettings, Dimse),
+}
+#: The settings of any kind; ``kind`` tells which.
+AnySettings: TypeAlias = Annotated[StowSettings | DimseSettings, Field(discriminator="kind")]

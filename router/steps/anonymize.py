@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router import part10
-from router.deid import clearance, gate, mask, plan
+from router import lossless, part10
+from router.analyser import Analyser, Comparison
+from router.deid import clearance, gate, mask, plan, rule_policy
 from router.errors import (
+    AnalysisSkipped,
     Code,
     Hold,
     JournalError,
+    OrthancBrokeOff,
     OrthancDenied,
     OrthancError,
     OrthancFull,
@@ -18,8 +22,9 @@ from router.errors import (
     ResourceMissing,
 )
 from router.journal import Identities
+from router.routing import Header, rank_of
 from router.steps.bench import Bench, StepIncomplete, describe, read_made
-from router.study import Instance, Outcome, Role, Stage, Study, rest
+from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -27,7 +32,13 @@ if TYPE_CHECKING:
     from router.deid.mask import Region
     from router.deid.profile import Profile
     from router.deid.pseudonyms import Key
+    from router.routing import Routing
     from router.spool import Body
+    from router.study import Route
+
+#: Deaths in a step with one instance after which it is parked. Two can be chance: somebody pulls
+#: the plug twice; so it is tried once more, after all others of its study.
+MOST_CRASHES = 3
 
 _log = logging.getLogger(__name__)
 
@@ -35,29 +46,58 @@ _log = logging.getLogger(__name__)
 class Anonymizing:
     """Makes the copies that are sent. One thread uses it."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, routing: Routing, checker: Analyser | None) -> None:
+        """``checker``: looks whether compressed pixels are the same; None: nothing is compressed."""
         self._bench = bench
+        self._routing = routing
+        self._checker = checker
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the missing copies. Raises OrthancError, StepIncomplete, JournalError."""
-        key, chosen = self._bench.key(study), self._bench.profile(study)
+        key = self._bench.key(study)
         failed = 0
-        for instance in self._bench.journal.instances(study.orthanc_id):
-            if instance.role is not Role.SOURCE or instance.stage is not Stage.RECEIVED:
-                continue
+        todo = [
+            instance
+            for instance in self._bench.journal.instances(study.orthanc_id)
+            if instance.role is Role.SOURCE and instance.stage is Stage.RECEIVED
+        ]
+        # What something died of goes last: the others are safe by then.
+        for instance in sorted(todo, key=lambda instance: instance.crashes):
             if self._bench.stopping():
                 return None
             with self._bench.timed("anonymize"):
-                failed += not self._try_anonymize(study, instance, key, chosen)
+                failed += not self._try_anonymize(study, instance, key)
         if failed:
             raise StepIncomplete(Code.ANONYMIZATION_REFUSED, f"{failed} instances to try again")
         stages = {instance.stage for instance in self._bench.journal.instances(study.orthanc_id)}
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
 
-    def _try_anonymize(self, study: Study, instance: Instance, key: Key, chosen: Profile) -> bool:
+    def take_ahead(self, study: Study, instance: Instance) -> None:
+        """Makes one copy, before the scanner is through with the study. Raises as ``take``."""
+        with self._bench.timed("anonymize"):
+            self._try_anonymize(study, instance, self._bench.key(study))
+
+    def _try_anonymize(self, study: Study, instance: Instance, key: Key) -> bool:
         """Whether the instance is decided (copied or held); otherwise it is tried again."""
+        if instance.crashes >= MOST_CRASHES:
+            detail = f"{instance.crashes} times"
+            self._bench.hold(study, instance, Code.INSTANCE_CRASHES, detail)
+            return True
+        self._bench.journal.begin_step(instance.orthanc_id, self._bench.now())
         try:
-            self._anonymize(instance, key, chosen)
+            decided = self._try_once(study, instance, key)
+        except OrthancBrokeOff:
+            self._bench.journal.count_crashes()
+            raise
+        except BaseException:
+            self._bench.journal.end_steps()
+            raise
+        self._bench.journal.end_steps()
+        return decided
+
+    def _try_once(self, study: Study, instance: Instance, key: Key) -> bool:
+        try:
+            self._anonymize(study, instance, key)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, JournalError):
             raise  # says nothing of the instance
         except OSError as error:
@@ -80,30 +120,118 @@ class Anonymizing:
             )
         return True
 
-    def _anonymize(self, instance: Instance, key: Key, chosen: Profile) -> None:
+    def _anonymize(self, study: Study, instance: Instance, key: Key) -> None:
+        chosen = self._bench.profile(study)
         with self._bench.orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
+            route = self._route(instance, dataset)
             release = clearance.released(instance.policy)
             regions = clearance.check(dataset, release, self._bench.site.policies, chosen)
+            rule_policy.check(dataset, route.policy, release.clears)
             key = self._bench.key_of_patient(instance.study, dataset, key)
             part10.pixel_span(dataset, original.view)
-            fresh = part10.read(original.stream())
-            made = plan.make(fresh, key, self._bench.station, chosen, masked=bool(regions))
-            with self._bench.orthanc.anonymize(instance.orthanc_id, made.body()) as body:
-                copied = read_made(body)
-                if regions:
-                    _mask(copied, body, regions)
-                expected, traces = self._bench.remember(instance, dataset, key, chosen, regions)
-                gate.check_copy(dataset, original.view, copied, body.view, expected, traces)
-                copy = describe(copied, body)
-                who = _identities(dataset, key)
-                self._bench.journal.begin_copy(
-                    instance.orthanc_id, copy, who, self._bench.now(),
-                    same_person=Code.IDENTITY_CONFLICT in release.clears,
-                )  # fmt: skip
-                self._bench.store(copy, body, instance.orthanc_id)
+            same_person = Code.IDENTITY_CONFLICT in release.clears
+            source = _Source(instance, original, dataset, key, chosen, regions, same_person)
+            if not self._compressed_copy(source, route):
+                self._plain_copy(source, route)
         self._bench.journal.finish_copy(instance.orthanc_id)
         self._bench.metrics.instances_anonymized.inc()
+
+    def _plain_copy(self, source: _Source, route: Route) -> None:
+        with self._bench.orthanc.anonymize(source.instance.orthanc_id, self._plan(source)) as body:
+            copied = read_made(body)
+            if source.regions:
+                _mask(copied, body, source.regions)
+            self._check(source, copied, body, compressed=False)
+            self._keep(source, route, copied, body)
+
+    def _plan(self, source: _Source) -> dict[str, object]:
+        # A fresh reading: the header that was looked at no longer tells what was sent as UN.
+        return plan.make(
+            part10.read(source.body.stream()), source.key, self._bench.station, source.chosen,
+            masked=bool(source.regions),
+        ).body()  # fmt: skip
+
+    def _check(self, source: _Source, copied: FileDataset, body: Body, *, compressed: bool) -> None:
+        expected, traces = self._bench.remember(
+            source.instance, source.dataset, source.key, source.chosen, source.regions
+        )
+        gate.check_copy(
+            source.dataset, source.body.view, copied, body.view, expected, traces,
+            compressed=compressed,
+        )  # fmt: skip
+
+    def _route(self, instance: Instance, original: FileDataset) -> Route:
+        """What was decided with its first copy, and else what the rules say.
+
+        Raises Hold (NO_DESTINATION) where none of the destinations is left.
+        """
+        route = self._bench.journal.routes.of(instance.orthanc_id)
+        if route is None:
+            header = Header.of(original, instance.origin)
+            route = self._routing.rule_for(header).route(header)
+        if not self._routing.destinations_of(route):
+            raise Hold(Code.NO_DESTINATION, "no destination of its rule is left")
+        return route
+
+    def _compressed_copy(self, source: _Source, route: Route) -> bool:
+        """Makes a copy that is compressed without loss, where that is smaller; whether it did."""
+        if self._checker is None or source.regions or not lossless.compressible(source.dataset):
+            return False
+        asked = {**self._plan(source), "Transcode": lossless.SYNTAX}
+        try:
+            with self._bench.orthanc.anonymize(source.instance.orthanc_id, asked) as body:
+                if body.size >= source.body.size:
+                    return False
+                copied = read_made(body)
+                if copied.file_meta.TransferSyntaxUID != lossless.SYNTAX:
+                    return False
+                if not self._same_pixels(source.body, body):
+                    return False
+                self._check(source, copied, body, compressed=True)
+                self._keep(source, route, copied, body)
+        except (OrthancUnreachable, OrthancDenied, OrthancFull, ResourceMissing):
+            raise
+        except OrthancError:
+            return False  # it cannot compress this one
+        return True
+
+    def _same_pixels(self, original: Body, copy: Body) -> bool:
+        assert self._checker is not None  # noqa: S101  (the caller has looked)
+        with self._bench.spool.as_file(original) as one, self._bench.spool.as_file(copy) as other:
+            try:
+                return self._checker.same_pixels(Comparison(one, other))
+            except AnalysisSkipped:
+                return False
+
+    def _keep(self, source: _Source, route: Route, copied: FileDataset, body: Body) -> None:
+        """Writes down the copy and where it goes, and then stores it."""
+        copy = describe(copied, body)
+        original = Original(
+            rank_of(source.dataset), part10.digest(source.body.view), source.body.size
+        )
+        who = _identities(source.dataset, source.key)
+        now = self._bench.now()
+        self._bench.journal.begin_copy(
+            source.instance.orthanc_id, copy, who, now, route, original,
+            same_person=source.same_person,
+        )  # fmt: skip
+        self._bench.store(copy, body, source.instance.orthanc_id)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a copy is made of."""
+
+    instance: Instance
+    body: Body
+    dataset: FileDataset
+    key: Key
+    chosen: Profile
+    #: Of its pixels, to be masked.
+    regions: tuple[Region, ...]
+    #: A person has said that it is the patient's whose number it bears.
+    same_person: bool
 
 
 def _mask(copied: FileDataset, body: Body, regions: tuple[Region, ...]) -> None:

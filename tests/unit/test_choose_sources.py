@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from router.analysis import density
 from router.errors import Code
-from router.steps.analyse import choose_sources
-from router.study import CAPTURED, Copy, Instance, Role, Stage
+from router.steps.analyse import by_their_rules, choose_sources
+from router.study import CAPTURED, Copy, Instance, Priority, Role, Route, Stage
 
 
 def instance(
@@ -65,7 +66,7 @@ def names(chosen: list[Instance]) -> list[str]:
 
 
 @pytest.mark.parametrize(("count", "middle"), [(1, 1), (2, 2), (3, 2), (4, 3), (9, 5), (100, 51)])
-@pytest.mark.parametrize("modality", ["CT", "MR"])
+@pytest.mark.parametrize("modality", ["CT", "MR", "PT"])
 def test_of_a_series_the_middle_slice_is_chosen(count: int, middle: int, modality: str) -> None:
     series = [instance(str(n), number=n, modality=modality) for n in range(1, count + 1)]
     chosen, left_out = choose_sources(series)
@@ -87,8 +88,8 @@ def test_slices_without_numbers_are_ordered_by_their_uid() -> None:
     assert sorted(left_out) == ["a", "c"]
 
 
-@pytest.mark.parametrize("modality", ["MG", "CR", "DX", "PT", ""])
-def test_outside_ct_and_mr_every_image_is_chosen(modality: str) -> None:
+@pytest.mark.parametrize("modality", ["MG", "CR", "DX", "NM", ""])
+def test_outside_sliced_modalities_every_image_is_chosen(modality: str) -> None:
     images = [instance(str(n), number=n, modality=modality) for n in range(4)]
     chosen, left_out = choose_sources(images)
     assert names(chosen) == ["0", "1", "2", "3"]
@@ -161,3 +162,16 @@ def test_what_is_decided_is_never_decided_again() -> None:
 
 def test_a_study_without_images_has_nothing_to_choose() -> None:
     assert choose_sources([]) == ([], [])
+
+
+def test_a_rule_can_leave_images_out_and_what_was_decided_stays() -> None:
+    def route(*analyses: str) -> Route:
+        return Route("rule", None, Priority.NORMAL, "shipped", analyses)
+
+    images = [instance(name) for name in ("1", "2", "3", "4")]
+    images.append(instance("5", analysis=CAPTURED))
+    routes = {"1": route(), "2": route(density.ALGORITHM), "5": route()}
+    routes["3"] = replace(route(), analyses=None)
+    wanted, unwanted = by_their_rules(images, routes)
+    assert [image.orthanc_id for image in wanted] == ["2", "3", "4"]
+    assert unwanted == ["1"]

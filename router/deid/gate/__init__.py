@@ -31,6 +31,11 @@ __all__ = ["TIERS", "Expected", "Traces", "check_copy", "check_outgoing", "heade
 _FILE_META = frozenset({
     0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013,
 })  # fmt: skip
+#: What says how stored pixel values are to be read: without it they mean something else.
+_SAME_IMAGE = (
+    "SOPClassUID", "Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation",
+)  # fmt: skip
 _PIECE = 1 << 20
 _LATIN_1 = ["iso8859"]
 _GROUPS = 0x52009229
@@ -43,17 +48,22 @@ def check_copy(
     view: memoryview,
     expected: Expected,
     traces: Traces,
+    *,
+    compressed: bool = False,
 ) -> None:
     """Raises Hold (GATE_…) unless the anonymized copy may leave the truck.
 
     ``view`` is the whole file of ``copy``, ``original_view`` that of ``original``; ``expected``
-    and ``traces`` are of the original.
+    and ``traces`` are of the original. ``compressed``: the copy was compressed, and that it has
+    the original's pixels was seen by decoding it (``lossless.same_pixels``).
     """
-    if copy.get("SOPClassUID") != original.get("SOPClassUID"):
-        raise Hold(Code.GATE_WRONG_ACTION, "SOPClassUID differs from the original's")
-    if copy.file_meta.TransferSyntaxUID != original.file_meta.TransferSyntaxUID:
-        raise Hold(Code.GATE_PIXELS_CHANGED, "its transfer syntax differs from the original's")
-    _check_pixels(original, original_view, copy, view, expected)
+    for keyword in _SAME_IMAGE:
+        if copy.get(keyword) != original.get(keyword):
+            raise Hold(Code.GATE_WRONG_ACTION, f"{keyword} differs from the original's")
+    if not compressed:
+        if copy.file_meta.TransferSyntaxUID != original.file_meta.TransferSyntaxUID:
+            raise Hold(Code.GATE_PIXELS_CHANGED, "its transfer syntax differs from the original's")
+        _check_pixels(original, original_view, copy, view, expected)
     _check_file_meta(copy, view, expected)
     before = _scanned(original, original_view, strict=False)
     after = _scanned_copy(copy, view, traces)
