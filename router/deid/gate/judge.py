@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import keyword_for_tag
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
 
 from router.deid import iod, profile, pseudonyms
 from router.deid.gate.scan import known_vr
@@ -192,7 +192,7 @@ class Judge:
             if not all(_TIME.fullmatch(text) for text in texts):
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no time of day")
             self._equal(element, before, depth)
-        elif tag == Tag("PatientAge") and chosen:
+        elif vr == "AS" and chosen:
             self._age(element, before, texts, depth)
         elif Option.DEVICE_IDENTITY in chosen and vr not in _TEMPORAL:
             self._equal(element, before, depth)

@@ -258,6 +258,9 @@ class TextSearch:
         self._whole = traces.whole
         self._foreign = {folded(_decoded(value)) for value in traces.long if not value.isascii()}
         self._foreign.discard("")
+        #: Long numbers and words without what stands between their parts.
+        compact = (_compact(_decoded(value)) for value in traces.long)
+        self._compact = {v for v in compact if len(v) >= (_LONG_NUMBER if v.isdigit() else _LONG)}
 
     def finds(self, vr: str, text: str) -> bool:
         """Whether a value stands in the text of an element of this VR."""
@@ -265,6 +268,8 @@ class TextSearch:
         if any(value in plain for value in self._foreign):
             return True
         if vr in _TEXT:
+            if not plain.isalnum() and any(v in _compact(plain) for v in self._compact):
+                return True  # 12 34 56-78
             words = {plain, *re.split(r"[\W_]+", plain)}
         elif vr in _NUMBERS and not plain.isdigit():
             words = {plain}  # numbers stand in IS and DS by chance
@@ -292,6 +297,10 @@ def folded(text: str) -> str:
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+def _compact(text: str) -> str:
+    return "".join(char for char in folded(text) if char.isalnum())
 
 
 def runs(text: str) -> list[str]:
@@ -353,6 +362,8 @@ def _variants(value: str) -> Iterator[str]:
     yield value
     if value.isdigit():
         yield value.lstrip("0")
+    elif any(char.isdigit() for char in value):
+        yield _compact(value)  # 2026-4711 without its dash
     if re.fullmatch(r"(18|19|20)[0-9]{6}", value):
         year, month, day = value[:4], value[4:6], value[6:]
         for mark in ".-/":
