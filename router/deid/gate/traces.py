@@ -143,7 +143,7 @@ class Traces:
         """
         found = _Found(vocabulary.WORDS | harmless)
         seen: set[tuple[int, bytes]] = set()
-        maker = " ".join(str(original.get(keyword, "")) for keyword in _MAKER).upper()
+        maker = _compact(" ".join(str(original.get(keyword, "")) for keyword in _MAKER))
         uids: set[str] = set()
         for element in _walk(original, 0, seen):
             values = _texts(element)
@@ -155,7 +155,7 @@ class Traces:
                     found.add(parts, _SHORTEST_NAME)
                     found.add_own(values)
                 else:  # staff: sites enter the maker's name
-                    found.add(p for p in parts if p.upper() not in maker)
+                    found.add(p for p in parts if _compact(p) not in maker)
             elif element.tag in _IDENTIFYING:
                 written = [v for value in values for v in _variants(value)]
                 found.add(written)
@@ -163,7 +163,7 @@ class Traces:
                 if element.tag in _PATIENTS_NUMBERS:
                     found.add_whole(values)
             elif element.tag in _LOCATING and not (keeps_device and element.tag in _DEVICE):
-                found.add(v for v in values if v.upper() not in maker)
+                found.add(v for v in values if _compact(v) not in maker)
         return found.traces(station, uids, str(original.get("SpecificCharacterSet", "") or ""))
 
 
