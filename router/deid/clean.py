@@ -98,6 +98,8 @@ class Cleaner:
         """The values of letter C made safe, joined by ``\\``; ``None`` where they cannot be."""
         if element.VR == "SQ" or isinstance(element.value, bytes):
             return None
+        if action is Action.TERM and element.VR == "US":
+            return text_of(element)  # a number by its VR (pregnancy status)
         cleaned = [self._one(value, action) for value in values_of(element)]
         kept = [value for value in cleaned if value is not None]
         return "\\".join(kept) if len(kept) == len(cleaned) else None

@@ -146,8 +146,9 @@ class Anonymizing:
             self._keep(source, route, copied, body)
 
     def _plan(self, source: _Source) -> dict[str, object]:
+        # A fresh reading: the header that was looked at no longer tells what was sent as UN.
         return plan.make(
-            source.dataset, source.key, self._bench.station, source.chosen,
+            part10.read(source.body.stream()), source.key, self._bench.station, source.chosen,
             masked=bool(source.regions),
         ).body()  # fmt: skip
 
