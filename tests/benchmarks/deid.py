@@ -20,7 +20,7 @@ import pydicom
 import pydicom.data
 
 from tests import data, orthancs
-from tests.corpus import people, verify, way
+from tests.corpus import peers, people, verify, way
 from tests.corpus.maker import SMALLEST, Corpus
 from tests.corpus.score import Score, Scorer
 
@@ -42,18 +42,22 @@ def orthancs_running(folder: Path) -> Iterator[tuple[Orthanc, Orthanc]]:
         yield one, other
 
 
+def written(seed: str, files: int, folder: Path) -> tuple[list[Made], list[Path]]:
+    """A corpus as files, in an order of its own."""
+    corpus = list(Corpus(seed, files))
+    people.dice(seed, "arrival").shuffle(corpus)
+    folder.mkdir(parents=True)
+    paths = [folder / f"{made.name}.dcm" for made in corpus]
+    for made, path in zip(corpus, paths, strict=True):
+        path.write_bytes(made.file)
+    return corpus, paths
+
+
 def run_seed(
     seed: str, files: int, truck: Orthanc, cloud: Orthanc, folder: Path, *, iod: bool = True
 ) -> Score:
-    """One corpus, in an order of its own."""
-    corpus = list(Corpus(seed, files))
-    people.dice(seed, "arrival").shuffle(corpus)
-    sources = folder / "sources"
-    sources.mkdir(parents=True)
-    paths = []
-    for made in corpus:
-        paths.append(sources / f"{made.name}.dcm")
-        paths[-1].write_bytes(made.file)
+    """One corpus, the whole way."""
+    corpus, paths = written(seed, files, folder / "sources")
     came = way.through(truck, cloud, folder / "router", paths)
     assert not came.refused, f"the truck refused {came.refused} files"
     scorer = Scorer()
@@ -172,6 +176,12 @@ def main() -> None:
             print(f"seed {seed}: {line([score])}", flush=True)
             scores.append(score)
             show(score, everything=wanted.all)
+        if wanted.peers:
+            corpus, paths = written(str(wanted.seed), wanted.files, folder / "peers-sources")
+            (folder / "peers").mkdir()
+            compared = {"edge-router": scores[0]}
+            compared |= peers.compare(corpus, paths, truck, folder / "peers")
+            print(*peers.table(compared), sep="\n")
         if not wanted.quick:
             _, own = pydicom_files(truck, cloud, folder)
             print(*(own if wanted.all else own[:_SHOWN]), sep="\n")

@@ -106,9 +106,8 @@ class Traces:
 def checks(dataset: FileDataset, kind: str, traces: Traces) -> list[Check]:
     """The key of one file, as it was read back."""
     found = list(_of_items(dataset, (), kind, traces))
-    for keyword in ("PatientIdentityRemoved", "DeidentificationMethod",
-                    "DeidentificationMethodCodeSequence", "LongitudinalTemporalInformationModified"):  # fmt: skip
-        found.append(Check(((Tag(keyword), 0),), Action.TEXT_NOTNULL))
+    for tag, action, values in _DECLARED:
+        found.append(Check(((tag, 0),), action, values))
     if "PixelData" in dataset:
         found.append(Check(((Tag("PixelData"), 0),), Action.PIXELS_RETAINED))
     return found
@@ -122,20 +121,27 @@ def _of_items(dataset: Dataset, above: Path, kind: str, traces: Traces) -> Itera
         path = (*above, (tag, 0))
         fate = standard.fate(tag, element.VR)
         if element.VR == "SQ" and fate is Fate.INSIDE:
-            yield Check(path, Action.TAG_RETAINED)
+            # Where every item names somebody, nothing may be left to keep.
+            if tag not in standard.LISTS or not all(traces.inside(i) for i in element.value):
+                yield Check(path, Action.TAG_RETAINED)
             for index, item in enumerate(element.value):
                 yield from _of_items(item, (*above, (tag, index)), kind, traces)
             continue
         yield from _of_element(element, fate, path, standard.type_of(kind, tag, len(above)), traces)
 
 
-_OWN = frozenset(
-    Tag(keyword)
-    for keyword in (
-        "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
-        "LongitudinalTemporalInformationModified", "SpecificCharacterSet", "BurnedInAnnotation",
-    )
-)  # fmt: skip
+#: What says that and how a file was de-identified; of the method codes those that must be there.
+_DECLARED = (
+    (Tag("PatientIdentityRemoved"), Action.TEXT_RETAINED, ("YES",)),
+    (Tag("LongitudinalTemporalInformationModified"), Action.TEXT_RETAINED, ("MODIFIED",)),
+    (Tag("DeidentificationMethod"), Action.TEXT_NOTNULL, ()),
+    (
+        Tag("DeidentificationMethodCodeSequence"),
+        Action.TEXT_NOTNULL,
+        tuple(sorted(standard.METHOD_CODES)),
+    ),
+)
+_OWN = {tag for tag, _, _ in _DECLARED} | {Tag("SpecificCharacterSet"), Tag("BurnedInAnnotation")}
 
 
 def _of_element(
@@ -148,6 +154,18 @@ def _of_element(
         yield Check(path, Action.TEXT_NOTNULL)
     elif kind_of == 2:
         yield Check(path, Action.TAG_RETAINED)
+    if fate in {Fate.GONE, Fate.EMPTIED, Fate.REPLACED, Fate.CHOSEN}:
+        yield Check(path, Action.TEXT_REMOVED, values, nothing=fate is Fate.GONE and kind_of > 1)
+        if fate is Fate.EMPTIED and kind_of != 2:
+            yield Check(path, Action.TAG_RETAINED)
+        elif fate is Fate.REPLACED and kind_of != 1:
+            yield Check(path, Action.TEXT_NOTNULL)
+    else:
+        yield from _of_value(fate, path, values, traces)
+
+
+def _of_value(fate: Fate, path: Path, values: tuple[str, ...], traces: Traces) -> Iterator[Check]:
+    """Of what is not removed whatever it says."""
     if fate is Fate.UID:
         yield from _of_uids(path, values)
     elif fate is Fate.PATIENT_ID:
@@ -159,14 +177,11 @@ def _of_element(
     elif fate is Fate.AGED:
         old = bool(values) and values[0] > "089Y" and values[0].endswith("Y")
         yield Check(path, Action.TEXT_RETAINED, ("090Y",) if old else values)
-    elif fate in {Fate.KEPT, Fate.DESCRIBED, Fate.UNLISTED_TEXT}:
-        yield from _of_text(element, fate, path, values, traces)
-    else:
-        yield Check(path, Action.TEXT_REMOVED, values, nothing=fate is Fate.GONE and kind_of > 1)
-        if fate is Fate.EMPTIED and kind_of != 2:
-            yield Check(path, Action.TAG_RETAINED)
-        elif fate is Fate.REPLACED and kind_of != 1:
-            yield Check(path, Action.TEXT_NOTNULL)
+    elif any(value in traces for value in values):
+        yield Check(path, Action.TEXT_REMOVED, values)
+    elif fate is not Fate.UNLISTED_TEXT:
+        # Unlisted text may stay, and whoever takes it out does no harm.
+        yield Check(path, Action.TEXT_RETAINED if values else Action.TAG_RETAINED, values)
 
 
 def _of_uids(path: Path, values: tuple[str, ...]) -> Iterator[Check]:
@@ -179,16 +194,3 @@ def _of_uids(path: Path, values: tuple[str, ...]) -> Iterator[Check]:
         return
     yield Check(path, Action.UID_CHANGED, values)
     yield Check(path, Action.UID_CONSISTENT, values)
-
-
-def _of_text(
-    element: DataElement, fate: Fate, path: Path, values: tuple[str, ...], traces: Traces
-) -> Iterator[Check]:
-    if any(value in traces for value in values):
-        yield Check(path, Action.TEXT_REMOVED, values)
-    elif fate is Fate.UNLISTED_TEXT:
-        return  # it may stay, and whoever takes it out does no harm
-    elif values:
-        yield Check(path, Action.TEXT_RETAINED, values)
-    else:
-        yield Check(path, Action.TAG_RETAINED)

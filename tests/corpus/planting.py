@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from tests.corpus.visit import Visit
 
 _LONGEST = {"AE": 16, "CS": 16, "SH": 16}
+#: VR → one more than the largest number that is planted.
+_NUMBERS = {
+    "IS": 10**9, "DS": 10**9, "UL": 2**31, "SL": 2**31, "US": 2**15, "SS": 2**15, "FD": 10**6,
+    "FL": 10**6,
+}  # fmt: skip
 _COMMANDS_AND_FILES = (0x0000, 0x0002, 0x0004)
 #: Sequences that Table E.1-1 does not name, one inside the other: what is in them has to be found.
 _CHAIN = (
@@ -71,22 +76,14 @@ class Ink:
             uids = [people.uid(rng) for _ in range(count)]
             self.traces += uids
             return uids if count > 1 else uids[0]
-        plain = {
-            "DA": lambda: people.date(rng, 2011, 2018),
-            "TM": lambda: people.time(rng),
-            "DT": lambda: people.date(rng, 2011, 2018) + people.time(rng),
-            "AS": lambda: f"{rng.randint(30, 80):03d}Y",
-            "IS": lambda: str(rng.randrange(10**6, 10**9)),
-            "DS": lambda: str(rng.randrange(10**6, 10**9)),
-            "UL": lambda: rng.randrange(1, 2**31),
-            "US": lambda: rng.randrange(1, 2**15),
-            "SS": lambda: rng.randrange(1, 2**15),
-            "SL": lambda: rng.randrange(1, 2**31),
-            "FD": lambda: rng.random() * 1e6,
-            "FL": lambda: float(rng.randrange(10**6)),
-        }.get(vr)
-        if plain is not None:
-            return plain()
+        if vr in {"DA", "TM", "DT"}:
+            day, moment = people.date(rng, 2011, 2018), people.time(rng)
+            return {"DA": day, "TM": moment, "DT": day + moment}[vr]
+        if vr in _NUMBERS:
+            number = rng.randrange(1, _NUMBERS[vr])
+            return str(number) if vr in {"IS", "DS"} else number
+        if vr == "AS":
+            return f"{rng.randint(30, 80):03d}Y"
         return self._text(vr)
 
     def _text(self, vr: str) -> object:

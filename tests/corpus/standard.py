@@ -64,9 +64,17 @@ class Fate(StrEnum):
     UNLISTED_TEXT = "not in the table: gone where it names the patient"
 
 
+#: Lists that a de-identifier may clean by taking out the items that name somebody.
+LISTS = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "ContentSequence", "GraphicAnnotationSequence", "TextObjectSequence",
+        "GraphicObjectSequence", "AcquisitionContextSequence", "SpecimenPreparationSequence",
+    )
+)  # fmt: skip
+
 _STANDARD_ROOT = "1.2.840.10008."
 _DATES = frozenset({"DA", "DT"})
-_WRITTEN = frozenset({"LT", "ST", "UT", "UC", "UR"})
 
 
 def vr_of(tag: BaseTag, vr: str) -> str:
@@ -81,11 +89,20 @@ def fate(tag: BaseTag, vr: str) -> Fate:
     vr = vr_of(tag, vr)
     row = TABLE.get(tag)
     if row is None:
-        return _unlisted(vr)
-    if tag == Tag("PatientID"):
-        return Fate.PATIENT_ID
-    if tag == Tag("PatientAge"):
-        return Fate.AGED
+        return _UNLISTED.get(vr, Fate.KEPT)
+    return _SINGLE.get(tag) or _optional(row, vr) or _basic(row)
+
+
+_UNLISTED = {
+    "SQ": Fate.INSIDE, "UI": Fate.UID, "PN": Fate.CHOSEN, "DA": Fate.SHIFTED, "DT": Fate.SHIFTED,
+} | dict.fromkeys(("LT", "ST", "UT", "UC", "UR"), Fate.UNLISTED_TEXT)  # fmt: skip
+
+
+_SINGLE = {Tag("PatientID"): Fate.PATIENT_ID, Tag("PatientAge"): Fate.AGED}
+
+
+def _optional(row: Row, vr: str) -> Fate | None:
+    """What the options make of a row; ``None``: the Basic Profile decides."""
     if row.basic == "U" or (vr == "UI" and row.basic == "D"):
         return Fate.UID
     if row.options.get("characteristics") == "K":
@@ -93,30 +110,10 @@ def fate(tag: BaseTag, vr: str) -> Fate:
     if row.basic == "X/Z/U*" or row.options.keys() & {"structured", "graphics"}:
         return Fate.INSIDE
     if "modified_dates" in row.options:
-        return _dated(vr, row)
-    if row.options.keys() & {"descriptors", "characteristics"}:
-        return Fate.DESCRIBED if vr != "SQ" else _basic(row)
-    return _basic(row)
-
-
-def _unlisted(vr: str) -> Fate:
-    if vr == "SQ":
-        return Fate.INSIDE
-    if vr == "UI":
-        return Fate.UID
-    if vr == "PN":
-        return Fate.CHOSEN
-    if vr in _DATES:
-        return Fate.SHIFTED
-    return Fate.UNLISTED_TEXT if vr in _WRITTEN else Fate.KEPT
-
-
-def _dated(vr: str, row: Row) -> Fate:
-    if vr in _DATES:
-        return Fate.SHIFTED
-    if vr == "TM":
-        return Fate.KEPT  # the time of the day stays, the day moves
-    return _basic(row)
+        # The day moves, the time of the day stays.
+        return Fate.SHIFTED if vr in _DATES else Fate.KEPT if vr == "TM" else None
+    described = row.options.keys() & {"descriptors", "characteristics"}
+    return Fate.DESCRIBED if described and vr != "SQ" else None
 
 
 def _basic(row: Row) -> Fate:

@@ -101,14 +101,15 @@ def through(
         statuses = store(paths, truck.dicom_port)
         taken = [path for path, status in zip(paths, statuses, strict=True) if status == 0]
         came.refused = len(paths) - len(taken)
-        known = len({*_originals(taken)})
+        known = len({*original_ids(taken)})
         journal = folder / "journal.db"
         until(lambda: _rested(journal, known), deadline_s, what="every study at rest")
     _collect(journal, cloud, came)
     return came
 
 
-def _originals(paths: Sequence[Path]) -> list[str]:
+def original_ids(paths: Sequence[Path]) -> list[str]:
+    """Orthanc's ids of the originals in files."""
     return [original_id(pydicom.dcmread(path, stop_before_pixels=True)) for path in paths]
 
 
