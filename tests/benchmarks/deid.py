@@ -59,7 +59,7 @@ def run_seed(
     """One corpus, the whole way."""
     corpus, paths = written(seed, files, folder / "sources")
     came = way.through(truck, cloud, folder / "router", paths)
-    assert not came.refused, f"the truck refused {came.refused} files"
+    assert not came.refused, f"the truck refused {came.refused}"
     scorer = Scorer()
     by_id: dict[str, Made] = {}
     pairs = []
@@ -111,7 +111,7 @@ def pydicom_files(truck: Orthanc, cloud: Orthanc, folder: Path) -> tuple[int, li
     came = way.through(truck, cloud, folder / "pydicom-router", paths)
     holds = Counter(held.partition(" ")[0] for held in came.held.values())
     print(
-        f"pydicom's files: sent={len(paths)} refused={came.refused} went on={len(came.copies)} held={dict(holds)}"
+        f"pydicom's files: sent={len(paths)} refused={len(came.refused)} went on={len(came.copies)} held={dict(holds)}"
     )
     pairs = [(*originals[key], copy) for key, copy in came.copies.items()]
     return len(paths), verify.new_errors(pairs)

@@ -73,12 +73,12 @@ def folded(text: str) -> str:
 
 
 def texts(element: DataElement) -> tuple[str, ...]:
-    """The values as text; of bytes what they are in hexadecimal digits."""
+    """The values as text, bytes as if they were Latin-1."""
     value = element.value
     if element.VR == "SQ" or value is None:
         return ()
     if isinstance(value, bytes):
-        return (value.hex(),) if value else ()
+        return (value.decode("latin-1").strip(" \0"),) if value else ()
     values = value if isinstance(value, MultiValue | list | tuple) else [value]
     return tuple(str(v).strip(" \0") for v in values if str(v).strip(" \0"))
 
@@ -141,7 +141,12 @@ _DECLARED = (
         tuple(sorted(standard.METHOD_CODES)),
     ),
 )
-_OWN = {tag for tag, _, _ in _DECLARED} | {Tag("SpecificCharacterSet"), Tag("BurnedInAnnotation")}
+#: Set by whoever de-identifies, or (the offset) cleaned as well by keeping as by removing it.
+_OWN = {tag for tag, _, _ in _DECLARED} | {
+    Tag("SpecificCharacterSet"),
+    Tag("BurnedInAnnotation"),
+    Tag("TimezoneOffsetFromUTC"),
+}
 
 
 def _of_element(

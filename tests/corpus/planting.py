@@ -71,6 +71,8 @@ class Ink:
         rng = self.rng
         if vr == "SQ":
             return self._items(tag)
+        if tag == Tag("TimezoneOffsetFromUTC"):
+            return rng.choice(["+0100", "-0500", "+0930"])
         if vr == "UI":
             count = 2 if dictionary_VM(tag) != "1" and rng.random() < 0.6 else 1
             uids = [people.uid(rng) for _ in range(count)]

@@ -36,8 +36,8 @@ class Came:
     #: Objects that the router made of an original.
     beside: list[tuple[str, bytes]] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
-    #: What the truck did not take.
-    refused: int = 0
+    #: What the truck did not take, with its status.
+    refused: list[str] = field(default_factory=list)
     #: Instances in the cloud that the journal does not answer for.
     surplus: int = 0
     #: Seconds of fetch + plan + anonymize + gate + store, of each instance.
@@ -100,7 +100,7 @@ def through(
     with _timed(came.seconds), router.running():
         statuses = store(paths, truck.dicom_port)
         taken = [path for path, status in zip(paths, statuses, strict=True) if status == 0]
-        came.refused = len(paths) - len(taken)
+        came.refused = [f"{p.stem} {s:#x}" for p, s in zip(paths, statuses, strict=True) if s]
         known = len({*original_ids(taken)})
         journal = folder / "journal.db"
         until(lambda: _rested(journal, known), deadline_s, what="every study at rest")
