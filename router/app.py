@@ -23,7 +23,7 @@ from router.journal import Journal, lock
 from router.metrics import JournalFigures, Metrics
 from router.orthanc import TruckOrthanc
 from router.spool import Spool
-from router.steps import Bench, Steps
+from router.steps import Bench, SiteRules, Steps
 from router.worker import Worker
 
 if TYPE_CHECKING:
@@ -80,13 +80,16 @@ class App:
         )
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
-        self._intake = Intake(self._orthanc, self._journal, keys[0], metrics, time.time)
+        chosen = settings.profile()
+        self._journal.profiles.enter(chosen.id, chosen.to_json())
+        self._intake = Intake(self._orthanc, self._journal, keys[0], chosen.id, metrics, time.time)
         bench = Bench(
             self._orthanc,
             self._journal,
             spool,
             {key.id: key for key in keys},
             settings.truck.id,
+            SiteRules(settings.policies(), settings.own_words()),
             metrics,
             time.time,
             self._stop.is_set,

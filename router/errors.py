@@ -70,6 +70,7 @@ class Code(StrEnum):
     GATE_NOT_DECLARED = "GATE_NOT_DECLARED"
     GATE_WRONG_STUDY = "GATE_WRONG_STUDY"
     GATE_PIXELS_CHANGED = "GATE_PIXELS_CHANGED"
+    GATE_IOD = "GATE_IOD"
     # Analysis left out
     NOT_CHOSEN = "NOT_CHOSEN"
     NO_PIXELS = "NO_PIXELS"
@@ -184,6 +185,7 @@ ADVICE: dict[Code, Advice] = {
     Code.GATE_NOT_DECLARED: Advice("The copy does not declare how it was de-identified.", _REPORT),
     Code.GATE_WRONG_STUDY: Advice("The copy does not belong to the pseudonymous study.", _REPORT),
     Code.GATE_PIXELS_CHANGED: Advice("The pixels of the copy are not the original's.", _REPORT),
+    Code.GATE_IOD: Advice("The copy lost an attribute that its kind of object needs.", _REPORT),
     Code.UNEXPECTED: Advice(
         "The router itself failed on it three times.",
         "Report it with the log of that time; then release it.",

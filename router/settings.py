@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
 
+from router.deid import policies, vocabulary
+from router.deid import private as safe_private
+from router.deid.profile import SCREENING, Option, Profile
 from router.deid.pseudonyms import Key
 from router.destinations.stow import StowSettings
 from router.errors import Code, SettingsError
+
+if TYPE_CHECKING:
+    from router.deid.policies import Policy
 
 DEFAULT_PATH = Path("/etc/edge-router/config.toml")
 
@@ -54,9 +60,25 @@ class DeidSettings(_Section):
         Field(
             min_length=1,
             description="Key files, the current one first; older ones stay for "
-            "studies that were begun with them",
+            "studies and patients that are known under them",
         ),
     ]
+    options: Annotated[
+        list[Option],
+        Field(
+            description="Options of PS3.15 Annex E, by their codes in CID 7050; studies that were "
+            "begun keep theirs",
+        ),
+    ] = sorted(SCREENING)
+    words_file: Annotated[
+        Path | None, Field(description="More words that free text may consist of")
+    ] = None
+    safe_private_file: Annotated[
+        Path | None, Field(description="More private attributes that stay under 113111")
+    ] = None
+    policies_file: Annotated[
+        Path | None, Field(description="Policies that come before the shipped ones")
+    ] = None
 
 
 class AnalysisSettings(_Section):
@@ -129,6 +151,23 @@ class Settings(_Section):
         """
         return [_read_key(path) for path in self.deid.key_files]
 
+    def profile(self) -> Profile:
+        """What new studies are de-identified with. Raises SettingsError (SETTINGS_…)."""
+        private = self.deid.safe_private_file
+        more = safe_private.read(_read_text(private), private.name) if private else frozenset()
+        return Profile.of(frozenset(self.deid.options), self.own_words(), more)
+
+    def own_words(self) -> frozenset[str]:
+        """The site's own words. Raises SettingsError (SETTINGS_UNREADABLE)."""
+        path = self.deid.words_file
+        return vocabulary.read(_read_text(path)) if path else frozenset()
+
+    def policies(self) -> tuple[Policy, ...]:
+        """The site's own policies before the shipped ones. Raises SettingsError (SETTINGS_…)."""
+        path = self.deid.policies_file
+        own = policies.read(_read_text(path), path.name) if path else ()
+        return (*own, *policies.SHIPPED)
+
     def orthanc_password(self) -> str:
         """Raises SettingsError (SECRET_UNREADABLE)."""
         path = self.orthanc.password_file
@@ -138,6 +177,15 @@ class Settings(_Section):
             raise SettingsError(
                 Code.SECRET_UNREADABLE, f"{path} (orthanc.password_file) cannot be read."
             ) from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            Code.SETTINGS_UNREADABLE, f"{path} cannot be read ({type(error).__name__})."
+        ) from None
 
 
 def _read_key(path: Path) -> Key:

@@ -33,6 +33,10 @@ class Body(Protocol):
         """A new reader from the first byte on."""
         ...
 
+    def overwrite(self, offset: int, data: bytes) -> None:
+        """Puts other bytes of the same length there, for the view and for new readers."""
+        ...
+
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -46,7 +50,7 @@ class MemoryBody:
     """A body in memory."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self._data: bytes | bytearray = data
         self.size = len(data)
 
     @property
@@ -55,6 +59,11 @@ class MemoryBody:
 
     def stream(self) -> BinaryIO:
         return io.BytesIO(self._data)
+
+    def overwrite(self, offset: int, data: bytes) -> None:
+        if not isinstance(self._data, bytearray):
+            self._data = bytearray(self._data)
+        self._data[offset : offset + len(data)] = data
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +77,7 @@ class FileBody:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("rb")
+        self._file = path.open("r+b")
         self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         self._view = memoryview(self._map)
         self._streams: list[BinaryIO] = []
@@ -82,6 +91,11 @@ class FileBody:
         stream = cast("BinaryIO", self._path.open("rb"))
         self._streams.append(stream)
         return stream
+
+    def overwrite(self, offset: int, data: bytes) -> None:
+        self._file.seek(offset)
+        self._file.write(data)
+        self._file.flush()
 
     def __enter__(self) -> Self:
         return self

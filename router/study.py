@@ -220,3 +220,10 @@ class Receipt:
 CAPTURED = "CAPTURED"
 #: … of one whose capture was made and has gone from the truck: it is made again, of this one.
 CAPTURE_GONE = "CAPTURE_GONE"
+#: SOP classes of images that are meant for machines; the same images come FOR PRESENTATION.
+FOR_PROCESSING = (
+    "1.2.840.10008.5.1.4.1.1.1.1.1",  # Digital X-Ray
+    "1.2.840.10008.5.1.4.1.1.1.2.1",  # Digital Mammography X-Ray
+    "1.2.840.10008.5.1.4.1.1.1.3.1",  # Digital Intra-Oral X-Ray
+    "1.2.840.10008.5.1.4.1.1.13.1.5",  # Breast Projection X-Ray
+)

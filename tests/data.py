@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pydicom
 import pydicom.data
-from PIL import Image
+from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
@@ -23,6 +23,7 @@ from pydicom.uid import (
     CTImageStorage,
     DigitalMammographyXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
     XRayRadiationDoseSRStorage,
 )
 
@@ -317,6 +318,26 @@ def dose_report(patient: Patient, study_uid: str, uids: Uids) -> FileDataset:
     return dataset
 
 
+def dose_screen(patient: Patient, image: FileDataset) -> FileDataset:
+    """The scanner's screen of the dose, in the study of an image: a picture with the name in it."""
+    uids = Uids(f"screen|{image.SOPInstanceUID}")
+    dataset = new_file(SecondaryCaptureImageStorage, uids.new())
+    identify(dataset, patient, str(image.StudyInstanceUID), uids.new())
+    dataset.Modality = "CT"
+    dataset.ConversionType = "WSD"
+    dataset.SeriesNumber, dataset.InstanceNumber = 99, 1
+    dataset.ImageType = ["DERIVED", "SECONDARY"]
+    screen = Image.new("L", (256, 64), 0)
+    ImageDraw.Draw(screen).text((4, 4), f"{patient.name}\nDLP 420 mGy*cm", fill=255)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.Columns, dataset.Rows = screen.size
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.PixelData = screen.tobytes()
+    dataset["PixelData"].VR = "OB"
+    return dataset
+
+
 def radiograph(seed: str, patient: Patient, rows: int = 1024, columns: int = 840) -> FileDataset:
     """A CR image, MONOCHROME1 (the smallest value is the brightest)."""
     uids = Uids(f"{seed}|cr|{patient.patient_id}")
@@ -395,7 +416,8 @@ def demo_studies(
     columns = mg_rows * 13 // 16
     sources += [write(d, patient, folder) for d in mammogram_study(seed, patient, mg_rows, columns)]
     patient = Patient.made(seed, 12)
-    sources += [write(d, patient, folder) for d in ct_series(seed, patient, slices)]
+    series = list(ct_series(seed, patient, slices))
+    sources += [write(d, patient, folder) for d in [*series, dose_screen(patient, series[0])]]
     return sources
 
 

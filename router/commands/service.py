@@ -58,7 +58,10 @@ def _reconcile(asked: argparse.Namespace) -> int:
         closing(orthanc_of(settings, Spool(settings.journal.spool))) as orthanc,
     ):
         metrics = Metrics(CollectorRegistry())
-        found = Intake(orthanc, journal, settings.keys()[0], metrics, time.time).reconcile()
+        chosen = settings.profile()
+        journal.profiles.enter(chosen.id, chosen.to_json())
+        intake = Intake(orthanc, journal, settings.keys()[0], chosen.id, metrics, time.time)
+        found = intake.reconcile()
     show(asked, {"found": found}, [f"{found} images that the journal did not know"])
     return FINE
 
@@ -75,6 +78,7 @@ def _check_config(asked: argparse.Namespace) -> int:
         note(settings, asked)
         checks += [
             ("keys", partial(_try_keys, settings)),
+            ("deid", lambda: (settings.profile(), settings.policies())),
             ("journal", lambda: Journal(settings.journal.path).close()),
             ("orthanc", lambda: _try_orthanc(settings, offline=asked.offline)),
         ]

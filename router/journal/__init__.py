@@ -15,9 +15,11 @@ from router import backoff
 from router.errors import Code, IllegalTransition
 from router.journal import records
 from router.journal.database import Database, lock
+from router.journal.profiles import Profiles
 from router.study import (
     CAPTURE_GONE,
     CAPTURED,
+    FOR_PROCESSING,
     TABLE,
     Arrival,
     Copy,
@@ -66,6 +68,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._db = Database(path)
+        self.profiles = Profiles(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -424,7 +427,10 @@ class Journal:
     # --- receipts -----------------------------------------------------------------------------
 
     def to_send(self, destination: str, now: float, limit: int) -> list[Receipt]:
-        """Receipts whose instance is due to be sent: study by study, captures first."""
+        """Receipts whose instance is due to be sent: study by study, captures first.
+
+        Images FOR PROCESSING come last: nobody reads them.
+        """
         return self._receipts(
             "r.destination = ? AND r.sent_at IS NULL AND r.due_at <= ?",
             (destination, now),
@@ -458,8 +464,9 @@ class Journal:
             " FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
             " JOIN study s ON s.orthanc_id = i.study"
             f" WHERE {where}"
-            " ORDER BY s.received_at, i.study, i.role, i.series_uid, i.instance_number LIMIT ?",
-            (*values, limit),
+            " ORDER BY s.received_at, i.study, i.sop_class IN (SELECT value FROM json_each(?)),"
+            " i.role, i.series_uid, i.instance_number LIMIT ?",
+            (*values, json.dumps(FOR_PROCESSING), limit),
         )
         return [records.receipt(row) for row in rows]
 

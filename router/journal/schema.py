@@ -89,6 +89,12 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (kind, pseudonym)
     ) STRICT;
     """,
+    """
+    CREATE TABLE profile (                 -- what the profile_id of a study stands for
+        id TEXT PRIMARY KEY,
+        definition TEXT NOT NULL           -- options and lists, as JSON
+    ) STRICT;
+    """,
 )
 
 NEWEST = len(MIGRATIONS)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from router.steps.analyse import Analysing
 from router.steps.anonymize import Anonymizing
-from router.steps.bench import MOST_TRIES, Bench, StepIncomplete
+from router.steps.bench import MOST_TRIES, Bench, SiteRules, StepIncomplete
 from router.study import State
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from router.analyser import Analyser
     from router.study import Outcome, Study
 
-__all__ = ["MOST_TRIES", "Bench", "StepIncomplete", "Steps"]
+__all__ = ["MOST_TRIES", "Bench", "SiteRules", "StepIncomplete", "Steps"]
 
 
 class Steps:

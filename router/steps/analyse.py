@@ -16,7 +16,7 @@ from router.steps.bench import Bench, describe, read_made
 from router.study import CAPTURE_GONE, CAPTURED, Instance, Outcome, Role, Stage, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from router.deid.pseudonyms import Key
     from router.spool import Body
@@ -54,7 +54,7 @@ class Analysing:
     def _try_analyse(self, study: Study, instance: Instance, key: Key) -> str:
         """CAPTURED, or the code that says why not."""
         try:
-            self._capture(instance, key)
+            self._capture(study, instance, key)
         except (AnalysisSkipped, Hold) as left_out:
             _log.info(
                 "no capture: %s",
@@ -64,7 +64,7 @@ class Analysing:
             return left_out.code
         return CAPTURED
 
-    def _capture(self, instance: Instance, key: Key) -> None:
+    def _capture(self, study: Study, instance: Instance, key: Key) -> None:
         copy = instance.copy
         assert copy is not None  # noqa: S101  (only anonymized instances are chosen)
         if self._analyser is None:
@@ -78,22 +78,24 @@ class Analysing:
         try:
             with self._bench.orthanc.file(copy.orthanc_id) as body:
                 source.write_bytes(body.view)
+                header = gate.header(read_made(body), body.view)
             self._analyser.run(Task(source, target, uids.series, uids.sop))
             made = target.read_bytes()
         finally:
             source.unlink()
             target.unlink()
         with MemoryBody(made) as body:
-            self._store_capture(instance, body, key, uids)
+            self._store_capture(study, instance, body, key, uids, header)
 
     def _store_capture(
-        self, instance: Instance, body: Body, key: Key, uids: capture.CaptureUids
-    ) -> None:
+        self, study: Study, instance: Instance, body: Body, key: Key, uids: capture.CaptureUids,
+        header: Mapping[int, bytes],
+    ) -> None:  # fmt: skip
         """A capture passes the same gate as a copy, against the original's identifiers."""
         dataset = read_made(body)
-        expected, traces = self._bench.remembered(instance, key)
+        expected, traces = self._bench.remembered(instance, key, self._bench.profile(study))
         expected = expected.for_capture(uids.series, uids.sop)
-        gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES)
+        gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES, header)
         copy = describe(dataset, body)
         self._bench.journal.begin_capture(instance.orthanc_id, copy, self._bench.now())
         self._bench.store(copy, body, copy.orthanc_id)

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from router import part10
-from router.deid import clearance, gate, plan
+from router.deid import clearance, gate, mask, plan
 from router.errors import (
     Code,
     Hold,
@@ -24,7 +24,10 @@ from router.study import Instance, Outcome, Role, Stage, Study, rest
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
+    from router.deid.mask import Region
+    from router.deid.profile import Profile
     from router.deid.pseudonyms import Key
+    from router.spool import Body
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ class Anonymizing:
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the missing copies. Raises OrthancError, StepIncomplete, JournalError."""
-        key = self._bench.key(study)
+        key, chosen = self._bench.key(study), self._bench.profile(study)
         failed = 0
         for instance in self._bench.journal.instances(study.orthanc_id):
             if instance.role is not Role.SOURCE or instance.stage is not Stage.RECEIVED:
@@ -45,16 +48,16 @@ class Anonymizing:
             if self._bench.stopping():
                 return None
             with self._bench.timed("anonymize"):
-                failed += not self._try_anonymize(study, instance, key)
+                failed += not self._try_anonymize(study, instance, key, chosen)
         if failed:
             raise StepIncomplete(Code.ANONYMIZATION_REFUSED, f"{failed} instances to try again")
         stages = {instance.stage for instance in self._bench.journal.instances(study.orthanc_id)}
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
 
-    def _try_anonymize(self, study: Study, instance: Instance, key: Key) -> bool:
+    def _try_anonymize(self, study: Study, instance: Instance, key: Key, chosen: Profile) -> bool:
         """Whether the instance is decided (copied or held); otherwise it is tried again."""
         try:
-            self._anonymize(instance, key)
+            self._anonymize(instance, key, chosen)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, JournalError):
             raise  # says nothing of the instance
         except OSError as error:
@@ -77,15 +80,19 @@ class Anonymizing:
             )
         return True
 
-    def _anonymize(self, instance: Instance, key: Key) -> None:
+    def _anonymize(self, instance: Instance, key: Key, chosen: Profile) -> None:
         with self._bench.orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
-            clearance.check(dataset, clearance.POLICIES[instance.policy])
+            regions = clearance.check(
+                dataset, clearance.POLICIES[instance.policy], self._bench.site.policies, chosen
+            )
             part10.pixel_span(dataset, original.view)
-            made = plan.make(dataset, key, self._bench.station)
+            made = plan.make(dataset, key, self._bench.station, chosen, masked=bool(regions))
             with self._bench.orthanc.anonymize(instance.orthanc_id, made.body()) as body:
                 copied = read_made(body)
-                expected, traces = self._bench.remember(instance, dataset, key)
+                if regions:
+                    _mask(copied, body, regions)
+                expected, traces = self._bench.remember(instance, dataset, key, chosen, regions)
                 gate.check_copy(dataset, original.view, copied, body.view, expected, traces)
                 copy = describe(copied, body)
                 who = _identities(dataset, key)
@@ -96,6 +103,14 @@ class Anonymizing:
                 self._bench.store(copy, body, instance.orthanc_id)
         self._bench.journal.finish_copy(instance.orthanc_id)
         self._bench.metrics.instances_anonymized.inc()
+
+
+def _mask(copied: FileDataset, body: Body, regions: tuple[Region, ...]) -> None:
+    """Paints the regions over in the bytes of the copy: nothing of them is ever stored."""
+    span = part10.pixel_span(copied, body.view)
+    assert span is not None  # noqa: S101  (a policy that masks was found to fit)
+    for offset, length in mask.runs(mask.layout(copied), regions):
+        body.overwrite(span[0] + offset, bytes(length))
 
 
 def _identities(dataset: FileDataset, key: Key) -> Identities:

@@ -62,9 +62,11 @@ def _unit(path: str, field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
-    if field.default in {None, ""}:
+    if field.default is None or field.default == "":
         return "none"
     value = field.default
+    if isinstance(value, list):
+        return ", ".join(f"`{entry}`" for entry in value)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
