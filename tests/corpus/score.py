@@ -312,20 +312,43 @@ def _days(before: tuple[str, ...], after: tuple[str, ...]) -> list[int | None]:
     return moved
 
 
+@dataclass(frozen=True)
+class Place:
+    """The same data set in the original and in the copy."""
+
+    original: Dataset
+    copy: Dataset
+
+
+def place(path: key.Path, original: Dataset, copy: Dataset, traces: key.Traces) -> Place | None:
+    """Where the last part of a path lies; ``None``: the copy has no such item."""
+    for sequence, index in path[:-1]:
+        items, there = list(original[sequence].value), _items(copy, sequence)
+        twin = _twin(items, there, index, sequence, traces)
+        if twin is None:
+            return None
+        original, copy = items[index], twin
+    return Place(original, copy)
+
+
 def _find(
     path: key.Path, original: Dataset, copy: Dataset, traces: key.Traces
 ) -> tuple[bool, DataElement | None]:
     """The copy's element at a path of the original, and whether its place was reached at all."""
-    *above, (tag, _) = path
-    for sequence, index in above:
-        items, there = list(original[sequence].value), _items(copy, sequence)
-        twin = _twin(items, there, index, sequence, traces)
-        if twin is None:
-            # Gone with what is around it: right where that named somebody.
-            lost = sequence in standard.LISTS and traces.inside(items[index])
-            return not lost, None
-        original, copy = items[index], twin
-    return True, copy.get(tag)
+    found = place(path, original, copy, traces)
+    if found is not None:
+        return True, found.copy.get(path[-1][0])
+    # Gone with what is around it: right where that named somebody.
+    return not _named_somebody(path, original, traces), None
+
+
+def _named_somebody(path: key.Path, original: Dataset, traces: key.Traces) -> bool:
+    for sequence, index in path[:-1]:
+        item = original[sequence].value[index]
+        if sequence in standard.LISTS and traces.inside(item):
+            return True
+        original = item
+    return False
 
 
 def _items(dataset: Dataset, tag: BaseTag) -> list[Dataset]:
