@@ -27,6 +27,8 @@ DUMMIES: dict[str, str] = {
     "PN": "ANONYMIZED", "SH": "ANONYMIZED", "ST": "ANONYMIZED", "TM": "000000",
     "UC": "ANONYMIZED", "UR": "urn:anonymized", "UT": "ANONYMIZED",
 }  # fmt: skip
+#: Eight zeros, the way Orthanc takes bytes.
+DUMMY_BYTES = "data:application/octet-stream;base64,AAAAAAAAAAA="
 DUMMY_CODE = {"CodeValue": "ANON", "CodingSchemeDesignator": "99EDGE", "CodeMeaning": "Anonymized"}
 
 _AGE = re.compile(r"(\d{3})([DWMY])")

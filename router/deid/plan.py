@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
 from router.deid import iod, private, profile, pseudonyms
-from router.deid.clean import DUMMIES, DUMMY_CODE, Cleaner, map_uid, text_of, values_of
+from router.deid.clean import DUMMIES, DUMMY_BYTES, DUMMY_CODE, Cleaner, map_uid, text_of, values_of
 from router.deid.profile import BASIC, Action, Option, Rule
 from router.errors import Code, Hold
 
@@ -32,7 +32,7 @@ Json: TypeAlias = "str | list[Json] | dict[str, Json]"
 
 #: VRs of bytes. A known attribute that was sent so, though the standard gives it another VR, is
 #: no longer what its name says.
-_BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
+_BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 #: VRs that Orthanc writes from text; other values of a re-encoded attribute are not cleared.
 _WRITTEN_FROM_TEXT = frozenset({
     "AE", "AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST",
@@ -228,7 +228,7 @@ class _Walk:
         if sent == "UN" and vr != "UN":
             value = self._encoded(dataset, tag, path, depth)
             return Decision(path, tag, vr, rule, Action.KEEP, value)
-        if sent in _BYTES and (known == "SQ" or known in _WRITTEN_FROM_TEXT):
+        if sent in _BYTES - {"UN"} and (known == "SQ" or known in _WRITTEN_FROM_TEXT):
             raise Hold(Code.ENCODING_NOT_CLEARED, f"{path} is encoded as {sent}, not as {known}")
         if known == "SQ" and vr != "SQ":
             raise Hold(Code.ENCODING_NOT_CLEARED, f"sequence {path} is encoded as {vr}")
@@ -290,7 +290,9 @@ def _dummy(tag: BaseTag, vr: str) -> Json | None:
     """``None``: there is no harmless value of this kind, so the attribute goes."""
     if vr == "SQ":
         row = profile.TABLE.get(tag)
-        return [dict(DUMMY_CODE)] if row and row.name.endswith("Code Sequence") else None
+        return [dict(DUMMY_CODE)] if row and row.is_code else None
+    if dictionary_VR(tag) in _BYTES or vr in _BYTES:
+        return DUMMY_BYTES
     return DUMMIES.get(dictionary_VR(tag), DUMMIES.get(vr))
 
 

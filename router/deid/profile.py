@@ -96,6 +96,11 @@ class Row:
     #: The letter of each option that has one.
     options: Mapping[Option, str]
 
+    @property
+    def is_code(self) -> bool:
+        """Whether it is a sequence of codes, for which there is a dummy."""
+        return self.name.endswith("Code Sequence")
+
 
 # In this order: the date of a device's calibration is a date first.
 _COLUMNS = {
@@ -154,7 +159,6 @@ _DATES = frozenset({"DA", "DT"})
 _DESCRIBES = re.compile(r"(Description|Comments?|Reason|Label|Annotation|Text)$")
 #: Code values that are longer than VR SH, and so have the VR of a text.
 CODES = frozenset({Tag("LongCodeValue"), Tag("URNCodeValue")})
-_ZONE = Tag("TimezoneOffsetFromUTC")
 _AGE = Tag("PatientAge")
 
 
@@ -256,24 +260,24 @@ def _rule(profile: Profile, number: int, vr: str, kind: str) -> Rule:
     row = TABLE.get(tag)
     if row is None:
         return _unlisted(profile, tag, vr, need)
-    basic = basic_action(row.basic, need, is_sequence=vr == "SQ")
     known = dictionary_VR(tag)  # a date is a date under whatever VR it was sent
+    basic = basic_action(row, need, known)
     for option, letter in row.options.items():
         if option in profile.options and (chosen := _optional(tag, known, option, letter)):
             return Rule(chosen, basic, f"Table E.1-1: {letter} by {option}, else {row.basic}")
     return Rule(basic, basic, f"Table E.1-1: {row.basic}")
 
 
-def basic_action(letters: str, need: Need | None, *, is_sequence: bool) -> Action:
+def basic_action(row: Row, need: Need | None, vr: str) -> Action:
     """The Basic Profile's action; where the IOD needs more than the letters give, that."""
-    if letters == "U":
+    choices = row.basic.split("/")
+    if row.basic == "U" or (vr == "UI" and "D" in choices):
         return Action.UID
-    if letters.endswith("U*"):
+    if row.basic.endswith("U*"):
         return Action.KEEP  # a sequence of references: its UIDs are replaced inside
-    choices = letters.split("/")
-    if need is Need.VALUE or (need is None and "D" in choices):
+    if need is Need.VALUE or ("D" in choices and (need is None or choices == ["D"])):
         # The items of a sequence are gone through, and each attribute in them made safe.
-        return Action.KEEP if is_sequence and need is Need.VALUE else Action.DUMMY
+        return Action.KEEP if vr == "SQ" and not row.is_code else Action.DUMMY
     if need is Need.PRESENT or (need is None and "Z" in choices):
         return Action.EMPTY
     if need is Need.NOTHING and "X" in choices:
@@ -294,8 +298,6 @@ def _optional(  # noqa: PLR0911  (one line a letter and option)
         written = option is Option.PATIENT_CHARACTERISTICS and vr in {"SH", "LO"}
         return Action.TEXT if written else Action.KEEP
     if option is Option.MODIFIED_DATES:
-        if tag == _ZONE:
-            return Action.KEEP
         return Action.SHIFT if vr in _DATES else Action.TIME if vr == "TM" else None
     if vr == "SQ":
         # Of content and graphics each item is gone through; a sequence of letter C that only

@@ -6,6 +6,7 @@ then passes, the plan alone has made.
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ _SINGLE = frozenset({"LT", "ST", "UR", "UT"})
 _NUMBERS: dict[str, Callable[[str], float]] = {
     "FD": float, "FL": float, "SL": int, "SS": int, "UL": int, "US": int,
 }  # fmt: skip
+_BYTES = "data:application/octet-stream;base64,"
 _SOP_UID_PATH = "0008-0018"
 
 
@@ -101,6 +103,8 @@ def _part(text: str) -> tuple[BaseTag, int | None]:
 
 def _element(tag: BaseTag, value: Json) -> DataElement:
     vr = dictionary_VR(tag)
+    if isinstance(value, str) and value.startswith(_BYTES):
+        return DataElement(tag, vr, base64.b64decode(value.removeprefix(_BYTES)))
     if isinstance(value, str):
         # Orthanc splits values at the backslash too.
         several = value.split("\\") if "\\" in value and vr not in _SINGLE else [value]

@@ -38,11 +38,16 @@ _BINARY = frozenset({
 _FREE = frozenset({"LT", "ST", "UC", "UR", "UT"})
 _TEXTUAL = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _LATIN_1 = ["iso8859"]
+_TEMPORAL = frozenset({"DA", "DT", "TM"})
+#: Options under which text may stay where it is harmless.
+_CLEANED = frozenset({
+    Option.CLEAN_DESCRIPTORS, Option.PATIENT_CHARACTERISTICS, Option.CLEAN_STRUCTURED,
+    Option.CLEAN_GRAPHICS,
+})  # fmt: skip
 _LONGEST_NUMBER, _MOST_NUMBERS = 3, 3
 _OLDEST = 90
 _DAYS_OF = {"D": 1, "W": 7, "M": 30, "Y": 365}
 _TIME = re.compile(r"\d{2}(:?\d{2}(:?\d{2}(\.\d+)?)?)?")
-_ZONE = re.compile(r"[+-]\d{4}")
 _DUMMY_CODE = ("ANON", "99EDGE", "Anonymized")
 #: Designators of coding schemes whose meanings nobody at a site writes.
 _PUBLIC_SCHEME = re.compile(
@@ -179,18 +184,17 @@ class Judge:
             self._unlisted(element, before, texts, depth, copy, encodings)
         elif Option.MODIFIED_DATES in chosen and vr in {"DA", "DT"}:
             self._shifted(element, before, texts, depth)
-        elif Option.MODIFIED_DATES in chosen and (
-            vr == "TM" or tag == Tag("TimezoneOffsetFromUTC")
-        ):
-            pattern = _TIME if vr == "TM" else _ZONE
-            if not all(pattern.fullmatch(text) for text in texts):
+        elif Option.MODIFIED_DATES in chosen and vr == "TM":
+            if not all(_TIME.fullmatch(text) for text in texts):
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no time of day")
             self._equal(element, before, depth)
         elif tag == Tag("PatientAge") and chosen:
             self._age(element, before, texts, depth)
-        elif chosen and vr in _TEXTUAL and Option.DEVICE_IDENTITY not in chosen:
+        elif Option.DEVICE_IDENTITY in chosen and vr not in _TEMPORAL:
+            self._equal(element, before, depth)
+        elif set(chosen) & _CLEANED and vr in _TEXTUAL:
             self._free_text(element, before, texts, depth)
-        elif chosen and vr not in {"DA", "DT", "TM"}:
+        elif Option.PATIENT_CHARACTERISTICS in chosen:
             self._equal(element, before, depth)
         else:
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, _SHOULD[row.basic == "X"])
@@ -405,7 +409,8 @@ class Judge:
             self.level(item, was, depth + 1, encodings)
 
     def _may_hold_items(self, tag: BaseTag, row: profile.Row) -> bool:
-        if row.basic.endswith("U*") or iod.need(tag, self._kind) is Need.VALUE:
+        needed = iod.need(tag, self._kind) is Need.VALUE or row.basic == "D"
+        if row.basic.endswith("U*") or needed:
             return not row.name.endswith("Code Sequence")
         kept = [option for option in row.options if option in self._profile.options]
         return any(option is not Option.CLEAN_DESCRIPTORS for option in kept)
