@@ -161,7 +161,8 @@ class Corpus:
     def _some(self) -> list[pydicom.tag.BaseTag]:
         """The next attributes of the table, in turn: all come up many times in a corpus."""
         start = self._next
-        self._next = (start + _ATTRIBUTES_EACH) % len(self._tags)
+        # One less: what stood at the top stands inside the next time.
+        self._next = (start + _ATTRIBUTES_EACH - 1) % len(self._tags)
         return (self._tags + self._tags)[start : start + _ATTRIBUTES_EACH]
 
 

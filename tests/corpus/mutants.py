@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import pydicom
-from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pydicom.dataset import FileDataset
+    from pydicom.tag import BaseTag
 
     from tests.corpus.maker import Made
 
@@ -120,36 +120,34 @@ def _wrongs(check: Check) -> Iterator[tuple[str, object]]:
         yield "another pseudonym", "PAAAAAAAAAAAAAAA"
 
 
+def _there(dataset: Dataset, tag: BaseTag) -> DataElement | None:
+    return dataset.get(tag)
+
+
 def _spoil(before: Dataset, after: Dataset, check: Check, value: object) -> bool:
     """Writes the wrong value; ``False``: the copy has it already, or it says nothing."""
     tag = check.path[-1][0]
-    there = after.get(tag)
+    there = _there(after, tag)
     now = texts(there) if there is not None else ()
     if value is _UNDONE:
-        if now == texts(before[tag]):
-            return False
         after[tag] = before[tag]
-        return True
+        return now != texts(before[tag])
+    if there is None:
+        return False
     if value is _LOST:
-        if there is None:
-            return False
         del after[tag]
         return True
-    vr = there.VR if there is not None else dictionary_VR(tag)
     if value is _EMPTY:
-        if there is None or not (there.value or now):
-            return False
-        after[tag] = DataElement(tag, vr, [] if vr == "SQ" else None)
-        return True
-    if there is None or vr == "SQ" or vr in {"OB", "OW", "UN"}:
-        return False
-    return _overwrite(after, there, value, now)
+        full = bool(there.value or now)
+        after[tag] = DataElement(tag, there.VR, [] if there.VR == "SQ" else None)
+        return full
+    return there.VR not in {"SQ", "OB", "OW", "UN"} and _overwrite(after, there, value, now)
 
 
 def _overwrite(after: Dataset, there: DataElement, value: object, now: tuple[str, ...]) -> bool:
     text = now[0] if value == "first" and now else str(value)
     if there.VR in {"US", "SS", "UL", "SL", "FD", "FL"}:
-        number = (there.value[0] if len(now) > 1 else there.value) + 1
+        number = (there.value[0] if len(now) > 1 else there.value) + 3
         after[there.tag] = DataElement(there.tag, there.VR, number)
         return True
     if there.VR == "DT":
@@ -347,57 +345,61 @@ def _identifiers(made: Made) -> dict[str, str]:
     }
 
 
-def _in(place: str, value: str, copy: FileDataset) -> bool:
-    """Puts the identifier into the place; ``False``: it cannot be written there."""
-    charset = copy.get("SpecificCharacterSet")
-    if not value.isascii() and not charset:
-        return False
-    if place == "code meaning at depth 2":
-        inner = code("39607008", "SCT", value)
-        outer = code("39607008", "SCT", "Lung")
-        outer.PrimaryAnatomicStructureModifierSequence = Sequence([inner])
-        copy.PrimaryAnatomicStructureSequence = Sequence([outer])
-    elif place == "description":
-        copy.SeriesDescription = f"CHEST {value}"
-    elif place == "software version":
-        copy.SoftwareVersions = f"1.0 {value}"
-    elif place == "series number's neighbour":
-        copy.AcquisitionDeviceProcessingCode = value[:16]
-        if len(value) > 16:
-            return False
-    elif place == "image type":
-        if not value.isascii() or len(value) > 16:
-            return False
-        copy.ImageType = ["DERIVED", "PRIMARY", value.upper()]
-    elif place == "bytes of a known kind":
-        copy.add_new(0x00282000, "OB", _even(f"icc {value}".encode()))
-    elif place == "UN of a known tag":
-        tag = Tag("FilterMaterial")
-        raw = _even(value.encode())
-        copy[tag] = RawDataElement(tag, "UN", len(raw), raw, 0, False, True)  # noqa: FBT003
-    elif place == "behind the pixels":
-        if "PixelData" not in copy:
-            return False
-        copy.add_new(0xFFFCFFFC, "OB", _even(value.encode()))
-    else:
-        raise ValueError(place)
-    return True
+def _code_meaning(copy: FileDataset, value: str) -> None:
+    outer = code("39607008", "SCT", "Lung")
+    outer.PrimaryAnatomicStructureModifierSequence = Sequence([code("39607008", "SCT", value)])
+    copy.PrimaryAnatomicStructureSequence = Sequence([outer])
+
+
+def _encoded_unknown(copy: FileDataset, value: str) -> None:
+    tag, raw = Tag("FilterMaterial"), _even(value.encode())
+    copy[tag] = RawDataElement(
+        tag, "UN", len(raw), raw, 0, is_implicit_VR=False, is_little_endian=True
+    )
+
+
+def _image_type(copy: FileDataset, value: str) -> None:
+    copy.ImageType = ["DERIVED", "PRIMARY", value.upper()]
+
+
+def _of_name(keyword: str, before: str = "") -> Callable[[FileDataset, str], None]:
+    return lambda copy, value: setattr(copy, keyword, before + value)
+
+
+def _of_bytes_tag(tag: int) -> Callable[[FileDataset, str], None]:
+    return lambda copy, value: copy.add_new(tag, "OB", _even(value.encode()))
 
 
 def _even(raw: bytes) -> bytes:
     return raw + b" " * (len(raw) % 2)
 
 
-_WHERE = (
-    "code meaning at depth 2", "description", "software version", "series number's neighbour",
-    "image type", "bytes of a known kind", "UN of a known tag", "behind the pixels",
-)  # fmt: skip
+#: Where an identifier is put, and the longest that fits there.
+_WHERE: dict[str, tuple[Callable[[FileDataset, str], None], int]] = {
+    "code meaning at depth 2": (_code_meaning, 64),
+    "description": (_of_name("SeriesDescription", "CHEST "), 58),
+    "software version": (_of_name("SoftwareVersions", "1.0 "), 60),
+    "kept short text": (_of_name("SequenceName"), 16),
+    "image type": (_image_type, 16),
+    "bytes of a known kind": (_of_bytes_tag(0x00282000), 1000),
+    "UN of a known tag": (_encoded_unknown, 64),
+    "behind the pixels": (_of_bytes_tag(0xFFFCFFFC), 1000),
+}
 
 
 def _planted(place: str, which: str) -> Spoil:
+    put, longest = _WHERE[place]
+
     def spoil(copy: FileDataset, original: FileDataset, made: Made) -> bool:
         del original
-        return _in(place, _identifiers(made)[which], copy)
+        value = _identifiers(made)[which]
+        writable = value.isascii() or (
+            bool(copy.get("SpecificCharacterSet")) and place != "image type"
+        )
+        if not writable or len(value) > longest:
+            return False
+        put(copy, value)
+        return True
 
     return spoil
 

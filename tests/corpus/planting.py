@@ -78,15 +78,18 @@ class Ink:
             uids = [people.uid(rng) for _ in range(count)]
             self.traces += uids
             return uids if count > 1 else uids[0]
+        return self._number(vr) or self._text(vr)
+
+    def _number(self, vr: str) -> object:
+        """Of VRs that hold no text; else nothing."""
+        rng = self.rng
         if vr in {"DA", "TM", "DT"}:
             day, moment = people.date(rng, 2011, 2018), people.time(rng)
             return {"DA": day, "TM": moment, "DT": day + moment}[vr]
         if vr in _NUMBERS:
             number = rng.randrange(1, _NUMBERS[vr])
             return str(number) if vr in {"IS", "DS"} else number
-        if vr == "AS":
-            return f"{rng.randint(30, 80):03d}Y"
-        return self._text(vr)
+        return f"{rng.randint(30, 80):03d}Y" if vr == "AS" else None
 
     def _text(self, vr: str) -> object:
         word = self.word(_LONGEST.get(vr, 14))
