@@ -83,9 +83,9 @@ class Anonymizing:
     def _anonymize(self, instance: Instance, key: Key, chosen: Profile) -> None:
         with self._bench.orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
-            regions = clearance.check(
-                dataset, clearance.POLICIES[instance.policy], self._bench.site.policies, chosen
-            )
+            release = clearance.released(instance.policy)
+            regions = clearance.check(dataset, release, self._bench.site.policies, chosen)
+            key = self._bench.key_of_patient(instance.study, dataset, key)
             part10.pixel_span(dataset, original.view)
             made = plan.make(dataset, key, self._bench.station, chosen, masked=bool(regions))
             with self._bench.orthanc.anonymize(instance.orthanc_id, made.body()) as body:
@@ -96,10 +96,10 @@ class Anonymizing:
                 gate.check_copy(dataset, original.view, copied, body.view, expected, traces)
                 copy = describe(copied, body)
                 who = _identities(dataset, key)
-                if not self._bench.journal.begin_copy(
-                    instance.orthanc_id, copy, who, self._bench.now()
-                ):
-                    raise Hold(Code.UID_CONFLICT, "its SOP Instance UID is taken")
+                self._bench.journal.begin_copy(
+                    instance.orthanc_id, copy, who, self._bench.now(),
+                    same_person=Code.IDENTITY_CONFLICT in release.clears,
+                )  # fmt: skip
                 self._bench.store(copy, body, instance.orthanc_id)
         self._bench.journal.finish_copy(instance.orthanc_id)
         self._bench.metrics.instances_anonymized.inc()
