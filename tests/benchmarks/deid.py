@@ -20,7 +20,7 @@ import pydicom
 import pydicom.data
 
 from tests import data, orthancs
-from tests.corpus import peers, people, verify, way
+from tests.corpus import large, peers, people, verify, way
 from tests.corpus.maker import SMALLEST, Corpus
 from tests.corpus.score import Score, Scorer
 
@@ -138,6 +138,16 @@ def timings(truck: Orthanc, cloud: Orthanc, folder: Path) -> tuple[float, float]
     return way.median_ms(of["CT"]), way.median_ms(of["MG"])
 
 
+def show_large(truck: Orthanc, cloud: Orthanc, folder: Path) -> None:
+    """The figures of large objects."""
+    many, one = large.frames_beyond_bytes(truck, cloud, folder / "frames")
+    print(
+        f"large: frames=1000 seconds={many:.2f} same_bytes_one_frame={one:.2f} beyond={many - one:.2f}"
+    )
+    size, peak, anon = large.tomosynthesis(truck, cloud, folder / "tomosynthesis")
+    print(f"large: tomosynthesis_mb={size:.0f} rss_mib={peak:.0f} rss_without_files_mib={anon:.0f}")
+
+
 def show(score: Score, *, everything: bool) -> None:
     """What is not right, the commonest first."""
     print(*score.lines(), sep="\n")
@@ -182,6 +192,8 @@ def main() -> None:
             compared = {"edge-router": scores[0]}
             compared |= peers.compare(corpus, paths, truck, folder / "peers")
             print(*peers.table(compared), sep="\n")
+        if wanted.large:
+            show_large(truck, cloud, folder)
         if not wanted.quick:
             _, own = pydicom_files(truck, cloud, folder)
             print(*(own if wanted.all else own[:_SHOWN]), sep="\n")

@@ -178,6 +178,7 @@ def _dx(dataset: FileDataset, visit: Visit, plan: Planned) -> None:
 
 def _cr(dataset: FileDataset, visit: Visit, plan: Planned) -> None:
     dataset.Modality, dataset.Laterality = "CR", "R"
+    dataset.ImageType = ["ORIGINAL", "PRIMARY"]
     dataset.AcquisitionDate, dataset.AcquisitionTime = visit.date, visit.time
     dataset.BodyPartExamined, dataset.ViewPosition = "HAND", "PA"
     dataset.PatientOrientation = ["L", "F"]

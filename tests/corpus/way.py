@@ -57,9 +57,13 @@ _NO_ANSWER = -1
 
 
 def store(paths: Sequence[Path], port: int) -> list[int]:
-    """The C-STORE status of each file, sent as it is; -1 where the truck broke off."""
+    """The C-STORE status of each file, sent as it is; -1 where the truck broke off.
+
+    As scanners do, it sends a file that got no answer once more.
+    """
     kinds = [_kind(path) for path in paths]
     statuses: list[int] = []
+    tried_again: set[Path] = set()
     while len(statuses) < len(paths):
         entity = AE(ae_title="SCANNER")
         for kind in list(dict.fromkeys(kinds[len(statuses) :]))[:_CONTEXTS]:
@@ -75,6 +79,9 @@ def store(paths: Sequence[Path], port: int) -> list[int]:
                 statuses.append(_NO_ANSWER)
                 continue
             status = int(association.send_c_store(path).get("Status", _NO_ANSWER))
+            if status == _NO_ANSWER and path not in tried_again:
+                tried_again.add(path)
+                break
             statuses.append(status)
             if status == _NO_ANSWER:
                 break
@@ -103,7 +110,7 @@ def through(
         came.refused = [f"{p.stem} {s:#x}" for p, s in zip(paths, statuses, strict=True) if s]
         known = len({*original_ids(taken)})
         journal = folder / "journal.db"
-        until(lambda: _rested(journal, known), deadline_s, what="every study at rest")
+        until(lambda: rested(journal, known), deadline_s, what="every study at rest")
     _collect(journal, cloud, came)
     return came
 
@@ -113,7 +120,10 @@ def original_ids(paths: Sequence[Path]) -> list[str]:
     return [original_id(pydicom.dcmread(path, stop_before_pixels=True)) for path in paths]
 
 
-def _rested(journal: Path, known: int) -> bool:
+def rested(journal: Path, known: int) -> bool:
+    """Whether so many instances are known and every study is at rest."""
+    if not journal.exists():
+        return False
     with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as database:
         (there,) = database.execute("SELECT count(*) FROM instance WHERE role='SOURCE'").fetchone()
         open_studies = database.execute(
