@@ -286,7 +286,9 @@ def basic_action(row: Row, need: Need | None, vr: str) -> Action:
     return Action(choices[0])
 
 
-def _optional(tag: BaseTag, vr: str, option: Option, letter: str) -> Action | None:
+def _optional(  # noqa: PLR0911  (one line a letter and option)
+    tag: BaseTag, vr: str, option: Option, letter: str
+) -> Action | None:
     """How an option's letter is carried out; ``None``: it does not apply to this VR."""
     if vr == "UI":
         return None  # a device's UID becomes a pseudonym too: the same one every time

@@ -87,7 +87,8 @@ class Anonymizing:
             regions = clearance.check(dataset, release, self._bench.site.policies, chosen)
             key = self._bench.key_of_patient(instance.study, dataset, key)
             part10.pixel_span(dataset, original.view)
-            made = plan.make(dataset, key, self._bench.station, chosen, masked=bool(regions))
+            fresh = part10.read(original.stream())
+            made = plan.make(fresh, key, self._bench.station, chosen, masked=bool(regions))
             with self._bench.orthanc.anonymize(instance.orthanc_id, made.body()) as body:
                 copied = read_made(body)
                 if regions:

@@ -45,6 +45,7 @@ _CLEANED = frozenset({
     Option.CLEAN_GRAPHICS,
 })  # fmt: skip
 _LONGEST_NUMBER, _MOST_NUMBERS = 3, 3
+_REPEATING = 4096  # bytes
 _OLDEST = 90
 #: Sex, neutered, smoking and pregnancy status (PS3.3, C.7.1.1 and C.7.2.2); size and weight.
 _TERM = re.compile(r"[FMO]|(UN)?ALTERED|YES|NO|UNKNOWN|\d{1,3}(\.\d+)?")
@@ -83,7 +84,7 @@ class Judge:
         self._reference = reference
         self._encodings = _LATIN_1  # of the element that is being judged
         #: (tag, VR, bytes of the copy, bytes of the original) that were judged: frames repeat.
-        self._passed: set[tuple[int, str, bytes, bytes | None, bool]] = set()
+        self._passed: set[tuple[int, str, bytes, bytes | None, str]] = set()
 
     def level(self, copy: Level, original: Level | None, depth: int, encodings: list[str]) -> None:
         """Judges the elements of a data set or an item beside those of the original."""
@@ -112,22 +113,22 @@ class Judge:
                 self._refuse(Code.GATE_PRIVATE_ATTRIBUTE, tag, depth, "")
             self._equal(element, before, depth)
             return
-        self._known(element, depth)
         key = None
-        if element.items is None:
-            value = self._bytes(element)
-            was = self._source_bytes(before)
-            key = (tag, element.vr, value, was, depth == 0)
-            # The meaning of a code depends on the scheme beside it.
-            if key in self._passed and tag != _CODE_MEANING:
+        # Frames repeat: what was judged once is not judged again, where its place changes nothing.
+        # The meaning of a code depends on the scheme beside it.
+        if element.end - element.start <= _REPEATING and tag != _CODE_MEANING and depth:
+            was = None if before is None else self._source_bytes_of(before)
+            key = (tag, element.vr, self._bytes(element), was, encodings[0])
+            if key in self._passed:
                 return
+        self._known(element, depth)
         self._encodings = encodings
         if element.items is not None:
             self._sequence(element, before, depth, encodings)
         else:
             self._leaf(element, before, depth, encodings, copy)
-            if key is not None and element.end - element.start <= 1024:  # noqa: PLR2004
-                self._passed.add(key)
+        if key is not None:
+            self._passed.add(key)
 
     def _known(self, element: Element, depth: int) -> None:
         tag = BaseTag(element.tag)
@@ -167,7 +168,7 @@ class Judge:
             if self._search.finds(element.vr, text):
                 self._found(tag, depth)
 
-    def _value(  # noqa: C901  (one branch a letter)
+    def _value(  # noqa: C901, PLR0912  (one branch a letter)
         self, element: Element, before: Element | None, texts: list[str], depth: int, copy: Level,
         encodings: list[str],
     ) -> None:  # fmt: skip

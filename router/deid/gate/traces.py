@@ -11,10 +11,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydicom.charset import convert_encodings, encode_string
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
@@ -141,9 +142,10 @@ class Traces:
         retains the identity of the device (113109).
         """
         found = _Found(vocabulary.WORDS | harmless)
+        seen: set[tuple[int, bytes]] = set()
         maker = " ".join(str(original.get(keyword, "")) for keyword in _MAKER).upper()
         uids: set[str] = set()
-        for element in _walk(original, 0):
+        for element in _walk(original, 0, seen):
             values = _texts(element)
             if "UI" in _vrs(element):
                 uids.update(v for v in values if not v.startswith(profile.STANDARD_ROOT))
@@ -195,8 +197,8 @@ class _Found:
         for value in values:
             if value.upper() not in _NOBODY:
                 found = runs(value)
-                self._own.update(w for w in found if len(w) > 1 or not w.isascii())
-                self._own.add("".join(found))
+                together = [*found, "".join(found)]
+                self._own.update(w for w in together if len(w) > 1 or not w.isascii())
 
     def add_whole(self, values: Iterable[str]) -> None:
         self._whole.update(
@@ -241,7 +243,8 @@ def _encodings(value: str, charset: str) -> Iterator[bytes]:
 
 def search_bytes(outside_pixels: bytes, traces: Traces) -> None:
     """Raises Hold (GATE_IDENTIFIER, GATE_FOREIGN_UID) where a long value stands in the bytes."""
-    if (pattern := _pattern(traces)) is not None and pattern.search(outside_pixels):
+    lowered = outside_pixels.lower()
+    if any(_stands(value, lowered) for value in traces.long):
         raise Hold(Code.GATE_IDENTIFIER, "an identifying value was found in the bytes of the copy")
     if _holds_uid(outside_pixels, traces.uids):
         raise Hold(Code.GATE_FOREIGN_UID, "an original UID was found in the bytes of the copy")
@@ -297,13 +300,18 @@ def runs(text: str) -> list[str]:
     return ["".join(run) for kind, run in kinds if kind]
 
 
-def _walk(dataset: Dataset, depth: int) -> Iterator[DataElement]:
-    """Every element of an original, but the pixels."""
+def _walk(dataset: Dataset, depth: int, seen: set[tuple[int, bytes]]) -> Iterator[DataElement]:
+    """Every element of an original, but the pixels; of sequences that repeat byte by byte one."""
     if depth > profile.DEEPEST_NESTING:
         raise Hold(Code.NESTING_TOO_DEEP, f"deeper than {profile.DEEPEST_NESTING} levels")
     for tag in dataset.keys():  # noqa: SIM118  (values of a Dataset would be converted)
         if tag.group == profile.PIXEL_DATA.group and depth == 0:
             continue
+        raw = cast("DataElement | RawDataElement", dataset.get_item(tag, keep_deferred=True))
+        if depth and isinstance(raw, RawDataElement) and raw.VR == "SQ" and raw.value is not None:
+            if (tag, raw.value) in seen:
+                continue
+            seen.add((tag, raw.value))
         try:
             element = dataset[tag]
         except (BytesLengthException, ValueError, TypeError, NotImplementedError) as error:
@@ -313,7 +321,7 @@ def _walk(dataset: Dataset, depth: int) -> Iterator[DataElement]:
         yield element
         if element.VR == "SQ":
             for item in element.value or ():
-                yield from _walk(item, depth + 1)
+                yield from _walk(item, depth + 1, seen)
 
 
 def _texts(element: DataElement) -> list[str]:
@@ -364,13 +372,13 @@ def _holds_uid(outside_pixels: bytes, uids: frozenset[str]) -> bool:
     return False
 
 
-def _pattern(traces: Traces) -> re.Pattern[bytes] | None:
+def _stands(value: bytes, lowered: bytes) -> bool:
+    """Whether the value stands in the bytes, which are in lower case."""
+    small = value.lower()
+    if len(value) < _LONG or small not in lowered:
+        return False
+    if not value.isdigit():
+        return True
     # A number counts only where it stands alone: "12345678" in "0.12345678" is a pixel spacing.
-    alternatives = [
-        rb"(?<![0-9])(?<![0-9]\.)%s(?![0-9])(?!\.[0-9])" % re.escape(value)
-        if value.isdigit()
-        else re.escape(value)
-        for value in sorted(traces.long)
-        if len(value) >= _LONG
-    ]
-    return re.compile(b"|".join(alternatives), re.IGNORECASE) if alternatives else None
+    alone = rb"(?<![0-9])(?<![0-9]\.)%s(?![0-9])(?!\.[0-9])" % value
+    return re.search(alone, lowered) is not None
