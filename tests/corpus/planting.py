@@ -78,6 +78,8 @@ class Ink:
             uids = [people.uid(rng) for _ in range(count)]
             self.traces += uids
             return uids if count > 1 else uids[0]
+        if tag == Tag("PregnancyStatus"):
+            return rng.randint(1, 4)
         return self._number(vr) or self._text(vr)
 
     def _number(self, vr: str) -> object:
