@@ -7,6 +7,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import requests
@@ -15,7 +16,7 @@ from testcontainers.core.container import DockerContainer
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parent.parent
 #: The first part of the names of the images, as in docker-compose.yml.
@@ -102,8 +103,17 @@ class Orthanc:
         self.wait_ready()
 
 
-def start(target: str, folder: Path, users: list[str], **environment: str) -> Iterator[Orthanc]:
-    """Starts the image of a target (truck or cloud); ends it with the generator."""
+def start(
+    target: str,
+    folder: Path,
+    users: list[str],
+    volumes: Mapping[str, str] = MappingProxyType({}),
+    **environment: str,
+) -> Iterator[Orthanc]:
+    """Starts the image of a target (truck or cloud); ends it with the generator.
+
+    ``volumes``: folder or file of this machine → its place in the container.
+    """
     secrets = folder / f"{target}-users.json"
     secrets.write_text(json.dumps({"RegisteredUsers": dict.fromkeys(users, PASSWORD)}))
     health = folder / f"{target}-health"
@@ -117,6 +127,8 @@ def start(target: str, folder: Path, users: list[str], **environment: str) -> It
         modalities = ROOT / "orthanc" / "modalities.json"
         container.with_volume_mapping(str(modalities), "/etc/edge-orthanc/modalities.json", "ro")
         container.with_exposed_ports(4242)
+    for outside, inside in volumes.items():
+        container.with_volume_mapping(outside, inside, "rw")
     container.with_exposed_ports(8042)
     container.with_env("STABLE_AGE_S", str(STABLE_AGE_S))
     for name, value in environment.items():

@@ -97,3 +97,22 @@ def test_the_clouds_entrance_asks_for_a_password(stack: Stack) -> None:
     ca = str(stack.secrets / "cloud_ca.pem")
     assert requests.get(f"{url}/dicom-web/studies", verify=ca, timeout=10).status_code == 401
     assert requests.get(f"{url}/system", verify=ca, timeout=10).status_code == 401
+
+
+def test_the_viewer_says_so_while_the_archive_is_down(stack: Stack) -> None:
+    password = (stack.secrets / "radiologist_password").read_text().strip()
+
+    def viewer() -> requests.Response:
+        return requests.get(
+            f"https://localhost:{stack.port('cloud-proxy', 8443)}/",
+            auth=("radiologist", password), verify=str(stack.secrets / "cloud_ca.pem"), timeout=30,
+        )  # fmt: skip
+
+    stack.docker("stop", stack.container("cloud-orthanc"))
+    try:
+        answer = viewer()
+    finally:
+        stack.docker("start", stack.container("cloud-orthanc"))
+    assert answer.status_code == 503
+    assert "cloud-orthanc is down" in answer.text
+    until(lambda: viewer().ok, 60, what="the viewer after the archive's restart")
