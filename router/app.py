@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 import signal
 import threading
 import time
@@ -20,7 +21,7 @@ from router.destinations import KINDS
 from router.errors import Code, EdgeRouterError, JournalError, OrthancError
 from router.intake import Intake
 from router.journal import Journal, lock
-from router.metrics import JournalFigures, Metrics
+from router.metrics import JournalFigures, MachineFigures, Metrics
 from router.orthanc import TruckOrthanc
 from router.spool import Spool
 from router.steps import Bench, Steps
@@ -78,6 +79,7 @@ class App:
                 names,
             )
         )
+        registry.register(MachineFigures(self._disk, self._clock_offsets))
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
         self._intake = Intake(self._orthanc, self._journal, keys[0], metrics, time.time)
@@ -232,6 +234,15 @@ class App:
                 self._stop.wait(wait)
             elif wait > 0:
                 self._wake_delivery.wait(wait)
+
+    # --- figures of the machine ----------------------------------------------------------------
+
+    def _disk(self) -> tuple[int, int]:
+        usage = shutil.disk_usage(self._settings.journal.path.parent)
+        return usage.total, usage.free
+
+    def _clock_offsets(self) -> dict[str, float | None]:
+        return {d.name: d.clock_offset_s for d in self._destinations}
 
     # --- health -------------------------------------------------------------------------------
 

@@ -303,6 +303,8 @@ class Delivery:
         if by is not None:
             self._journal.verified(receipt, by, self._now())
             self._metrics.verified.labels(self.name, by).inc()
+            waited = max(0.0, self._now() - receipt.received_at)
+            self._metrics.delivery_seconds.labels(self.name).observe(waited)
         elif receipt.copy.sop_uid in answer.different:
             self._hold(receipt, Code.STORED_BYTES_DIFFER, "read back")
         else:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Their creation times double the series and tell nothing that a restart does not.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+#: From minutes in coverage to the days of a truck without any.
+_DELIVERY_BUCKETS_S = (60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400)
 _STEP_BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 
@@ -76,6 +78,13 @@ class Metrics:
             "edge_router_instances_verified_total",
             "Instances that were read back at a destination.",
             ["destination", "verified_by"],
+            registry=registry,
+        )
+        self.delivery_seconds = Histogram(
+            "edge_router_delivery_seconds",
+            "Time from an image's arrival on the truck to its proof at a destination.",
+            ["destination"],
+            buckets=_DELIVERY_BUCKETS_S,
             registry=registry,
         )
         self.link_up = Gauge(
@@ -151,3 +160,37 @@ class JournalFigures:
             since = oldest.get(destination)
             age.add_metric([destination], 0.0 if since is None else max(0.0, self._now() - since))
         yield age
+
+
+class MachineFigures:
+    """Gauges of the truck's disk and clock, read when they are asked for.
+
+    ``disk`` returns size and free bytes; ``clock_offsets`` by destination how far this clock was
+    ahead of the destination's, in seconds, when it last answered (``None``: it never did).
+    """
+
+    def __init__(
+        self,
+        disk: Callable[[], tuple[int, int]],
+        clock_offsets: Callable[[], Mapping[str, float | None]],
+    ) -> None:
+        self._disk = disk
+        self._clock_offsets = clock_offsets
+
+    def collect(self) -> Iterable[Metric]:
+        size, free = self._disk()
+        yield GaugeMetricFamily(
+            "edge_router_disk_size_bytes", "Size of the disk that holds the journal.", value=size
+        )
+        yield GaugeMetricFamily(
+            "edge_router_disk_free_bytes", "What is free of it for the router.", value=free
+        )
+        clock = GaugeMetricFamily(
+            "edge_router_clock_offset_seconds",
+            "How far the truck's clock is ahead of a destination's, to about a second.",
+            labels=["destination"],
+        )
+        for destination, offset in self._clock_offsets().items():
+            if offset is not None:
+                clock.add_metric([destination], offset)
+        yield clock

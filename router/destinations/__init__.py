@@ -20,6 +20,8 @@ class Destination(Protocol):
     """The contract. Every method may be called from one thread at a time."""
 
     name: str
+    #: How far our clock was ahead when it last answered, in seconds; ``None``: it cannot tell.
+    clock_offset_s: float | None
 
     def probe(self) -> None:
         """Asks cheaply whether the destination is there. Raises LinkDown, DestinationPaused."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import http
 import json
+import time
 import uuid
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -139,6 +141,8 @@ class Stow:
 
     def __init__(self, settings: StowSettings) -> None:
         self.name = settings.name
+        #: How far our clock was ahead when the destination last answered, in seconds.
+        self.clock_offset_s: float | None = None
         self._settings = settings
         self._root = str(settings.url).rstrip("/")
         self._readback_root = str(settings.readback_url or "").rstrip("/")
@@ -148,6 +152,7 @@ class Stow:
         self._session.verify = str(settings.ca_file) if settings.ca_file else True
         if settings.user:
             self._session.auth = (settings.user, settings.password())
+        self._session.hooks["response"].append(self._read_clock)
         # No retries below us: each costs bytes, and the journal decides about them.
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=4, max_retries=0)
         self._session.mount("https://", adapter)
@@ -155,6 +160,14 @@ class Stow:
 
     def close(self) -> None:
         self._session.close()
+
+    def _read_clock(self, response: requests.Response, **_: object) -> None:
+        """The destination's Date (RFC 9110, 6.6.1) has whole seconds: half of one is added."""
+        try:
+            there = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+        except ValueError:
+            return
+        self.clock_offset_s = time.time() - there - 0.5
 
     def probe(self) -> None:
         response = self._request(
