@@ -8,6 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_m
 from prometheus_client.core import GaugeMetricFamily
 
 import router
+from router.study import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from router.errors import Code
-    from router.study import State
 
 # Their creation times double the series and tell nothing that a restart does not.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -139,8 +139,9 @@ class JournalFigures:
         studies = GaugeMetricFamily(
             "edge_router_studies", "Studies in the journal, by state.", labels=["state"]
         )
-        for state, number in self._count_studies().items():
-            studies.add_metric([state], number)
+        counted = self._count_studies()
+        for state in State:  # a state without studies is 0, not unknown
+            studies.add_metric([state], counted.get(state, 0))
         yield studies
         held = GaugeMetricFamily(
             "edge_router_instances_held",

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 #: Fewer devices of a kind say nothing of what is usual among them.
 FEWEST_ALIKE = 8
+#: Of the efficiency of the median absolute deviation against the standard deviation.
+_EFFICIENCY = 0.37
+#: Where more than this share of a group is far from its centre, the group has two kinds of device
+#: that were too few to be told apart, and nobody is out of line.
+_KIND_SHARE = 0.15
+_FAR = 3.5
 #: A version that less than this share of the devices of a model runs is wrong, or brand-new.
 _RARE_SHARE = 0.05
 _FEWEST_OF_MODEL = 20
@@ -31,7 +37,10 @@ _LEAST_EXCESS = 3.0
 
 
 def against_fleet(level: Floats, error: Floats, labels: NDArray[np.int64]) -> Floats:
-    """Signed robust deviate of each stream from the centre of its cluster; (streams,).
+    """Signed normal deviate of each stream from the centre of its cluster; (streams,).
+
+    As rare as Student's t with the degrees of freedom of so many devices: the spread of ten is
+    itself uncertain.
 
     ``level`` is the mean over the window, ``error`` its standard error. The scale is the spread
     between the cluster's devices, widened by the stream's own error; where a feature is the same
@@ -46,8 +55,11 @@ def against_fleet(level: Floats, error: Floats, labels: NDArray[np.int64]) -> Fl
         floor = 1e-3 * abs(centre)
         between = max(float(robust.spread(level[rows])), floor)
         scale = np.sqrt(between**2 + np.nan_to_num(error[rows]) ** 2)
-        if between > 0:
-            deviate[rows] = (level[rows] - centre) / scale
+        if between <= 0:
+            continue
+        statistic = (level[rows] - centre) / scale
+        if np.mean(np.abs(statistic) > _FAR) <= _KIND_SHARE:
+            deviate[rows] = robust.two_sided_z(statistic, _EFFICIENCY * (len(rows) - 1))
     return deviate
 
 

@@ -233,8 +233,14 @@ def test_a_device_is_compared_with_its_own_kind() -> None:
     level = draw.normal(0, 1, 100) + 50 * labels
     level[0] = 25
     deviates = outliers.against_fleet(level, np.zeros(100), labels)
-    assert deviates[0] > 10
+    assert deviates[0] > miner.NAMED
     assert np.abs(deviates[1:]).max() < miner.NAMED
+
+
+@pytest.mark.parametrize("trucks", [5, 8, 10, 16, 24])
+def test_a_small_fleet_of_two_vendors_has_no_outlier(trucks: int) -> None:
+    for seed in range(10):
+        assert not miner.mine(fleet_sim.fleet(trucks, DAYS, seed=seed).history).findings
 
 
 def test_a_value_that_most_share_does_not_make_every_other_one_an_outlier() -> None:

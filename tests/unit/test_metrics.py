@@ -6,6 +6,7 @@ import time
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from router.errors import Code
 from router.metrics import JournalFigures, MachineFigures, Metrics
 from router.study import State
 
@@ -35,6 +36,21 @@ def _one_instance(metrics: Metrics) -> None:
     metrics.delivery_seconds.labels("cloud").observe(60)
     metrics.link_up.labels("cloud").set(1)
     metrics.paused.labels("cloud").set(0)
+
+
+def every_metric() -> str:
+    """What the router serves, with every metric in it."""
+    metrics = _filled()
+    metrics.holds.labels("UNREADABLE").inc()
+    metrics.reconcile_found.inc()
+    metrics.orthanc_up.set(1)
+    metrics.registry.register(
+        JournalFigures(
+            lambda: {State.RECEIVED: 2}, lambda: {Code.UNREADABLE: 1}, dict, lambda: 0.0, ["cloud"]
+        )
+    )
+    metrics.registry.register(MachineFigures(lambda: (1000, 250), lambda: {"cloud": -3.5}))
+    return generate_latest(metrics.registry).decode()
 
 
 def test_counting_costs_at_most_a_hundredth_of_the_routers_time() -> None:
