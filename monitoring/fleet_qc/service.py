@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,19 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     exporter = Exporter()
     stop = threading.Event()
-    with closing(Prometheus(asked.prometheus)) as prometheus:
-        if asked.once:
-            return _once(asked, prometheus, exporter)
-        registry = CollectorRegistry()
-        registry.register(exporter)
-        server, thread = start_http_server(asked.port, registry=registry)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        while not stop.is_set():
-            _once(asked, prometheus, exporter)
-            stop.wait(asked.every_s)
-        server.shutdown()
-        thread.join()
+    prometheus = Prometheus(asked.prometheus)
+    if asked.once:
+        return _once(asked, prometheus, exporter)
+    registry = CollectorRegistry()
+    registry.register(exporter)
+    server, thread = start_http_server(asked.port, registry=registry)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        _once(asked, prometheus, exporter)
+        stop.wait(asked.every_s)
+    server.shutdown()
+    thread.join()
     return 0
 
 

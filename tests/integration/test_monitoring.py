@@ -245,9 +245,7 @@ def test_the_history_that_trucks_wrote_is_read_back_as_it_was(prometheus: Servic
     today = int(time.time() // fleet_traffic.DAY_S)
     fleet = fleet_sim.fleet(24, 20, seed=31, faults=5, first_day=today - 20)
     _write_history(prometheus, fleet.history, today)
-    reader = Prometheus(prometheus.url)
-    found = reader.history(today - 1, 19)
-    reader.close()
+    found = Prometheus(prometheus.url).history(today - 1, 19)
     wanted = fleet.history.moments
     place = [wanted.streams.index(stream) for stream in found.moments.streams]
     order = [wanted.features.index(feature) for feature in found.moments.features]
