@@ -16,15 +16,17 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from router import __version__, status
 from router.analyser import Analyser
 from router.api import Api
-from router.delivery import Delivery
+from router.delivery import Delivery, Limits
 from router.destinations import KINDS
 from router.errors import Code, EdgeRouterError, JournalError, OrthancError
 from router.intake import Intake
 from router.journal import Journal, lock
-from router.metrics import JournalFigures, MachineFigures, Metrics
+from router.looking import Looking
+from router.machine import MachineFigures
+from router.metrics import JournalFigures, Metrics, QualityFigures
 from router.orthanc import TruckOrthanc
 from router.spool import Spool
-from router.steps import Bench, Steps
+from router.steps import Bench, SiteRules, Steps
 from router.worker import Worker
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class App:
         self._stop = threading.Event()
         self._wake_worker = threading.Event()
         self._wake_delivery = threading.Event()
+        self._wake_looking = threading.Event()
         self._orthanc_code: str | None = str(Code.ORTHANC_UNREACHABLE)
         self._journal = Journal(settings.journal.path)
         registry = CollectorRegistry()
@@ -74,26 +77,44 @@ class App:
             JournalFigures(
                 self._journal.count_studies,
                 self._journal.count_held,
-                self._journal.oldest_undelivered,
+                self._journal.outbox.oldest_undelivered,
                 time.time,
                 names,
             )
         )
         registry.register(MachineFigures(self._disk, self._clock_offsets))
+        registry.register(
+            QualityFigures(
+                self._journal.quality.totals,
+                self._journal.quality.count_flags,
+                lambda: self._journal.quality.devices(time.time()),
+            )
+        )
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
-        self._intake = Intake(self._orthanc, self._journal, keys[0], metrics, time.time)
+        self._looking = Looking(
+            self._orthanc, self._journal, spool, self._analyser, metrics, time.time
+        )
+        chosen = settings.profile()
+        self._journal.profiles.enter(chosen.id, chosen.to_json())
+        self._intake = Intake(self._orthanc, self._journal, keys[0], chosen.id, metrics, time.time)
         bench = Bench(
             self._orthanc,
             self._journal,
             spool,
             {key.id: key for key in keys},
             settings.truck.id,
+            SiteRules(settings.policies(), settings.own_words()),
             metrics,
             time.time,
             self._stop.is_set,
         )
-        steps = Steps(bench, self._analyser if analysis.enabled else None)
+        steps = Steps(
+            bench,
+            self._analyser if analysis.enabled else None,
+            settings.routing,
+            self._analyser if settings.compression.enabled else None,
+        )
         self._worker = Worker(self._journal, steps, names, time.time, random.random)
         self._deliveries = [
             Delivery(
@@ -104,8 +125,9 @@ class App:
                 time.time,
                 random.random,
                 self._stop.is_set,
+                Limits(told.most_connections, told.rate_bps, told.compressed),
             )
-            for destination in self._destinations
+            for destination, told in zip(self._destinations, settings.destinations, strict=True)
         ]
         self._loops: list[threading.Thread] = []
         self._registry = registry
@@ -137,10 +159,12 @@ class App:
             self._registry,
             self._alive,
             self._obstacles,
-            lambda: status.overview(self._journal),
+            lambda: status.overview(self._journal, self._settings.quality.expected_views),
         )
         self._begin("intake", self._intake_loop)
         self._begin("worker", self._worker_loop)
+        if self._settings.analysis.enabled:
+            self._begin("look", self._looking_loop)
         for delivery in self._deliveries:
             self._begin(f"deliver-{delivery.name}", partial(self._delivery_loop, delivery))
         _log.info("edge-router %s runs", __version__, extra={"action": "start"})
@@ -154,6 +178,7 @@ class App:
         self._stop.set()
         self._wake_worker.set()
         self._wake_delivery.set()
+        self._wake_looking.set()
 
     def close(self) -> None:
         """Ends the loops after the instance each is at, and gives everything back."""
@@ -166,6 +191,8 @@ class App:
         intake.join(_JOIN_S)
         self._api.close()
         self._analyser.close()
+        for delivery in self._deliveries:
+            delivery.close()
         for destination in self._destinations:
             destination.close()
         self._journal.close()
@@ -211,6 +238,7 @@ class App:
                     self._intake.reconcile()
                     reconcile_at = time.monotonic() + intake.reconcile_s
                 self._wake_worker.set()
+                self._wake_looking.set()
                 heard = self._orthanc.wait(ring, settings.intake.poll_s)
                 if heard is None:  # an Orthanc without the plugin
                     self._stop.wait(min(_IDLE_S, intake.poll_s))
@@ -225,6 +253,13 @@ class App:
             while not self._stop.is_set() and self._worker.work_once():
                 self._wake_delivery.set()
             self._wake_worker.wait(_IDLE_S)
+
+    def _looking_loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake_looking.clear()
+            while not self._stop.is_set() and self._looking.look_once():
+                pass
+            self._wake_looking.wait(_IDLE_S)
 
     def _delivery_loop(self, delivery: Delivery) -> None:
         while not self._stop.is_set():

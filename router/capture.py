@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.sequence import Sequence
+from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, JPEGLSLossless, SecondaryCaptureImageStorage
 
-from router.frame import UNLABELLED, Finding, Frame
+from router.frame import Table, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from pydicom.tag import BaseTag
+
+    from router.frame import Finding, Frame, Pixels
 
 DESCRIPTION = "K-Means segmentation (not for diagnosis)"
 #: What a capture says of itself in attributes that de-identification removes elsewhere.
@@ -63,72 +66,111 @@ class CaptureUids:
     sop: str
 
 
-def picture(frame: Frame, finding: Finding) -> NDArray[np.uint8]:
-    """Original | overlay with a legend, shape (rows, columns, 3), RGB of 8 bits."""
-    grey, low, high = _windowed(frame)
-    size = _panel_size(grey.shape[1], grey.shape[0])
-    shown = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
-    labels = np.asarray(Image.fromarray(finding.labels).resize(size, Image.Resampling.NEAREST))
-    left = np.repeat(shown[:, :, np.newaxis], 3, axis=2)
-    panels = np.concatenate((left, _overlaid(left, labels, finding)), axis=1)
-    legend = _legend(panels.shape[1], finding, low, high)
+def picture(frame: Frame, finding: Finding, flags: Sequence[str] = ()) -> NDArray[np.uint8]:
+    """Original | overlay with a legend, shape (rows, columns, 3), RGB of 8 bits.
+
+    ``flags``: what was seen in the image's quality, a sentence each.
+    """
+    grey, shown = panel(frame)
+    factor = _factor(frame)
+    labels = finding.labels[factor // 2 :: factor, factor // 2 :: factor]
+    rows, columns = (side // factor for side in frame.pixels.shape)
+    labels = labels[:rows, :columns]
+    if labels.shape != grey.shape:
+        size = grey.shape[::-1]
+        labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+    left = np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    panels = np.concatenate((left, _overlaid(grey, labels, finding)), axis=1)
+    legend = _legend(panels.shape[1], finding, shown, flags)
     return np.ascontiguousarray(np.concatenate((panels, legend), axis=0))
 
 
-def _windowed(frame: Frame) -> tuple[NDArray[np.uint8], float, float]:
-    """Grey levels of 8 bits by a linear window, and the window's ends in modality values."""
-    if frame.window is not None:
-        low = frame.window[0] - frame.window[1] / 2
-        high = frame.window[0] + frame.window[1] / 2
+def panel(frame: Frame) -> tuple[NDArray[np.uint8], str]:
+    """The image in grey levels of 8 bits, as large as it is shown, and how they were made."""
+    small = _reduced(frame.pixels, _factor(frame))
+    values = frame.scale.of(small)
+    if isinstance(frame.voi, Table):
+        # The table's inputs are modality values (PS3.3 C.11.2.1.1).
+        brightness, shown = frame.voi.of(np.rint(values)), "VOI LUT of the image"
     else:
-        ends = frame.modality_value(frame.pixels.min()), frame.modality_value(frame.pixels.max())
-        low, high = min(ends), max(ends)
-    # One entry per stored value instead of a float per pixel.
-    lowest, highest = int(frame.pixels.min()), int(frame.pixels.max())
-    values = np.arange(lowest, highest + 1) * frame.slope + frame.intercept
-    levels = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255
-    table = np.round(255 - levels if frame.inverted else levels).astype(np.uint8)
-    grey = np.empty(frame.pixels.shape, dtype=np.uint8)
-    for row, values_of_row in enumerate(frame.pixels):  # row by row: an index is 8 bytes a pixel
-        grey[row] = table[values_of_row.astype(np.int64) - lowest]
-    return grey, low, high
+        window = frame.voi if frame.voi is not None else _whole_range(frame)
+        brightness, shown = window.of(values), f"Window {window}"
+    levels = np.round(np.clip(brightness, 0, 1) * 255).astype(np.uint8)
+    grey = 255 - levels if frame.inverted else levels
+    size = _grown(grey.shape[1], grey.shape[0])
+    if size != grey.shape[::-1]:
+        grey = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.NEAREST))
+    return grey, shown
 
 
-def _panel_size(columns: int, rows: int) -> tuple[int, int]:
-    scale = min(_WIDEST / columns, _HIGHEST / rows)
-    if scale > 1:
-        scale = max(1.0, min(scale, _SMALLEST / max(columns, rows)))
+def _factor(frame: Frame) -> int:
+    """By how much a large image is scaled down, so that a panel has no more than its size."""
+    rows, columns = (int(side) for side in frame.pixels.shape)
+    factor = max(-(-rows // _HIGHEST), -(-columns // _WIDEST))
+    return max(1, min(int(factor), rows, columns))
+
+
+def _whole_range(frame: Frame) -> Window:
+    """From the lowest to the highest value that is not padding."""
+    low, high = int(frame.pixels.min()), int(frame.pixels.max())
+    if frame.padding is not None and frame.padding[0] <= low <= frame.padding[1]:
+        kept = frame.pixels[frame.pixels > frame.padding[1]]
+        low = int(kept.min()) if kept.size else low
+    ends = frame.modality_value(low), frame.modality_value(high)
+    return Window(sum(ends) / 2, max(abs(ends[1] - ends[0]), 1e-6), "LINEAR_EXACT")
+
+
+def _reduced(pixels: Pixels, factor: int) -> NDArray[np.float64]:
+    """Means of blocks of ``factor`` rows and columns; what is left over at the ends is dropped.
+
+    Rows are added first: whole rows at a time are fast, and the sum is a small image.
+    """
+    if factor == 1:
+        return pixels.astype(np.float64)
+    rows, columns = (side // factor for side in pixels.shape)
+    lines = np.zeros((rows, columns * factor), dtype=np.int32)
+    for offset in range(factor):
+        lines += pixels[offset : rows * factor : factor, : columns * factor]
+    total = np.zeros((rows, columns), dtype=np.int64)
+    for offset in range(factor):
+        total += lines[:, offset::factor]
+    means: NDArray[np.float64] = total / (factor * factor)
+    return means
+
+
+def _grown(columns: int, rows: int) -> tuple[int, int]:
+    """A small image is shown larger, each pixel as a block of pixels where that comes out even."""
+    scale = max(1.0, _SMALLEST / max(columns, rows))
     return max(1, round(columns * scale)), max(1, round(rows * scale))
 
 
 def _overlaid(
     grey: NDArray[np.uint8], labels: NDArray[np.uint8], finding: Finding
 ) -> NDArray[np.uint8]:
-    colours = np.zeros((256, 3), dtype=np.float32)
-    opacity = np.zeros((256, 1), dtype=np.float32)
+    """Each class's colour mixed into the grey, by a table of all greys of all classes."""
+    greys = np.arange(256, dtype=np.float32)[:, np.newaxis]
+    table = np.repeat(greys[np.newaxis], 256, axis=0).repeat(3, axis=2)
     for index, image_class in enumerate(finding.classes):
-        colours[index] = image_class.colour
-        opacity[index] = _OVERLAY
-    opacity[UNLABELLED] = 0
-    mixed = grey * (1 - opacity[labels]) + colours[labels] * opacity[labels]
-    return np.round(mixed).astype(np.uint8)
+        if image_class.tinted:
+            colour = np.array(image_class.colour, dtype=np.float32)
+            table[index] = greys * (1 - _OVERLAY) + colour * _OVERLAY
+    mixed: NDArray[np.uint8] = np.round(table).astype(np.uint8)[labels, grey]
+    return mixed
 
 
-def _legend(width: int, finding: Finding, low: float, high: float) -> NDArray[np.uint8]:
+def _legend(width: int, finding: Finding, shown: str, flags: Sequence[str]) -> NDArray[np.uint8]:
     unit = f" {finding.unit}" if finding.unit else ""
     lines = [
-        (c.colour, f"{c.name}: {c.fraction:.1%} of the area, mean {c.centre:.0f}{unit}")
+        (c.colour, f"{c.name}: {c.fraction:.1%} {c.whole}, mean {c.centre:.0f}{unit}")
         for c in finding.classes
     ]
-    notes = [
-        "Not for diagnosis.",
-        f"Window {low:.0f} to {high:.0f}{unit}",
-        f"{finding.algorithm} {finding.version}, edge-router",
-    ]
+    notes = ["Not for diagnosis.", *finding.notes]
+    notes += [f"{shown}{unit}", f"{finding.algorithm} {finding.version}, edge-router"]
+    notes += [f"Look at: {flag}" for flag in flags]
     height = _MARGIN * 2 + _LINE * (len(lines) + len(notes))
     strip = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(strip)
-    font = ImageFont.load_default(size=13)
+    font = _font()
     y = _MARGIN
     for colour, text in lines:
         draw.rectangle((_MARGIN, y + 2, _MARGIN + 12, y + 14), fill=colour)
@@ -140,6 +182,11 @@ def _legend(width: int, finding: Finding, low: float, high: float) -> NDArray[np
     return np.asarray(strip)
 
 
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=13)
+
+
 def secondary_capture(
     source: FileDataset, rgb: NDArray[np.uint8], finding: Finding, uids: CaptureUids
 ) -> bytes:
@@ -147,13 +194,16 @@ def secondary_capture(
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = UID(uids.sop)
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = JPEGLSLossless
     meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     meta.ImplementationVersionName = "EDGE_ROUTER"
     capture = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     for keyword in _COPIED:
         if keyword in source:
             capture[keyword] = source[keyword]
+    # Senders leave it empty; it must not be.
+    if not capture.get("SpecificCharacterSet"):
+        capture.pop("SpecificCharacterSet", None)
     for keyword in _TYPE_2:
         if keyword not in capture:
             setattr(capture, keyword, "")
@@ -183,13 +233,17 @@ def _describe(capture: Dataset, source: FileDataset, finding: Finding, uids: Cap
     capture.PatientOrientation = ""
     capture.Laterality = ""
     capture.DerivationDescription = DESCRIPTION
-    capture.DerivationCodeSequence = Sequence([_code("113076", "Segmentation")])
+    capture.DerivationCodeSequence = Items([_code("113076", "Segmentation")])
     image = Dataset()
     image.ReferencedSOPClassUID = source.SOPClassUID
     image.ReferencedSOPInstanceUID = source.SOPInstanceUID
     purpose = _code("121322", "Source image for image processing operation")
-    image.PurposeOfReferenceCodeSequence = Sequence([purpose])
-    capture.SourceImageSequence = Sequence([image])
+    image.PurposeOfReferenceCodeSequence = Items([purpose])
+    capture.SourceImageSequence = Items([image])
+    shown = Dataset()
+    shown.ReferencedSOPClassUID = source.SOPClassUID
+    shown.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    capture.ReferencedImageSequence = Items([shown])
 
 
 def _code(value: str, meaning: str) -> Dataset:
@@ -200,7 +254,7 @@ def _code(value: str, meaning: str) -> Dataset:
     return code
 
 
-def _set_pixels(capture: Dataset, rgb: NDArray[np.uint8]) -> None:
+def _set_pixels(capture: FileDataset, rgb: NDArray[np.uint8]) -> None:
     capture.SamplesPerPixel = 3
     capture.PhotometricInterpretation = "RGB"
     capture.PlanarConfiguration = 0
@@ -208,5 +262,6 @@ def _set_pixels(capture: Dataset, rgb: NDArray[np.uint8]) -> None:
     capture.BitsAllocated = capture.BitsStored = 8
     capture.HighBit = 7
     capture.PixelRepresentation = 0
-    data = rgb.tobytes()
-    capture.PixelData = data + b"\0" * (len(data) % 2)
+    capture.LossyImageCompression = "00"
+    # A tenth of the plain size, and no slower than writing that: see docs/imaging.md.
+    capture.compress(JPEGLSLossless, rgb, encoding_plugin="pyjpegls", generate_instance_uid=False)

@@ -27,10 +27,10 @@ class Reason:
 
 def find_study(journal: Journal, name: str) -> Study:
     """By Orthanc's id or by the alias of logs and status. Raises OperatorError."""
-    for study in journal.studies():
-        if name in {study.orthanc_id, study.alias}:
-            return study
-    raise OperatorError(Code.NOT_IN_JOURNAL, f"The journal knows no study {name}.")
+    study = journal.find_study(name)
+    if study is None:
+        raise OperatorError(Code.NOT_IN_JOURNAL, f"The journal knows no study {name}.")
+    return study
 
 
 def release(
@@ -39,10 +39,18 @@ def release(
     """Sends held instances back to RECEIVED under a policy; never past the gate.
 
     ``name``: an instance, or a study for all that is held of it. Returns the instances. Raises
-    OperatorError (NOT_IN_JOURNAL, NOT_HELD), JournalError.
+    OperatorError (NOT_IN_JOURNAL, NOT_HELD, NOT_RELEASABLE), JournalError.
     """
     chosen = _held(journal, name)
+    if any(i.hold and i.hold.code is Code.SAME_UID_OTHER_BYTES for _, i in chosen):
+        raise OperatorError(
+            Code.NOT_RELEASABLE,
+            "An image under its UID was delivered: another one needs a new SOP Instance UID.",
+        )
     _record(audit, "release", chosen, {"policy": policy}, reason, now)
+    for _, instance in chosen:
+        if instance.hold and instance.hold.code is Code.NO_DESTINATION:
+            journal.routes.forget(instance.orthanc_id)
     return [i.orthanc_id for _, i in chosen if journal.release(i.orthanc_id, now, policy)]
 
 

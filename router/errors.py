@@ -11,6 +11,7 @@ EdgeRouterError
 ├── DeliveryError          a destination did not take an instance
 │   ├── LinkDown               nobody answered: close the link gate, costs no attempts
 │   ├── DestinationPaused      it does not let us in: close the gate, and say so
+│   ├── SyntaxRefused          it does not take this transfer syntax: send it another one
 │   └── DeliveryDeferred       not now: the instance's own retry
 ├── OperatorError          a command asks for what cannot be done
 ├── Hold                   this instance must not go on: a person decides
@@ -57,7 +58,11 @@ class Code(StrEnum):
     ENCODING_NOT_CLEARED = "ENCODING_NOT_CLEARED"
     ANONYMIZATION_REFUSED = "ANONYMIZATION_REFUSED"
     SOURCE_MISSING = "SOURCE_MISSING"
+    HELD_BY_RULE = "HELD_BY_RULE"
+    NO_DESTINATION = "NO_DESTINATION"
     COPY_DIFFERS = "COPY_DIFFERS"
+    SAME_UID_OTHER_BYTES = "SAME_UID_OTHER_BYTES"
+    INSTANCE_CRASHES = "INSTANCE_CRASHES"
     # Holds by the gate
     GATE_UNREADABLE = "GATE_UNREADABLE"
     GATE_WRONG_ACTION = "GATE_WRONG_ACTION"
@@ -70,11 +75,13 @@ class Code(StrEnum):
     GATE_NOT_DECLARED = "GATE_NOT_DECLARED"
     GATE_WRONG_STUDY = "GATE_WRONG_STUDY"
     GATE_PIXELS_CHANGED = "GATE_PIXELS_CHANGED"
+    GATE_IOD = "GATE_IOD"
     # Analysis left out
     NOT_CHOSEN = "NOT_CHOSEN"
+    LEFT_OUT_BY_RULE = "LEFT_OUT_BY_RULE"
+    CAPTURE_OF_EARLIER_VERSION = "CAPTURE_OF_EARLIER_VERSION"
     NO_PIXELS = "NO_PIXELS"
     NOT_GREYSCALE = "NOT_GREYSCALE"
-    MULTI_FRAME = "MULTI_FRAME"
     BIT_DEPTH_NOT_ANALYSED = "BIT_DEPTH_NOT_ANALYSED"
     FOR_PROCESSING = "FOR_PROCESSING"
     MODALITY_NOT_ANALYSED = "MODALITY_NOT_ANALYSED"
@@ -95,10 +102,17 @@ class Code(StrEnum):
     DESTINATION_ANSWER_UNCLEAR = "DESTINATION_ANSWER_UNCLEAR"
     NOT_FOUND_AFTER_SENDING = "NOT_FOUND_AFTER_SENDING"
     STORED_BYTES_DIFFER = "STORED_BYTES_DIFFER"
+    SYNTAX_REFUSED = "SYNTAX_REFUSED"
     # The operator's commands
     NOT_IN_JOURNAL = "NOT_IN_JOURNAL"
     NOT_HELD = "NOT_HELD"
+    NOT_RELEASABLE = "NOT_RELEASABLE"
     AUDIT_UNWRITABLE = "AUDIT_UNWRITABLE"
+    FLEET_QC_MISSING = "FLEET_QC_MISSING"
+    FILE_UNREADABLE = "FILE_UNREADABLE"
+    FILE_UNWRITABLE = "FILE_UNWRITABLE"
+    WRONG_ARGUMENT = "WRONG_ARGUMENT"
+    TRUCK_UNREACHABLE = "TRUCK_UNREACHABLE"
     PLUGIN_MISSING = "PLUGIN_MISSING"
     UNEXPECTED = "UNEXPECTED"
 
@@ -165,9 +179,27 @@ ADVICE: dict[Code, Advice] = {
         "The truck's Orthanc no longer holds the original.",
         "Send the image from the scanner again; the router then takes it up by itself.",
     ),
+    Code.HELD_BY_RULE: Advice(
+        "A routing rule with the policy hold takes it: a person looks at it first.",
+        _LOOK,
+    ),
+    Code.NO_DESTINATION: Advice(
+        "Its rule sent it to destinations that are no longer in the settings.",
+        "Configure one of them again and restart: it then goes on by itself. Or release it under "
+        "retry: then the rules of today decide where it goes.",
+    ),
     Code.COPY_DIFFERS: Advice(
         "The truck holds another object under the UID of the anonymized copy.",
         _REPORT,
+    ),
+    Code.SAME_UID_OTHER_BYTES: Advice(
+        "The scanner sent another image under the SOP Instance UID of one that was delivered.",
+        "What was delivered stands. Compare the two digests; if the image was corrected, let the "
+        "scanner send it as a new one (with a new SOP Instance UID), and discard this one.",
+    ),
+    Code.INSTANCE_CRASHES: Advice(
+        "Each time a step began with it, Orthanc or the router died.",
+        "Leave it held and report it: the file is broken or hostile. Release it to try again.",
     ),
     Code.GATE_UNREADABLE: Advice("The anonymized copy cannot be read back.", _REPORT),
     Code.GATE_WRONG_ACTION: Advice(
@@ -184,6 +216,7 @@ ADVICE: dict[Code, Advice] = {
     Code.GATE_NOT_DECLARED: Advice("The copy does not declare how it was de-identified.", _REPORT),
     Code.GATE_WRONG_STUDY: Advice("The copy does not belong to the pseudonymous study.", _REPORT),
     Code.GATE_PIXELS_CHANGED: Advice("The pixels of the copy are not the original's.", _REPORT),
+    Code.GATE_IOD: Advice("The copy lost an attribute that its kind of object needs.", _REPORT),
     Code.UNEXPECTED: Advice(
         "The router itself failed on it three times.",
         "Report it with the log of that time; then release it.",
@@ -250,6 +283,10 @@ class LinkDown(DeliveryError):
 
 class DestinationPaused(DeliveryError):
     """The destination does not let us in. Says nothing of the instance."""
+
+
+class SyntaxRefused(DeliveryError):
+    """The destination does not take the transfer syntax of this instance."""
 
 
 class DeliveryDeferred(DeliveryError):

@@ -11,7 +11,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from router.deid import pseudonyms
-from router.deid.profile import PROFILE_ID
 from router.errors import ResourceMissing
 from router.journal import Cursor, Journal, Pin
 
@@ -29,19 +28,24 @@ _log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Enters what Orthanc holds into the journal. One thread uses it."""
+    """Enters what Orthanc holds into the journal. One thread uses it.
+
+    ``key`` and ``profile_id``: what new studies are pinned to; the journal knows the profile.
+    """
 
     def __init__(
         self,
         orthanc: TruckOrthanc,
         journal: Journal,
         key: Key,
+        profile_id: str,
         metrics: Metrics,
         now: Callable[[], float],
     ) -> None:
         self._orthanc = orthanc
         self._journal = journal
         self._key = key
+        self._profile_id = profile_id
         self._metrics = metrics
         self._now = now
         #: Copies of ours that the journal does not know (it was lost): not asked for again.
@@ -109,7 +113,9 @@ class Intake:
         self, arrivals: list[Arrival], stable: Iterable[str], cursor: Cursor | None
     ) -> int:
         pins = {
-            arrival.study: Pin(pseudonyms.alias(self._key, arrival.study), self._key.id, PROFILE_ID)
+            arrival.study: Pin(
+                pseudonyms.alias(self._key, arrival.study), self._key.id, self._profile_id
+            )
             for arrival in arrivals
         }
         new = self._journal.take_in(arrivals, stable, pins, cursor, self._now())

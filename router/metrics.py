@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 
 import router
 from router.study import State
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from router.errors import Code
+    from router.qc import Total
 
 # Their creation times double the series and tell nothing that a restart does not.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -72,6 +73,17 @@ class Metrics:
             "edge_router_delivery_wasted_bytes_total",
             "Bytes of DICOM files that were handed to the link without being accepted.",
             ["destination"],
+            registry=registry,
+        )
+        self.goodput = Gauge(
+            "edge_router_link_throughput_bytes_per_second",
+            "Bytes a second that a destination accepted, over all connections, last measured.",
+            ["destination"],
+            registry=registry,
+        )
+        self.saved_bytes = Counter(
+            "edge_router_compression_saved_bytes_total",
+            "Bytes that copies are smaller than what the scanner sent.",
             registry=registry,
         )
         self.verified = Counter(
@@ -163,35 +175,51 @@ class JournalFigures:
         yield age
 
 
-class MachineFigures:
-    """Gauges of the truck's disk and clock, read when they are asked for.
+class QualityFigures:
+    """Sums over the figures of images, from the journal: a fleet makes means and spreads of them.
 
-    ``disk`` returns size and free bytes; ``clock_offsets`` by destination how far this clock was
-    ahead of the destination's, in seconds, when it last answered (``None``: it never did).
+    Sums may fall (HU, deviation index), so they are for ``delta()`` and not for ``rate()``.
     """
 
     def __init__(
         self,
-        disk: Callable[[], tuple[int, int]],
-        clock_offsets: Callable[[], Mapping[str, float | None]],
+        totals: Callable[[], Iterable[Total]],
+        count_flags: Callable[[], Mapping[tuple[str, str], int]],
+        devices: Callable[[], Iterable[tuple[str, str, str, str]]],
     ) -> None:
-        self._disk = disk
-        self._clock_offsets = clock_offsets
+        self._totals = totals
+        self._count_flags = count_flags
+        self._devices = devices
 
     def collect(self) -> Iterable[Metric]:
-        size, free = self._disk()
-        yield GaugeMetricFamily(
-            "edge_router_disk_size_bytes", "Size of the disk that holds the journal.", value=size
+        labels = ["modality", "view", "feature"]
+        sums = SummaryMetricFamily(
+            "edge_router_qc_feature",
+            "Figures of images and their exposure, by modality and view; count and sum.",
+            labels=labels,
         )
-        yield GaugeMetricFamily(
-            "edge_router_disk_free_bytes", "What is free of it for the router.", value=free
+        squares = GaugeMetricFamily(
+            "edge_router_qc_feature_squares", "Sum of the squares of the same.", labels=labels
         )
-        clock = GaugeMetricFamily(
-            "edge_router_clock_offset_seconds",
-            "How far the truck's clock is ahead of a destination's, to about a second.",
-            labels=["destination"],
+        for row in self._totals():
+            names = [row.modality, row.view, row.feature]
+            sums.add_metric(names, row.number, row.total)
+            squares.add_metric(names, row.squares)
+        yield sums
+        yield squares
+        flags = CounterMetricFamily(
+            "edge_router_qc_flags",
+            "Images that were flagged to be looked at.",
+            labels=["flag", "modality"],
         )
-        for destination, offset in self._clock_offsets().items():
-            if offset is not None:
-                clock.add_metric([destination], offset)
-        yield clock
+        for (flag, modality), number in self._count_flags().items():
+            flags.add_metric([flag, modality], number)
+        yield flags
+        info = GaugeMetricFamily(
+            "edge_router_device_info",
+            "What the devices of the last week say of themselves (always 1).",
+            labels=["modality", "manufacturer", "model", "software"],
+        )
+        for device in self._devices():
+            info.add_metric(list(device), 1.0)
+        yield info

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pyorthanc
+from pydicom.uid import ExplicitVRLittleEndian
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from router.errors import (
@@ -149,10 +150,21 @@ class TruckOrthanc:
     # --- files --------------------------------------------------------------------------------
 
     @_reading_again
-    def file(self, instance: str) -> Body:
-        """The whole file of an instance."""
+    def file(self, instance: str, transcode: str | None = None) -> Body:
+        """The whole file of an instance; ``transcode``: in this transfer syntax, if it can."""
+        query = f"?transcode={transcode}" if transcode else ""
         with _coded():
-            return self._stream("GET", f"/instances/{instance}/file", None)
+            return self._stream("GET", f"/instances/{instance}/file{query}", None)
+
+    @_reading_again
+    def decoded_file(self, instance: str) -> Body:
+        """The file with its pixels decoded by Orthanc, Explicit VR Little Endian.
+
+        Orthanc answers with the file as it is where it has no codec.
+        """
+        with _coded():
+            path = f"/instances/{instance}/file?transcode={ExplicitVRLittleEndian}"
+            return self._stream("GET", path, None)
 
     def anonymize(self, instance: str, plan: Mapping[str, object]) -> Body:
         """The anonymized file; Orthanc stores nothing."""

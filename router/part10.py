@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import struct
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -32,6 +33,8 @@ DEFER_BYTES = 64 * 1024
 
 _PREAMBLE_BYTES = 128
 _FRAGMENT_HEAD_BYTES = 4096
+#: COM and APPn of the JPEG family, COM of JPEG 2000.
+_COMMENTS = re.compile(rb"\xff[\xfe\xe0-\xef\x64]")
 _UNDEFINED = 0xFFFFFFFF
 #: Pixel Data and its floating-point kinds.
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
@@ -171,9 +174,18 @@ def without_pixels(dataset: FileDataset, view: memoryview) -> bytes:
 
 
 def _fragment_heads(view: memoryview, offset: int, end: int) -> Iterator[bytes]:
-    """The beginnings of compressed frames: their headers have room for comments."""
+    """What can hold text of compressed frames: their ends, and comments wherever they stand.
+
+    In JPEG, JPEG-LS and JPEG 2000 no compressed data looks like a marker (the encoder inserts a
+    bit or a byte), so that each COM and APPn can be found by its two bytes.
+    """
     while offset + _TAG_OF.size <= end:
         _, _, length = _TAG_OF.unpack_from(view, offset)
         offset += _TAG_OF.size
-        yield bytes(view[offset : offset + min(length, _FRAGMENT_HEAD_BYTES)])
+        fragment = view[offset : offset + length]
+        yield bytes(fragment[:_FRAGMENT_HEAD_BYTES])
+        yield bytes(fragment[-_FRAGMENT_HEAD_BYTES:])
+        for marker in _COMMENTS.finditer(fragment, _FRAGMENT_HEAD_BYTES):
+            size = int.from_bytes(fragment[marker.end() : marker.end() + 2], "big")
+            yield bytes(fragment[marker.end() : marker.end() + size])
         offset += length

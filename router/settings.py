@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from router.deid import policies, vocabulary
+from router.deid import private as safe_private
+from router.deid.profile import SCREENING, Option, Profile
 from router.deid.pseudonyms import Key
 from router.destinations.stow import StowSettings
 from router.errors import Code, SettingsError
+from router.qc import EXPECTED_VIEWS
+from router.routing import Routing
+from router.rule_settings import FallbackSettings, RuleSettings, check_together
+
+if TYPE_CHECKING:
+    from router.deid.policies import Policy
 
 DEFAULT_PATH = Path("/etc/edge-router/config.toml")
 
@@ -54,17 +71,42 @@ class DeidSettings(_Section):
         Field(
             min_length=1,
             description="Key files, the current one first; older ones stay for "
-            "studies that were begun with them",
+            "studies and patients that are known under them",
         ),
     ]
+    options: Annotated[
+        list[Option],
+        Field(
+            description="Options of PS3.15 Annex E, by their codes in CID 7050; studies that were "
+            "begun keep theirs",
+        ),
+    ] = sorted(SCREENING)
+    words_file: Annotated[
+        Path | None, Field(description="More words that free text may consist of")
+    ] = None
+    safe_private_file: Annotated[
+        Path | None, Field(description="More private attributes that stay under 113111")
+    ] = None
+    policies_file: Annotated[
+        Path | None, Field(description="Policies that come before the shipped ones")
+    ] = None
 
 
 class AnalysisSettings(_Section):
-    enabled: Annotated[bool, Field(description="Make segmentations")] = True
+    enabled: Annotated[
+        bool, Field(description="Look at each image as it arrives, and make segmentations")
+    ] = True
     timeout_s: Annotated[float, Field(gt=0, description="For one image")] = 60.0
     memory_mib: Annotated[
         int, Field(ge=256, description="Address space of the analysis process")
     ] = 2048
+
+
+class QualitySettings(_Section):
+    expected_views: Annotated[
+        list[Annotated[str, Field(pattern=r"^[LR]-[A-Z]{2,4}$")]],
+        Field(description="Views that a screening mammography should have; empty: none"),
+    ] = list(EXPECTED_VIEWS)
 
 
 class IntakeSettings(_Section):
@@ -75,6 +117,51 @@ class IntakeSettings(_Section):
         float,
         Field(gt=0, description="Time between two comparisons of all images with the journal"),
     ] = 60.0
+
+
+class CompressionSettings(_Section):
+    enabled: Annotated[
+        bool, Field(description="Send images in lossless JPEG-LS where that is smaller")
+    ] = True
+
+
+class SendingSettings(_Section):
+    start: Annotated[
+        Literal["stable", "arrival"],
+        Field(
+            description="`stable`: a study is sent when the scanner has finished with it; "
+            "`arrival`: each image as soon as it is anonymized"
+        ),
+    ] = "stable"
+
+
+class SpaceSettings(_Section):
+    capacity_mib: Annotated[
+        int,
+        Field(ge=0, description="What Orthanc may take; 0: what it or its disk says"),
+    ] = 0
+    high_percent: Annotated[
+        float, Field(gt=0, le=100, description="Above this, what is verified everywhere is removed")
+    ] = 80.0
+    low_percent: Annotated[
+        float, Field(ge=0, le=100, description="Until this is reached, the oldest first")
+    ] = 70.0
+    refuse_percent: Annotated[
+        float,
+        Field(
+            gt=0, le=100,
+            description="Above this, and with nothing left to remove, the truck takes no images: "
+            "the copies of those that it has need the rest",
+        ),
+    ] = 90.0  # fmt: skip
+    look_s: Annotated[float, Field(gt=0, description="Time between two looks")] = 30.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SpaceSettings:
+        if not self.low_percent <= self.high_percent <= self.refuse_percent:
+            message = "low_percent, high_percent and refuse_percent must rise"
+            raise ValueError(message)
+        return self
 
 
 class ApiSettings(_Section):
@@ -90,9 +177,15 @@ class Settings(_Section):
     journal: JournalSettings = JournalSettings()
     deid: DeidSettings
     analysis: AnalysisSettings = AnalysisSettings()
+    quality: QualitySettings = QualitySettings()
     intake: IntakeSettings = IntakeSettings()
     api: ApiSettings = ApiSettings()
+    compression: CompressionSettings = CompressionSettings()
+    sending: SendingSettings = SendingSettings()
+    space: SpaceSettings = SpaceSettings()
     destinations: Annotated[list[StowSettings], Field(min_length=1)]
+    rules: list[RuleSettings] = []
+    fallback: FallbackSettings = FallbackSettings()
 
     @field_validator("destinations")
     @classmethod
@@ -102,6 +195,20 @@ class Settings(_Section):
             message = "two destinations have the same name"
             raise ValueError(message)
         return destinations
+
+    @model_validator(mode="after")
+    def _rules_fit_together(self) -> Settings:
+        check_together(self.rules, self.fallback, self._names())
+        return self
+
+    def _names(self) -> list[str]:
+        return [destination.name for destination in self.destinations]
+
+    @property
+    def routing(self) -> Routing:
+        """The rules, as the steps ask them."""
+        rules = tuple(rule.rule() for rule in self.rules)
+        return Routing(rules, self.fallback.rule(), tuple(self._names()))
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -129,6 +236,23 @@ class Settings(_Section):
         """
         return [_read_key(path) for path in self.deid.key_files]
 
+    def profile(self) -> Profile:
+        """What new studies are de-identified with. Raises SettingsError (SETTINGS_…)."""
+        private = self.deid.safe_private_file
+        more = safe_private.read(_read_text(private), private.name) if private else frozenset()
+        return Profile.of(frozenset(self.deid.options), self.own_words(), more)
+
+    def own_words(self) -> frozenset[str]:
+        """The site's own words. Raises SettingsError (SETTINGS_UNREADABLE)."""
+        path = self.deid.words_file
+        return vocabulary.read(_read_text(path)) if path else frozenset()
+
+    def policies(self) -> tuple[Policy, ...]:
+        """The site's own policies before the shipped ones. Raises SettingsError (SETTINGS_…)."""
+        path = self.deid.policies_file
+        own = policies.read(_read_text(path), path.name) if path else ()
+        return (*own, *policies.SHIPPED)
+
     def orthanc_password(self) -> str:
         """Raises SettingsError (SECRET_UNREADABLE)."""
         path = self.orthanc.password_file
@@ -138,6 +262,15 @@ class Settings(_Section):
             raise SettingsError(
                 Code.SECRET_UNREADABLE, f"{path} (orthanc.password_file) cannot be read."
             ) from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            Code.SETTINGS_UNREADABLE, f"{path} cannot be read ({type(error).__name__})."
+        ) from None
 
 
 def _read_key(path: Path) -> Key:

@@ -9,6 +9,7 @@ import io
 import mmap
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
@@ -33,6 +34,10 @@ class Body(Protocol):
         """A new reader from the first byte on."""
         ...
 
+    def overwrite(self, offset: int, data: bytes) -> None:
+        """Puts other bytes of the same length there, for the view and for new readers."""
+        ...
+
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -46,7 +51,7 @@ class MemoryBody:
     """A body in memory."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self._data: bytes | bytearray = data
         self.size = len(data)
 
     @property
@@ -55,6 +60,11 @@ class MemoryBody:
 
     def stream(self) -> BinaryIO:
         return io.BytesIO(self._data)
+
+    def overwrite(self, offset: int, data: bytes) -> None:
+        if not isinstance(self._data, bytearray):
+            self._data = bytearray(self._data)
+        self._data[offset : offset + len(data)] = data
 
     def __enter__(self) -> Self:
         return self
@@ -67,8 +77,8 @@ class FileBody:
     """A body in the spool folder; its file goes when it is closed."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = path.open("rb")
+        self.path = path
+        self._file = path.open("r+b")
         self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         self._view = memoryview(self._map)
         self._streams: list[BinaryIO] = []
@@ -79,9 +89,14 @@ class FileBody:
         return self._view
 
     def stream(self) -> BinaryIO:
-        stream = cast("BinaryIO", self._path.open("rb"))
+        stream = cast("BinaryIO", self.path.open("rb"))
         self._streams.append(stream)
         return stream
+
+    def overwrite(self, offset: int, data: bytes) -> None:
+        self._file.seek(offset)
+        self._file.write(data)
+        self._file.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +107,7 @@ class FileBody:
         self._view.release()
         self._map.close()
         self._file.close()
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 class Spool:
@@ -134,6 +149,19 @@ class Spool:
         descriptor, name = tempfile.mkstemp(suffix=suffix, dir=self.folder)
         os.close(descriptor)
         return Path(name)
+
+    @contextmanager
+    def as_file(self, body: Body) -> Iterator[Path]:
+        """A body as a file for another process; one that lies in a file already is not copied."""
+        if isinstance(body, FileBody):
+            yield body.path
+            return
+        path = self.path(".task")
+        try:
+            path.write_bytes(body.view)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def _to_file(self, held: list[bytes], rest: Iterator[bytes]) -> FileBody:
         path = self.path(".body")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from router import check_now
 from router.errors import ADVICE
 from router.study import Role, Stage, State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from router.journal import Journal
     from router.study import Instance, Receipt, Study
 
@@ -16,9 +19,15 @@ if TYPE_CHECKING:
 _AT_REST = frozenset({State.DELIVERED, State.PURGED, State.HELD, State.DISCARDED})
 
 
-def overview(journal: Journal) -> dict[str, Any]:
-    """Every study with its counts, and whether the truck may drive on."""
-    studies = [study_status(journal, study) for study in journal.studies()]
+def overview(journal: Journal, expected_views: Sequence[str] = ()) -> dict[str, Any]:
+    """Every study with its counts, and whether the truck may drive on.
+
+    ``expected_views``: what a screening mammography should have; what is missing is only shown.
+    """
+    studies = [
+        study_status(journal, study) | check_now.quality(journal, study, expected_views)
+        for study in journal.studies()
+    ]
     held = sum(study["held"] for study in studies)
     open_studies = sum(not study["at_rest"] for study in studies)
     return {
@@ -83,10 +92,13 @@ def held_rows(journal: Journal) -> list[dict[str, Any]]:
 def receipt_rows(journal: Journal, study: Study) -> list[dict[str, Any]]:
     """What is proven of each instance of a study at each destination."""
     roles = {i.orthanc_id: i.role for i in journal.instances(study.orthanc_id)}
+    routes = journal.routes.of_study(study.orthanc_id)
     return [
         {
             "instance": receipt.instance,
             "role": roles[receipt.instance],
+            # None: it came before there were rules, and goes everywhere.
+            "rule": routes[receipt.instance].rule if receipt.instance in routes else None,
             "sop_uid": receipt.copy.sop_uid,
             "digest": receipt.copy.digest,
             "size": receipt.copy.size,

@@ -6,7 +6,7 @@ The table is the product. Read it from top to bottom: what is not in it cannot h
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from router.errors import Code, IllegalTransition
 
@@ -98,6 +98,29 @@ class Role(StrEnum):
     CAPTURE = "CAPTURE"  # the router made it
 
 
+class Priority(IntEnum):
+    """How urgent a study is. It orders the transport, and nothing else."""
+
+    LOW = -1
+    NORMAL = 0
+    HIGH = 1
+    URGENT = 2
+
+
+#: Seconds that one step of priority is worth: a study that has waited so much longer goes first,
+#: so that a day full of urgent ones starves nobody. Longer than an outage is planned for.
+HEAD_START_S = 3 * 86400.0
+
+
+class Rank(IntEnum):
+    """The order inside a study."""
+
+    CAPTURE = 0
+    PREVIEW = 1  # one image, to be looked at while the others are on their way
+    PRESENTATION = 2
+    PROCESSING = 3  # for other machines; nobody reads them
+
+
 class VerifiedBy(StrEnum):
     """How it is known that a destination holds an instance."""
 
@@ -128,6 +151,33 @@ class Study:
     profile_id: str
     received_at: float
     changed_at: float
+    priority: int = Priority.NORMAL
+
+
+@dataclass(frozen=True)
+class Route:
+    """What the routing rules decided of one instance, by the header that the scanner sent."""
+
+    #: The name of the rule that took it.
+    rule: str
+    #: Names; ``None``: every destination, also one that is added later.
+    destinations: tuple[str, ...] | None
+    priority: Priority
+    #: The de-identification policy that it goes under.
+    policy: str
+    #: Names of the analyses that captures are made by; ``None``: every one.
+    analyses: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Original:
+    """What the scanner sent."""
+
+    rank: Rank
+    #: SHA-256 of its data set without group 0002, hexadecimal.
+    digest: str
+    #: Bytes of the whole file.
+    size: int
 
 
 @dataclass(frozen=True)
@@ -181,6 +231,13 @@ class Instance:
     hold: HoldRecord | None
     #: The policy that a person released it under; empty: the shipped rules.
     policy: str
+    #: Of the HTTP user, or the calling AE title: where it came from.
+    origin: str = ""
+    original_digest: str | None = None
+    #: When its files left the truck; ``None``: they are there.
+    purged_at: float | None = None
+    #: How often a step died of it.
+    crashes: int = 0
 
 
 @dataclass(frozen=True)
@@ -216,9 +273,19 @@ class Receipt:
     last_code: str | None
     #: How often the link broke in the middle of it since it last went through.
     breaks: int
+    #: The transfer syntax that the destination gets instead of the copy's; ``None``: the copy's.
+    #: ``copy`` has the digests and the size of what it gets.
+    syntax: str | None = None
 
 
 #: The ``analysis`` of an instance that a capture was made of.
 CAPTURED = "CAPTURED"
 #: … of one whose capture was made and has gone from the truck: it is made again, of this one.
 CAPTURE_GONE = "CAPTURE_GONE"
+#: SOP classes of images that are meant for machines; the same images come FOR PRESENTATION.
+FOR_PROCESSING = (
+    "1.2.840.10008.5.1.4.1.1.1.1.1",  # Digital X-Ray
+    "1.2.840.10008.5.1.4.1.1.1.2.1",  # Digital Mammography X-Ray
+    "1.2.840.10008.5.1.4.1.1.1.3.1",  # Digital Intra-Oral X-Ray
+    "1.2.840.10008.5.1.4.1.1.13.1.5",  # Breast Projection X-Ray
+)

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pydicom
 import pydicom.data
-from PIL import Image
+from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
     ComputedRadiographyImageStorage,
     CTImageStorage,
     DigitalMammographyXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
     XRayRadiationDoseSRStorage,
 )
 
@@ -317,6 +319,26 @@ def dose_report(patient: Patient, study_uid: str, uids: Uids) -> FileDataset:
     return dataset
 
 
+def dose_screen(patient: Patient, image: FileDataset) -> FileDataset:
+    """The scanner's screen of the dose, in the study of an image: a picture with the name in it."""
+    uids = Uids(f"screen|{image.SOPInstanceUID}")
+    dataset = new_file(SecondaryCaptureImageStorage, uids.new())
+    identify(dataset, patient, str(image.StudyInstanceUID), uids.new())
+    dataset.Modality = "CT"
+    dataset.ConversionType = "WSD"
+    dataset.SeriesNumber, dataset.InstanceNumber = 99, 1
+    dataset.ImageType = ["DERIVED", "SECONDARY"]
+    screen = Image.new("L", (256, 64), 0)
+    ImageDraw.Draw(screen).text((4, 4), f"{patient.name}\nDLP 420 mGy*cm", fill=255)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.Columns, dataset.Rows = screen.size
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.PixelData = screen.tobytes()
+    dataset["PixelData"].VR = "OB"
+    return dataset
+
+
 def radiograph(seed: str, patient: Patient, rows: int = 1024, columns: int = 840) -> FileDataset:
     """A CR image, MONOCHROME1 (the smallest value is the brightest)."""
     uids = Uids(f"{seed}|cr|{patient.patient_id}")
@@ -395,10 +417,40 @@ def demo_studies(
     columns = mg_rows * 13 // 16
     sources += [write(d, patient, folder) for d in mammogram_study(seed, patient, mg_rows, columns)]
     patient = Patient.made(seed, 12)
-    sources += [write(d, patient, folder) for d in ct_series(seed, patient, slices)]
+    series = list(ct_series(seed, patient, slices))
+    sources += [write(d, patient, folder) for d in [*series, dose_screen(patient, series[0])]]
     return sources
 
 
 def fresh_seed() -> str:
     """A seed that no earlier run had, so that a run can be repeated on the same stack."""
     return os.urandom(8).hex()
+
+
+def tomosynthesis(
+    seed: str, patient: Patient, planes: int = 8, rows: int = 256, columns: int = 208
+) -> FileDataset:
+    """A breast tomosynthesis, R CC: planes through one breast, values shared among them."""
+    uids = Uids(f"{seed}|dbt|{patient.patient_id}")
+    dataset = new_file(BreastTomosynthesisImageStorage, uids.new())
+    identify(dataset, patient, uids.new(), uids.new())
+    dataset.Modality = "MG"
+    dataset.SeriesNumber = dataset.InstanceNumber = 1
+    dataset.ImageType = ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "NONE"]
+    dataset.FrameOfReferenceUID = uids.new()
+    view = _code("399162004", "SCT", "cranio-caudal")
+    view.ViewModifierCodeSequence = Sequence([])
+    dataset.ViewCodeSequence = Sequence([view])
+    shared, anatomy, values = Dataset(), Dataset(), Dataset()
+    anatomy.FrameLaterality = "R"
+    values.RescaleIntercept, values.RescaleSlope, values.RescaleType = 0, 1, "US"
+    shared.FrameAnatomySequence = Sequence([anatomy])
+    shared.PixelValueTransformationSequence = Sequence([values])
+    dataset.SharedFunctionalGroupsSequence = Sequence([shared])
+    pixels = mammogram_pixels(seed, "RCC", rows, columns)
+    _set_pixels(dataset, pixels, 12, signed=False)
+    dataset.NumberOfFrames = planes
+    dataset.PixelData = b"".join(
+        np.roll(pixels, 2 * plane, axis=0).tobytes() for plane in range(planes)
+    )
+    return dataset

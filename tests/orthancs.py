@@ -108,11 +108,13 @@ def start(
     folder: Path,
     users: list[str],
     volumes: Mapping[str, str] = MappingProxyType({}),
+    ports: Mapping[int, int] = MappingProxyType({}),
     **environment: str,
 ) -> Iterator[Orthanc]:
     """Starts the image of a target (truck or cloud); ends it with the generator.
 
-    ``volumes``: folder or file of this machine → its place in the container.
+    ``volumes``: folder or file of this machine → its place in the container. ``ports``: inside →
+    on this machine; these stay through a restart, others change.
     """
     secrets = folder / f"{target}-users.json"
     secrets.write_text(json.dumps({"RegisteredUsers": dict.fromkeys(users, PASSWORD)}))
@@ -130,6 +132,8 @@ def start(
     for outside, inside in volumes.items():
         container.with_volume_mapping(outside, inside, "rw")
     container.with_exposed_ports(8042)
+    for port, outside_port in ports.items():
+        container.with_bind_ports(port, outside_port)
     container.with_env("STABLE_AGE_S", str(STABLE_AGE_S))
     for name, value in environment.items():
         container.with_env(name, value)

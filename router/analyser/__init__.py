@@ -1,5 +1,8 @@
 """The analysis in a process of its own: a decoder that crashes, loops or eats memory takes down
-only that process, and only one image goes without a capture.
+only that process, and only one image goes without a capture or without a look.
+
+Captures are made of anonymized copies. A look is taken at the original, because it must come
+before anything is anonymized; the child answers with figures, codes and words of the equipment.
 """
 
 from __future__ import annotations
@@ -9,15 +12,25 @@ import os
 import selectors
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from router import qc
 from router.errors import AnalysisSkipped, Code
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two files whose pixels must be the same: what the scanner sent, and its compressed copy."""
+
+    original: Path
+    copy: Path
 
 
 @dataclass(frozen=True)
@@ -30,48 +43,87 @@ class Task:
     sop_uid: str
 
 
+@dataclass(frozen=True)
+class Look:
+    """What was seen of an original."""
+
+    acquisition: qc.Acquisition
+    #: Figures of the pixels; empty where they are not looked at.
+    features: dict[str, float]
+    #: Why they are not; ``None``: they are.
+    code: Code | None
+
+
 class Analyser:
-    """Keeps one child at work; not thread-safe (the one local loop uses it)."""
+    """Keeps one child at work. Thread-safe; one task at a time."""
 
     def __init__(self, timeout_s: float, memory_mib: int) -> None:
         self._timeout_s = timeout_s
         self._memory_mib = memory_mib
         self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
 
     def run(self, task: Task) -> None:
         """Writes the capture to ``task.target``. Raises AnalysisSkipped."""
+        self._ask(
+            {
+                "action": "capture",
+                "source": str(task.source),
+                "target": str(task.target),
+                "series_uid": task.series_uid,
+                "sop_uid": task.sop_uid,
+            }
+        )
+
+    def same_pixels(self, comparison: Comparison) -> bool:
+        """Whether both files have the same pixels. Raises AnalysisSkipped: it cannot be said."""
+        request = {"original": str(comparison.original), "copy": str(comparison.copy)}
+        return bool(self._ask({"action": "compare", **request})["same"])
+
+    def look(self, source: Path) -> Look:
+        """Looks at an original. Raises AnalysisSkipped where not even its header can be read."""
+        said = self._ask({"action": "look", "source": str(source)})
+        code = said.get("left_out")
+        return Look(
+            qc.Acquisition(**said["acquisition"]), said["features"], Code(code) if code else None
+        )
+
+    def _ask(self, request: dict[str, str]) -> dict[str, Any]:
+        with self._lock:
+            return self._answer_to(request)
+
+    def _answer_to(self, request: dict[str, str]) -> dict[str, Any]:
         child = self._started()
-        request = {
-            "source": str(task.source),
-            "target": str(task.target),
-            "series_uid": task.series_uid,
-            "sop_uid": task.sop_uid,
-        }
         assert child.stdin is not None  # noqa: S101  (opened as a pipe below)
         assert child.stdout is not None  # noqa: S101
         try:
             child.stdin.write(json.dumps(request).encode() + b"\n")
             child.stdin.flush()
         except BrokenPipeError:
-            self.close()
+            self._end()
             raise AnalysisSkipped(Code.ANALYSIS_CRASHED, "the analysis had died") from None
         with selectors.DefaultSelector() as selector:
             selector.register(child.stdout, selectors.EVENT_READ)
             if not selector.select(self._timeout_s):
-                self.close()
+                self._end()
                 raise AnalysisSkipped(
                     Code.ANALYSIS_TIMEOUT, f"it took longer than {self._timeout_s:.0f} s"
                 )
         answer = child.stdout.readline()
         if not answer.endswith(b"\n"):
-            self.close()
+            self._end()
             raise AnalysisSkipped(Code.ANALYSIS_CRASHED, "the analysis died")
-        said = json.loads(answer)
+        said: dict[str, Any] = json.loads(answer)
         if "code" in said:
             raise AnalysisSkipped(Code(said["code"]), said["detail"])
+        return said
 
     def close(self) -> None:
         """Ends the child; the next task starts a new one."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
         if self._child is not None:
             self._child.kill()
             self._child.wait()
@@ -82,7 +134,7 @@ class Analyser:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._child is not None and self._child.poll() is not None:
-            self.close()
+            self._end()
         if self._child is None:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "router.analyser", str(self._memory_mib)],

@@ -8,27 +8,62 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from router import capture, part10, pixels
+from router import capture, lossless, part10, pixels, qc
 from router.analysis import ANALYSES, density
 from router.errors import AnalysisSkipped, Code, Hold
 
+if TYPE_CHECKING:
+    from router.frame import Frame
 
-def _analyse(task: dict[str, Any]) -> None:
+
+def _capture(task: dict[str, Any]) -> dict[str, Any]:
     with Path(task["source"]).open("rb") as stream:
         source = part10.read(stream)
-        frame = pixels.to_frame(source)
+        frame = pixels.to_frame(source, stream)
         finding = ANALYSES[density.ALGORITHM](frame)
-        rgb = capture.picture(frame, finding)
+        # By the shipped limits, not by what the truck has learned: the same bytes at any time.
+        raised = qc.judge(qc.acquisition(source).modality, qc.features(frame))
+        flags = [qc.LOOK[one.flag] for one in raised]
+        rgb = capture.picture(frame, finding, flags)
         uids = capture.CaptureUids(series=task["series_uid"], sop=task["sop_uid"])
         Path(task["target"]).write_bytes(capture.secondary_capture(source, rgb, finding, uids))
+    return {}
 
 
-def _answer(task: dict[str, Any]) -> dict[str, str]:
+def _look(task: dict[str, Any]) -> dict[str, Any]:
+    with Path(task["source"]).open("rb") as stream:
+        source = part10.read(stream)
+        said: dict[str, Any] = {"acquisition": asdict(qc.acquisition(source)), "features": {}}
+        try:
+            frame = pixels.to_frame(source, stream, for_processing=True)
+        except AnalysisSkipped as skipped:
+            return said | {"left_out": skipped.code}
+        return said | {"features": qc.features(frame) | _fractions(frame)}
+
+
+def _fractions(frame: Frame) -> dict[str, float]:
+    """The area of the brightest class (MG: of what is dense), where there is a segmentation."""
     try:
-        _analyse(task)
+        finding = ANALYSES[density.ALGORITHM](frame)
+    except AnalysisSkipped:
+        return {}
+    return {"dense_fraction": finding.classes[-1].fraction}
+
+
+def _compare(task: dict[str, Any]) -> dict[str, Any]:
+    return {"same": lossless.same_pixels(Path(task["original"]), Path(task["copy"]))}
+
+
+_ACTIONS = {"capture": _capture, "look": _look, "compare": _compare}
+
+
+def _answer(task: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return _ACTIONS[task["action"]](task)
     except AnalysisSkipped as skipped:
         return {"code": skipped.code, "detail": skipped.sentence}
     except Hold as hold:
@@ -39,7 +74,6 @@ def _answer(task: dict[str, Any]) -> dict[str, str]:
     # router hears of it. Only the type: texts of third parties can hold values of attributes.
     except Exception as error:  # noqa: BLE001
         return {"code": Code.ANALYSIS_FAILED, "detail": type(error).__name__}
-    return {}
 
 
 def main() -> None:

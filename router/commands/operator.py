@@ -13,6 +13,7 @@ from router.commands.terminal import (
     FINE,
     add_reason,
     moment,
+    note,
     open_journal,
     show,
 )
@@ -43,12 +44,15 @@ def register(add: Add) -> None:
 
 
 def _status(asked: argparse.Namespace) -> int:
-    with open_journal(asked) as journal:
-        overview = status.overview(journal)
+    settings = Settings.load(asked.config)
+    note(settings, asked)
+    with closing(Journal(settings.journal.path)) as journal:
+        overview = status.overview(journal, settings.quality.expected_views)
     lines = [
         f"{s['study']}  {s['state']:<10}  {s['images']} images, {s['captures']} captures: {s['way']}"
         + ("  (arriving)" if s["arriving"] else "")
         + (f"  (waits: {s['waits_for']})" if s["waits_for"] else "")
+        + ("  (check-now)" if s["look_at"] or s["missing_views"] else "")
         for s in overview["studies"]
     ]
     show(asked, overview, [*lines, overview["summary"]])
@@ -74,7 +78,7 @@ def _receipts(asked: argparse.Namespace) -> int:
         study = decisions.find_study(journal, asked.study)
         rows = status.receipt_rows(journal, study)
     lines = [
-        f"{row['instance']}  {row['role']:<7}  {row['destination']}  "
+        f"{row['instance']}  {row['role']:<7}  {row['rule'] or '-'}  {row['destination']}  "
         f"sent {moment(row['sent_at'])}  verified {moment(row['verified_at'])}"
         f" {row['verified_by'] or '-'}  sha256 {row['digest']}"
         for row in rows

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
 from router import log
 from router.audit import Audit
+from router.commands import routes
 from router.commands.terminal import ATTENTION, FINE, note, show, user
 from router.destinations import KINDS
 from router.errors import Code, EdgeRouterError, OrthancError, SettingsError
@@ -36,6 +38,7 @@ def register(add: Add) -> None:
         "read settings, keys and secrets, try each connection, and say all that is wrong",
     )  # fmt: skip
     sub.add_argument("--offline", action="store_true", help="try no connection")
+    routes.add_arguments(sub)
 
 
 def _run(asked: argparse.Namespace) -> int:
@@ -58,13 +61,20 @@ def _reconcile(asked: argparse.Namespace) -> int:
         closing(orthanc_of(settings, Spool(settings.journal.spool))) as orthanc,
     ):
         metrics = Metrics(CollectorRegistry())
-        found = Intake(orthanc, journal, settings.keys()[0], metrics, time.time).reconcile()
+        chosen = settings.profile()
+        journal.profiles.enter(chosen.id, chosen.to_json())
+        intake = Intake(orthanc, journal, settings.keys()[0], chosen.id, metrics, time.time)
+        found = intake.reconcile()
     show(asked, {"found": found}, [f"{found} images that the journal did not know"])
     return FINE
 
 
 def _check_config(asked: argparse.Namespace) -> int:
     """Reads everything that ``run`` would read, tries what it would try; every fault at once."""
+    if asked.explain:
+        settings = Settings.load(asked.config)
+        note(settings, asked)
+        return routes.explain(asked, settings, Path(asked.explain))
     faults: list[tuple[str, EdgeRouterError]] = []
     checks: list[tuple[str, Callable[[], object]]] = []
     try:
@@ -75,6 +85,7 @@ def _check_config(asked: argparse.Namespace) -> int:
         note(settings, asked)
         checks += [
             ("keys", partial(_try_keys, settings)),
+            ("deid", lambda: (settings.profile(), settings.policies())),
             ("journal", lambda: Journal(settings.journal.path).close()),
             ("orthanc", lambda: _try_orthanc(settings, offline=asked.offline)),
         ]
@@ -97,7 +108,7 @@ def _try_keys(settings: Settings) -> None:
     """The keys can be read, and those that the journal's studies were begun with are there."""
     known = {key.id for key in settings.keys()}  # noqa: SIM118  (a method, no dictionary)
     with closing(Journal(settings.journal.path)) as journal:
-        missing = {study.key_id for study in journal.studies()} - known
+        missing = journal.keys_in_use() - known
     if missing:
         raise SettingsError(
             Code.KEY_UNKNOWN,

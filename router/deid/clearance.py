@@ -1,112 +1,105 @@
 """Which objects may go on at all: those whose content the profile can make safe.
 
-A SOP class that is not listed here is held. An image can carry text in its pixels, a report or a
-document carries it in its content; where nobody has said that a kind of object is safe, a person
-looks at it first.
+An image can carry text in its pixels, a report or a document carries it in its content; where no
+policy (``policies.toml``, and a site's own) says that a kind of object is safe, a person looks at
+it first.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from pydicom import uid
-from pydicom.uid import UID
-
 from router import part10
+from router.deid import mask, policies
+from router.deid.policies import Facts, Verdict
+from router.deid.profile import BASIC, Option
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydicom.dataelem import RawDataElement
     from pydicom.dataset import Dataset, FileDataset
 
-#: Images whose pixels come from a detector and not from a screen.
-CLEARED: frozenset[str] = frozenset(
-    {
-        uid.CTImageStorage,
-        uid.EnhancedCTImageStorage,
-        uid.LegacyConvertedEnhancedCTImageStorage,
-        uid.MRImageStorage,
-        uid.EnhancedMRImageStorage,
-        uid.LegacyConvertedEnhancedMRImageStorage,
-        uid.ComputedRadiographyImageStorage,
-        uid.DigitalXRayImageStorageForPresentation,
-        uid.DigitalXRayImageStorageForProcessing,
-        uid.DigitalMammographyXRayImageStorageForPresentation,
-        uid.DigitalMammographyXRayImageStorageForProcessing,
-        uid.BreastTomosynthesisImageStorage,
-        uid.BreastProjectionXRayImageStorageForPresentation,
-        uid.BreastProjectionXRayImageStorageForProcessing,
-        uid.PositronEmissionTomographyImageStorage,
-        uid.EnhancedPETImageStorage,
-        uid.XRayAngiographicImageStorage,
-        uid.EnhancedXAImageStorage,
-        uid.XRayRadiofluoroscopicImageStorage,
-        uid.EnhancedXRFImageStorage,
-    }
-)
+    from router.deid.mask import Region
+    from router.deid.policies import Policy
+    from router.deid.profile import Profile
 
 
 @dataclass(frozen=True)
-class Policy:
+class Release:
     """Under what a person may release a held instance. The gate stays where it is."""
 
     meaning: str
     #: What the person has answered for.
     clears: frozenset[Code] = frozenset()
+    #: Whether everything is held that nobody has answered for.
+    holds: bool = False
 
 
 #: By name. The empty name stands for the shipped rules, for instances that nobody released.
-POLICIES: dict[str, Policy] = {
-    "": Policy("The shipped rules."),
-    "retry": Policy("What was in the way is mended: try again under the shipped rules."),
-    "pixels-checked": Policy(
+POLICIES: dict[str, Release] = {
+    "": Release("The shipped rules."),
+    "retry": Release("What was in the way is mended: try again under the shipped rules."),
+    "pixels-checked": Release(
         "A person has looked at every frame and found nothing in it that identifies the patient.",
-        frozenset({Code.BURNED_IN_TEXT, Code.SOP_CLASS_NOT_CLEARED}),
+        frozenset({Code.BURNED_IN_TEXT, Code.SOP_CLASS_NOT_CLEARED, Code.HELD_BY_RULE}),
     ),
 }
 
-_NOT_CLEARED_MODALITIES = frozenset({"US", "IVUS", "ES", "XC", "DOC", "SR", "PR", "KO"})
+#: What a routing rule may choose, by name. No rule clears what a person has to look at.
+RULE_POLICIES: dict[str, Release] = {
+    "shipped": Release("the shipped policies, and the site's own"),
+    "hold": Release("held until a person has looked at it", holds=True),
+}
+
 _UID = re.compile(r"[0-9.]{1,64}")
-_SCREEN_WORDS = ("SCREEN", "REPORT", "DOSE")
 
 
-def check(dataset: FileDataset, policy: Policy = POLICIES[""]) -> None:
-    """Raises Hold for an object that may not be anonymized and sent under the policy."""
+def check(
+    dataset: FileDataset,
+    release: Release = POLICIES[""],
+    rules: tuple[Policy, ...] = policies.SHIPPED,
+    chosen: Profile = BASIC,
+) -> tuple[Region, ...]:
+    """Raises Hold for an object that may not be anonymized and sent.
+
+    ``release``: under what a person sent it on. ``rules``: the policies, the site's own first.
+    Returns the regions of its pixels that must be masked.
+    """
     _check_encoding(dataset)
     _check_identity(dataset)
-    for hold in _objections(dataset):
+    regions: tuple[Region, ...] = ()
+    try:
+        regions = _policy_of(dataset, release, rules, chosen)
+    except Hold as hold:
         # Only pixels can be cleared by looking at them: a report has to be read by a machine.
-        if hold.code not in policy.clears or "PixelData" not in dataset:
-            raise hold
+        if hold.code not in release.clears or "PixelData" not in dataset:
+            raise
     _check_complete(dataset)
+    return regions
 
 
-def _objections(dataset: FileDataset) -> Iterator[Hold]:
-    """What speaks against the kind of object and against its pixels."""
-    sop_class = UID(str(dataset.get("SOPClassUID", "")))
-    if sop_class not in CLEARED:
-        # A name that is the UID itself: the standard does not know it.
-        if sop_class.name == sop_class:
-            yield Hold(Code.UNKNOWN_SOP_CLASS, f"SOP class {_shown(sop_class)}")
-        else:
-            yield Hold(Code.SOP_CLASS_NOT_CLEARED, sop_class.name)
-    modality = str(dataset.get("Modality", "")).strip().upper()
-    if modality in _NOT_CLEARED_MODALITIES:
-        yield Hold(Code.SOP_CLASS_NOT_CLEARED, f"modality {modality}")
-    burned_in = str(dataset.get("BurnedInAnnotation", "") or "").strip().upper()
-    if burned_in not in {"", "NO"}:
-        yield Hold(Code.BURNED_IN_TEXT, "BurnedInAnnotation is not NO")
-    if str(dataset.get("SamplesPerPixel") or 1) != "1" or dataset.get("ConversionType"):
-        yield Hold(
-            Code.BURNED_IN_TEXT, "it is a picture in colour or of a screen, not a detector's"
-        )
-    image_type = str(dataset.get("ImageType", "") or "").upper()
-    if any(word in image_type for word in _SCREEN_WORDS):
-        yield Hold(Code.BURNED_IN_TEXT, "ImageType says that it is a picture of a screen")
+def under(rule: str, release: str) -> Release:
+    """What a rule chose (a name of RULE_POLICIES), and what a person has answered for since."""
+    chosen, released = RULE_POLICIES[rule], POLICIES[release]
+    return replace(chosen, clears=chosen.clears | released.clears)
+
+
+def _policy_of(
+    dataset: FileDataset, release: Release, rules: tuple[Policy, ...], chosen: Profile
+) -> tuple[Region, ...]:
+    if release.holds:
+        raise Hold(Code.HELD_BY_RULE, "its rule has the policy hold")
+    policy = policies.judge(rules, Facts.of(dataset), chosen.options)
+    if policy.action is Verdict.HOLD:
+        raise Hold(policy.code, policy.because)
+    if policy.action is Verdict.SAFE:
+        return ()
+    if Option.CLEAN_PIXELS not in chosen.options:
+        raise Hold(Code.BURNED_IN_TEXT, "its policy masks pixels, and 113101 is not chosen")
+    mask.layout(dataset)  # raises where it cannot be masked
+    return policy.regions
 
 
 def _check_encoding(dataset: FileDataset) -> None:
@@ -138,8 +131,3 @@ def _check_identity(dataset: Dataset) -> None:
         # Also one that breaks a rule of PS3.5 (a leading zero): it is replaced anyway.
         if not _UID.fullmatch(value):
             raise Hold(Code.NO_UID, f"{keyword} is missing or is no UID")
-
-
-def _shown(sop_class: str) -> str:
-    """A UID of an unknown class goes into the detail only where it is one: it is foreign text."""
-    return sop_class if UID(sop_class).is_valid else "that is no UID"

@@ -21,6 +21,8 @@ UID_ROOT = "2.25."
 _KEY_BYTES = 32
 #: Characters of a pseudonym. 16 is the longest that fits VR SH (AccessionNumber, StudyID).
 _LENGTH = 16
+_WEEK = 7  # days
+_MOST_WEEKS = 520
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,12 @@ def study_id(key: Key, value: str) -> str:
 def uid(key: Key, original: str) -> str:
     """The UID that stands for another: at most 44 characters, always the same one."""
     return UID_ROOT + str(int.from_bytes(key.digest("uid", original)[:16], "big"))
+
+
+def shift_days(key: Key, issuer: str, patient_id: str) -> int:
+    """By how many days the dates of a patient are moved: back, by 1 to 520 whole weeks."""
+    digest = key.digest("date-shift", issuer.strip(), patient_id.strip())
+    return -_WEEK * (1 + int.from_bytes(digest[:8], "big") % _MOST_WEEKS)
 
 
 def alias(key: Key, orthanc_id: str) -> str:

@@ -1,10 +1,14 @@
 """Words that stand in headers of images whoever the patient is, and so identify no one.
 
-A patient may be called Bone or Standard: such a name is not looked for word by word, because it
-would be found in every image. Full names, numbers and dates are always looked for.
+A patient may be called Bone or Standard: such a name is not looked for word by word in codes and
+names of parts, because it would be found in every image. In free text it always is. Full names,
+numbers and dates are always looked for.
 """
 
 from __future__ import annotations
+
+import unicodedata
+from importlib import resources
 
 _BODY = """
 abdomen ankle arm axilla bladder body bone brain breast calf cervix chest elbow extremity eye face
@@ -26,3 +30,17 @@ al bin da de del den der di do dos dr du el ii iii jr la le los md mr mrs ms of 
 
 #: Lower case, without accents.
 WORDS: frozenset[str] = frozenset(f"{_BODY} {_IMAGES} {_PLACES} {_PARTICLES}".split())
+
+
+def read(text: str) -> frozenset[str]:
+    """The words of a list: separated by blanks, ``#`` begins a comment. Folded."""
+    lines = (line.partition("#")[0] for line in text.splitlines())
+    decomposed = unicodedata.normalize("NFKD", " ".join(lines))
+    plain = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return frozenset(plain.casefold().split())
+
+
+#: What free text may consist of (113105): a list of radiology's own words.
+TEXT_WORDS: frozenset[str] = (
+    read(resources.files(__package__).joinpath("words.txt").read_text(encoding="ascii")) | WORDS
+)

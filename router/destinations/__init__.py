@@ -10,27 +10,41 @@ from typing import TYPE_CHECKING, Protocol
 from router.destinations.stow import Stow, StowSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from router.destinations.base import Outgoing, ReadBack, Stored
+    from router.errors import EdgeRouterError
     from router.study import Copy
 
 
 class Destination(Protocol):
-    """The contract. Every method may be called from one thread at a time."""
+    """The contract. Every method may be called from several threads at once."""
 
     name: str
     #: How far our clock was ahead when it last answered, in seconds; ``None``: it cannot tell.
     clock_offset_s: float | None
+    #: So many instances one request may carry.
+    most_together: int
 
     def probe(self) -> None:
-        """Asks cheaply whether the destination is there. Raises LinkDown, DestinationPaused."""
+        """Asks cheaply, on a fresh connection, whether the destination is there.
+
+        Answers within seconds, whatever the link does. Raises LinkDown, DestinationPaused.
+        """
 
     def send(self, outgoing: Outgoing) -> Stored:
         """Sends one instance.
 
         Returns what the destination said of it. Raises LinkDown, DestinationPaused,
-        DeliveryDeferred (later, this instance) or Hold (never, this instance).
+        DeliveryDeferred (later, this instance), SyntaxRefused (not in this transfer syntax) or
+        Hold (never, this instance).
+        """
+
+    def send_together(self, outgoing: Sequence[Outgoing]) -> Mapping[str, Stored | EdgeRouterError]:
+        """Sends up to ``most_together`` instances of one study in one request.
+
+        Returns, by SOP Instance UID, what ``send`` would have returned or raised of each. Raises
+        LinkDown, DestinationPaused.
         """
 
     def verify(self, copies: Sequence[Copy]) -> ReadBack:
@@ -38,6 +52,9 @@ class Destination(Protocol):
 
         Raises LinkDown, DestinationPaused, DeliveryDeferred.
         """
+
+    def abort(self) -> None:
+        """Breaks off whatever is under way; who waits for it gets LinkDown."""
 
     def close(self) -> None: ...
 

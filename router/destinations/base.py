@@ -4,16 +4,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from router.errors import DestinationPaused, EdgeRouterError, LinkDown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from router.study import Copy, VerifiedBy
 
 #: Bytes handed to the socket at a time. With one large body the connect timeout would bound the
 #: whole upload (measured); in pieces each piece has its own time.
 PIECE_BYTES = 32 * 1024
+
+
+class DestinationSettings(BaseModel):
+    """What every kind of destination can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[
+        str,
+        Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="Its name in status and metrics"),
+    ]
+    connect_timeout_s: Annotated[float, Field(gt=0, description="To open a connection")] = 10.0
+    answer_timeout_s: Annotated[
+        float, Field(gt=0, description="For each piece sent, and for the answer")
+    ] = 60.0
+    most_connections: Annotated[
+        int, Field(ge=1, le=4, description="So many at once, if more of them carry more")
+    ] = 4
+    rate_bps: Annotated[
+        float, Field(ge=0, description="Never send faster than this; 0: as fast as the link goes")
+    ] = 0.0
+    compressed: Annotated[
+        bool,
+        Field(
+            description="Send JPEG-LS; where the destination refuses it, Explicit VR Little Endian "
+            "is sent by itself"
+        ),
+    ] = True
 
 
 @dataclass(frozen=True)
@@ -41,3 +73,25 @@ class ReadBack:
     verified: Mapping[str, VerifiedBy]
     #: Held, but with other bytes than were sent.
     different: frozenset[str] = frozenset()
+
+
+class OneByOne:
+    """For kinds that send one instance at a time."""
+
+    #: So many instances one request may carry.
+    most_together = 1
+
+    def send(self, outgoing: Outgoing) -> Stored:
+        raise NotImplementedError
+
+    def send_together(self, outgoing: Sequence[Outgoing]) -> Mapping[str, Stored | EdgeRouterError]:
+        """What became of each, by SOP Instance UID. Raises LinkDown, DestinationPaused."""
+        answers: dict[str, Stored | EdgeRouterError] = {}
+        for one in outgoing:
+            try:
+                answers[one.copy.sop_uid] = self.send(one)
+            except (LinkDown, DestinationPaused):
+                raise
+            except EdgeRouterError as error:
+                answers[one.copy.sop_uid] = error
+        return answers

@@ -10,30 +10,39 @@ import http
 import json
 import time
 import uuid
-from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import requests
-from pydantic import BaseModel, ConfigDict, Field, FilePath, HttpUrl, model_validator
-from requests.adapters import HTTPAdapter
+from pydantic import Field, FilePath, HttpUrl, model_validator
 
-from router.destinations.base import PIECE_BYTES, Outgoing, ReadBack, Stored
+from router.destinations.base import (
+    PIECE_BYTES,
+    DestinationSettings,
+    Outgoing,
+    ReadBack,
+    Stored,
+)
+from router.destinations.connections import Connections, coded
 from router.errors import (
     Code,
     DeliveryDeferred,
     DestinationPaused,
+    EdgeRouterError,
     Hold,
     LinkDown,
     SettingsError,
+    SyntaxRefused,
 )
 from router.study import Copy, VerifiedBy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import requests
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LINE_END = b"\r\n"
 _DICOM_JSON = "application/dicom+json"
 
 # Failure reasons of an instance (PS3.18 table 10.5.3-1, PS3.4 B.2.3).
@@ -45,18 +54,17 @@ _FULL = 507
 _DENIED = frozenset({401, 403})
 _UNCLEAR = frozenset({400, 409})
 _NO_ENDPOINT = frozenset({404, 405, 410})
+#: To connect, and for each part of the answer: seconds. A dead link is to be found out soon.
+_PROBE_TIMEOUT = (3.0, 4.0)
+#: Failure reasons that speak of the transfer syntax: of DICOMweb (PS3.18), and as some take it.
+_SYNTAX_REFUSED = frozenset({0xC122})
+_UNSUPPORTED_MEDIA = 415
 
 
-class StowSettings(BaseModel):
+class StowSettings(DestinationSettings):
     """A destination of kind ``stow``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: Literal["stow"]
-    name: Annotated[
-        str,
-        Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="Its name in status and metrics"),
-    ]
     url: Annotated[HttpUrl, Field(description="Root of the DICOMweb service, `…/dicom-web`")]
     user: Annotated[str, Field(description="User for Basic authentication; empty: none")] = ""
     password_file: Annotated[
@@ -81,10 +89,6 @@ class StowSettings(BaseModel):
     readback_url: Annotated[
         HttpUrl | None, Field(description='Root of Orthanc\'s REST API, for `readback = "orthanc"`')
     ] = None
-    connect_timeout_s: Annotated[float, Field(gt=0, description="To open a connection")] = 10.0
-    answer_timeout_s: Annotated[
-        float, Field(gt=0, description="For each piece sent, and for the answer")
-    ] = 60.0
 
     @model_validator(mode="after")
     def _consistent(self) -> StowSettings:
@@ -113,10 +117,10 @@ class StowSettings(BaseModel):
 
 
 class _Multipart:
-    """One DICOM file as multipart/related, streamed piece by piece with a known length."""
+    """DICOM files as multipart/related, streamed piece by piece with a known length."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
-        self._outgoing = outgoing
+    def __init__(self, files: Sequence[Outgoing]) -> None:
+        self._files = files
         # Fresh for each request, so that no file can hold it.
         boundary = uuid.uuid4().hex
         self.content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
@@ -124,20 +128,25 @@ class _Multipart:
         self._tail = f"\r\n--{boundary}--\r\n".encode()
 
     def __len__(self) -> int:
-        return len(self._head) + len(self._outgoing.view) + len(self._tail)
+        between = (len(self._files) - 1) * len(_LINE_END)
+        parts = sum(len(self._head) + len(file.view) for file in self._files)
+        return parts + between + len(self._tail)
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._head
-        view = self._outgoing.view
-        for start in range(0, len(view), PIECE_BYTES):
-            piece = bytes(view[start : start + PIECE_BYTES])
-            self._outgoing.count(len(piece))
-            yield piece
+        for number, file in enumerate(self._files):
+            yield _LINE_END + self._head if number else self._head
+            view = file.view
+            for start in range(0, len(view), PIECE_BYTES):
+                piece = bytes(view[start : start + PIECE_BYTES])
+                file.count(len(piece))
+                yield piece
         yield self._tail
 
 
 class Stow:
     """A DICOMweb destination; see ``router.destinations.Destination`` for the contract."""
+
+    most_together = 32
 
     def __init__(self, settings: StowSettings) -> None:
         self.name = settings.name
@@ -147,19 +156,19 @@ class Stow:
         self._root = str(settings.url).rstrip("/")
         self._readback_root = str(settings.readback_url or "").rstrip("/")
         self._timeout = (settings.connect_timeout_s, settings.answer_timeout_s)
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.verify = str(settings.ca_file) if settings.ca_file else True
-        if settings.user:
-            self._session.auth = (settings.user, settings.password())
-        self._session.hooks["response"].append(self._read_clock)
-        # No retries below us: each costs bytes, and the journal decides about them.
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=4, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._auth = (settings.user, settings.password()) if settings.user else None
+        self._connections = Connections(self._configure)
+
+    def _configure(self, session: requests.Session) -> None:
+        session.verify = str(self._settings.ca_file) if self._settings.ca_file else True
+        session.auth = self._auth
+        session.hooks["response"].append(self._read_clock)
+
+    def abort(self) -> None:
+        self._connections.abort()
 
     def close(self) -> None:
-        self._session.close()
+        self._connections.close()
 
     def _read_clock(self, response: requests.Response, **_: object) -> None:
         """The destination's Date (RFC 9110, 6.6.1) has whole seconds: half of one is added."""
@@ -170,31 +179,49 @@ class Stow:
         self.clock_offset_s = time.time() - there - 0.5
 
     def probe(self) -> None:
-        response = self._request(
-            "GET",
-            f"{self._root}/studies",
-            params={"limit": "1"},
-            headers={"Accept": _DICOM_JSON},
-        )
+        with self._connections.fresh() as session, coded():
+            response = session.get(
+                f"{self._root}/studies",
+                params={"limit": "1"},
+                headers={"Accept": _DICOM_JSON, "Connection": "close"},
+                timeout=_PROBE_TIMEOUT,
+                allow_redirects=False,
+            )
         if response.status_code in _DENIED:
             raise _denied(response.status_code)
+        if response.is_redirect:
+            raise _no_service(response.status_code)
         if not response.ok:
             raise LinkDown(Code.LINK_DOWN, f"the probe was answered with {response.status_code}")
 
     def send(self, outgoing: Outgoing) -> Stored:
+        answer = self.send_together([outgoing])[outgoing.copy.sop_uid]
+        if isinstance(answer, EdgeRouterError):
+            raise answer
+        return answer
+
+    def send_together(self, outgoing: Sequence[Outgoing]) -> Mapping[str, Stored | EdgeRouterError]:
         body = _Multipart(outgoing)
         response = self._request(
             "POST",
-            f"{self._root}/studies/{outgoing.copy.study_uid}",
+            f"{self._root}/studies/{outgoing[0].copy.study_uid}",
             data=body,
             headers={"Content-Type": body.content_type, "Accept": _DICOM_JSON},
         )
-        return judge(
-            response.status_code,
-            response.content,
-            response.headers.get("Retry-After"),
-            outgoing.copy.sop_uid,
-        )
+        retry_after = response.headers.get("Retry-After")
+        answers: dict[str, Stored | EdgeRouterError] = {}
+        for file in outgoing:
+            uid = file.copy.sop_uid
+            try:
+                answers[uid] = judge(
+                    response.status_code, response.content, retry_after, uid,
+                    alone=len(outgoing) == 1,
+                )  # fmt: skip
+            except DestinationPaused:
+                raise
+            except EdgeRouterError as error:
+                answers[uid] = error
+        return answers
 
     def verify(self, copies: Sequence[Copy]) -> ReadBack:
         if self._settings.readback == "orthanc":
@@ -202,9 +229,11 @@ class Stow:
         return self._verify_by_presence(copies)
 
     def _verify_by_digest(self, copies: Sequence[Copy]) -> ReadBack:
-        query = {"StudyInstanceUID": copies[0].study_uid}
-        if len(copies) == 1:
-            query["SOPInstanceUID"] = copies[0].sop_uid
+        # A list of UIDs (PS3.4, C.2.2.2.2): the answer is as long as the question.
+        query = {
+            "StudyInstanceUID": copies[0].study_uid,
+            "SOPInstanceUID": "\\".join(copy.sop_uid for copy in copies),
+        }
         response = self._request(
             "POST",
             f"{self._readback_root}/tools/find",
@@ -257,27 +286,26 @@ class Stow:
 
         Raises LinkDown, DestinationPaused.
         """
-        with _coded():
-            response = self._session.request(
+        with coded():
+            response = self._connections.session().request(
                 method, url, timeout=self._timeout, allow_redirects=False, **more
             )
         if response.is_redirect or (response.status_code in _NO_ENDPOINT and method == "POST"):
-            raise DestinationPaused(
-                Code.ENDPOINT_WRONG,
-                f"there is no DICOMweb service at its URL ({response.status_code})",
-            )
+            raise _no_service(response.status_code)
         return response
 
 
-def judge(status: int, content: bytes, retry_after: str | None, sop_uid: str) -> Stored:
-    """What an answer to a request with one instance means for that instance.
+def judge(
+    status: int, content: bytes, retry_after: str | None, sop_uid: str, *, alone: bool = True
+) -> Stored:
+    """What an answer means for one instance; ``alone``: it was the only one of its request.
 
     Reads the body whatever the status (202 and 400 come with instances that were stored). Raises
-    DestinationPaused, DeliveryDeferred or Hold (DESTINATION_REFUSED).
+    DestinationPaused, DeliveryDeferred, SyntaxRefused or Hold (DESTINATION_REFUSED).
     """
     if status in _DENIED:
         raise _denied(status)
-    stored, failure = _read_answer(content, sop_uid)
+    stored, failure = _read_answer(content, sop_uid, alone=alone)
     if stored is not None:
         return stored
     if failure is not None:
@@ -287,7 +315,9 @@ def judge(status: int, content: bytes, retry_after: str | None, sop_uid: str) ->
         raise DeliveryDeferred(code, f"answered {status}", _seconds(retry_after))
     if status < http.HTTPStatus.BAD_REQUEST:
         return Stored.STORED  # without a word on it: the read-back will tell
-    if status in _UNCLEAR:
+    if status == _UNSUPPORTED_MEDIA:
+        raise SyntaxRefused(Code.SYNTAX_REFUSED, f"answered {status}")
+    if status in _UNCLEAR or not alone:
         raise DeliveryDeferred(
             Code.DESTINATION_ANSWER_UNCLEAR, f"answered {status} without a word on it"
         )
@@ -301,10 +331,12 @@ def _judge_failure(reason: int) -> Stored:
         raise DeliveryDeferred(Code.DESTINATION_FULL, f"failure reason {reason:04X}")
     if reason == _PROCESSING_FAILURE:
         raise DeliveryDeferred(Code.DESTINATION_BUSY, f"failure reason {reason:04X}")
+    if reason in _SYNTAX_REFUSED:
+        raise SyntaxRefused(Code.SYNTAX_REFUSED, f"failure reason {reason:04X}")
     raise Hold(Code.DESTINATION_REFUSED, f"failure reason {reason:04X}")
 
 
-def _read_answer(content: bytes, sop_uid: str) -> tuple[Stored | None, int | None]:
+def _read_answer(content: bytes, sop_uid: str, *, alone: bool) -> tuple[Stored | None, int | None]:
     """What the Store Instances Response (PS3.18, I.2) says of one instance: stored, or the reason."""
     try:
         answer = json.loads(content)
@@ -317,7 +349,7 @@ def _read_answer(content: bytes, sop_uid: str) -> tuple[Stored | None, int | Non
             coerced = _value(item, "00081196") is not None
             return (Stored.COERCED if coerced else Stored.STORED), None
     for item in _items(answer, "00081198"):
-        if _value(item, "00081155") in {sop_uid, None}:
+        if _value(item, "00081155") in ({sop_uid, None} if alone else {sop_uid}):
             reason = _value(item, "00081197")
             return None, reason if isinstance(reason, int) else None
     return None, None
@@ -353,21 +385,11 @@ def _json_of(response: requests.Response) -> list[Any]:
         ) from None
 
 
+def _no_service(status: int) -> DestinationPaused:
+    return DestinationPaused(
+        Code.ENDPOINT_WRONG, f"there is no DICOMweb service at its URL ({status})"
+    )
+
+
 def _denied(status: int) -> DestinationPaused:
     return DestinationPaused(Code.DESTINATION_DENIED, f"it refused our credentials ({status})")
-
-
-@contextmanager
-def _coded() -> Iterator[None]:
-    """Transport errors as the link's; third parties' texts stay out."""
-    try:
-        yield
-    except requests.exceptions.SSLError as error:
-        # A link that breaks in the handshake is an SSLError too, and no reason to pause.
-        if "CERTIFICATE_VERIFY_FAILED" not in str(error):
-            raise LinkDown(Code.LINK_DOWN, "the connection broke off (SSLError)") from None
-        raise DestinationPaused(
-            Code.CERTIFICATE_REFUSED, "its certificate is not one that this router trusts"
-        ) from None
-    except requests.exceptions.RequestException as error:
-        raise LinkDown(Code.LINK_DOWN, f"no answer ({type(error).__name__})") from None

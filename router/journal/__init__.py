@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from router import backoff
 from router.errors import Code, IllegalTransition
 from router.journal import records
 from router.journal.database import Database, lock
+from router.journal.profiles import Profiles
+from router.journal.purges import Purges
+from router.journal.quality import Quality
+from router.journal.receipts import Receipts, open_for
+from router.journal.routes import Routes, enter, inherit
 from router.study import (
     CAPTURE_GONE,
     CAPTURED,
@@ -22,13 +27,15 @@ from router.study import (
     Arrival,
     Copy,
     Instance,
+    Original,
     Outcome,
+    Rank,
     Receipt,
     Role,
+    Route,
     Stage,
     State,
     Study,
-    VerifiedBy,
     advance,
     rest,
 )
@@ -66,6 +73,11 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._db = Database(path)
+        self.outbox = Receipts(self._db)
+        self.purges = Purges(self._db)
+        self.routes = Routes(self._db)
+        self.quality = Quality(self._db)
+        self.profiles = Profiles(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -79,8 +91,9 @@ class Journal:
     def unknown(self, ids: Iterable[str]) -> list[str]:
         """Those of Orthanc's instance ids that are neither an original nor a copy of ours."""
         rows = self._db.rows(
-            "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT orthanc_id FROM instance)"
-            " AND value NOT IN (SELECT copy_id FROM instance WHERE copy_id IS NOT NULL)",
+            "SELECT value FROM json_each(?) WHERE"
+            " NOT EXISTS (SELECT 1 FROM instance WHERE orthanc_id = value)"
+            " AND NOT EXISTS (SELECT 1 FROM instance WHERE copy_id = value)",
             (json.dumps(list(ids)),),
         )
         return [row["value"] for row in rows]
@@ -156,19 +169,59 @@ class Journal:
         rows = self._db.rows("SELECT * FROM study WHERE orthanc_id = ?", (orthanc_id,))
         return records.study(rows[0]) if rows else None
 
-    def studies(self) -> list[Study]:
-        """Every study, the newest first."""
-        rows = self._db.rows("SELECT * FROM study ORDER BY received_at DESC, orthanc_id")
+    def studies(self, most: int = -1) -> list[Study]:
+        """Studies, the newest first; ``most``: so many of those at rest with nothing held.
+
+        What is on its way or held is always among them.
+        """
+        rows = self._db.rows(
+            "SELECT * FROM study WHERE orthanc_id IN"
+            " (SELECT orthanc_id FROM (SELECT orthanc_id FROM study ORDER BY received_at DESC"
+            "   LIMIT ?)"
+            "  UNION ALL SELECT orthanc_id FROM study WHERE state IN (?, ?, ?)"
+            "  UNION ALL SELECT study FROM instance WHERE hold_code IS NOT NULL)"
+            " ORDER BY received_at DESC, orthanc_id",
+            (most, State.RECEIVED, State.ANONYMIZED, State.ANALYSED),
+        )
         return [records.study(row) for row in rows]
 
     def due_study(self, now: float) -> Study | None:
         """The study whose local step is due the longest."""
         rows = self._db.rows(
             "SELECT * FROM study WHERE state IN (?, ?) AND due_at <= ?"
-            " ORDER BY due_at, received_at LIMIT 1",
+            # A study's priority is known when its first image was read.
+            " ORDER BY max(priority, 0) DESC, due_at, received_at LIMIT 1",
             (*_WORKED_ON, now),
         )
         return records.study(rows[0]) if rows else None
+
+    def find_study(self, name: str) -> Study | None:
+        """By Orthanc's id, or by the alias of logs and status."""
+        rows = self._db.rows(
+            "SELECT * FROM study WHERE orthanc_id = ? OR alias = ? LIMIT 1", (name, name)
+        )
+        return records.study(rows[0]) if rows else None
+
+    def keys_in_use(self) -> set[str]:
+        """The keys that studies were begun with."""
+        return {row["key_id"] for row in self._db.rows("SELECT DISTINCT key_id FROM study")}
+
+    def arrived(self) -> tuple[Study, list[Instance]] | None:
+        """A study that the scanner still sends of, with its images that nobody has tried yet."""
+        rows = self._db.rows(
+            "SELECT s.* FROM study s WHERE s.state = ? AND s.due_at IS NULL AND EXISTS"
+            " (SELECT 1 FROM instance i WHERE i.study = s.orthanc_id AND i.stage = ?"
+            " AND i.attempts = 0 AND i.crashes = 0) ORDER BY s.received_at LIMIT 1",
+            (State.RECEIVED, Stage.RECEIVED),
+        )
+        if not rows:
+            return None
+        fresh = self._db.rows(
+            "SELECT * FROM instance WHERE study = ? AND stage = ? AND role = ? AND attempts = 0"
+            " AND crashes = 0 ORDER BY received_at, rowid",
+            (rows[0]["orthanc_id"], Stage.RECEIVED, Role.SOURCE),
+        )
+        return records.study(rows[0]), [records.instance(row) for row in fresh]
 
     def move(
         self, study: Study, outcome: Outcome, now: float, destinations: Sequence[str] = ()
@@ -187,14 +240,7 @@ class Journal:
                 (target, now, now, study.orthanc_id, study.state, study.generation),
             ).rowcount
             if moved and target in {State.ANONYMIZED, State.ANALYSED}:
-                for destination in destinations:
-                    db.execute(
-                        "INSERT OR IGNORE INTO receipt"
-                        " (instance, destination, digest, size, due_at)"
-                        " SELECT orthanc_id, ?, digest, size, ? FROM instance"
-                        " WHERE study = ? AND stage = ?",
-                        (destination, now, study.orthanc_id, Stage.ANONYMIZED),
-                    )
+                open_for(db, study.orthanc_id, destinations, now)
         return bool(moved)
 
     def postpone(self, study: Study, code: Code, due_at: float, *, counts: bool) -> None:
@@ -231,8 +277,9 @@ class Journal:
     def adopt_destinations(self, destinations: Sequence[str], now: float) -> int:
         """At start: opens receipts at destinations that are new, and gives up those that are gone.
 
-        Only for studies that are on their way; what was DELIVERED stays so. Returns how many open
-        receipts were given up.
+        Only for studies that are on their way; what was DELIVERED stays so. What has no destination
+        left is held; it goes on when one is there again. Returns how many open receipts were given
+        up.
         """
         names = json.dumps(list(destinations))
         with self._db.writing() as db:
@@ -241,25 +288,38 @@ class Journal:
                 " AND destination NOT IN (SELECT value FROM json_each(?))",
                 (names,),
             ).rowcount
-            db.execute(
-                "INSERT OR IGNORE INTO receipt (instance, destination, digest, size, due_at)"
-                " SELECT i.orthanc_id, d.value, i.digest, i.size, ? FROM instance i"
-                " JOIN study s ON s.orthanc_id = i.study, json_each(?) d"
-                " WHERE i.stage = ? AND s.state IN (?, ?)",
-                (now, names, Stage.ANONYMIZED, State.ANONYMIZED, State.ANALYSED),
-            )
-        for study in self.studies():
-            if study.state is State.ANALYSED:
-                self.settle(study.orthanc_id, now)
+            sent = db.execute(
+                "SELECT orthanc_id, state FROM study WHERE state IN (?, ?)",
+                (State.ANONYMIZED, State.ANALYSED),
+            ).fetchall()
+            for row in sent:
+                open_for(db, row["orthanc_id"], destinations, now)
+        for instance in self.routes.stranded(destinations):
+            self.hold(instance, Code.NO_DESTINATION, "no destination of its rule is left", now)
+        for instance in self.routes.reachable_again(destinations):
+            self.release(instance, now)
+        for row in sent:
+            self.settle(row["orthanc_id"], now)
         return gone
+
+    def open_receipts(self, study: str, destinations: Sequence[str], now: float) -> None:
+        """Lets the copies that a study has by now travel, while the scanner still sends of it."""
+        with self._db.writing() as db:
+            open_for(db, study, destinations, now)
 
     def cap_due_times(self, now: float) -> None:
         """At start: no due time further away than the longest wait, whatever the clock was."""
         latest = backoff.capped(float("inf"), now)
         with self._db.writing() as db:
-            db.execute("UPDATE study SET due_at = min(due_at, ?)", (latest,))
+            # Only what is wrong is written: this runs every minute over years of studies.
+            for state in _WORKED_ON:
+                db.execute(
+                    "UPDATE study SET due_at = ? WHERE state = ? AND due_at > ?",
+                    (latest, state, latest),
+                )
             db.execute(
-                "UPDATE receipt SET due_at = min(due_at, ?) WHERE verified_at IS NULL", (latest,)
+                "UPDATE receipt SET due_at = ? WHERE verified_at IS NULL AND due_at > ?",
+                (latest, latest),
             )
 
     # --- instances ----------------------------------------------------------------------------
@@ -270,8 +330,18 @@ class Journal:
         )
         return [records.instance(row) for row in rows]
 
-    def begin_copy(self, instance: str, copy: Copy, identity: Identities, now: float) -> bool:
+    def begin_copy(
+        self,
+        instance: str,
+        copy: Copy,
+        identity: Identities,
+        now: float,
+        route: Route | None = None,
+        original: Original | None = None,
+    ) -> bool:
         """Before a copy is stored: makes it known as our own, and its patient findable.
+
+        ``route``: where it goes, unless that was decided before; ``None``: everywhere.
 
         Returns ``False``, and writes nothing, where another original has the same SOP Instance
         UID: one of the two is filed under a wrong patient or study.
@@ -288,6 +358,10 @@ class Journal:
                 f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
                 (*records.copy_values(copy), instance),
             )
+            if route is not None:
+                enter(db, instance, route)
+            if original is not None:
+                _enter_original(db, instance, original)
         return True
 
     def begin_capture(self, source: str, copy: Copy, now: float) -> None:
@@ -295,10 +369,12 @@ class Journal:
         with self._db.writing() as db:
             db.execute(
                 "INSERT OR IGNORE INTO instance (orthanc_id, study, role, source, stage, origin,"
-                " received_at) SELECT ?, study, ?, orthanc_id, ?, 'router', ? FROM instance"
+                " received_at, rank)"
+                " SELECT ?, study, ?, orthanc_id, ?, 'router', ?, ? FROM instance"
                 " WHERE orthanc_id = ?",
-                (copy.orthanc_id, Role.CAPTURE, Stage.RECEIVED, now, source),
+                (copy.orthanc_id, Role.CAPTURE, Stage.RECEIVED, now, Rank.CAPTURE, source),
             )
+            inherit(db, copy.orthanc_id, source)
             db.execute(
                 f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
                 (*records.copy_values(copy), copy.orthanc_id),
@@ -314,6 +390,14 @@ class Journal:
         with self._db.writing() as db:
             _finish(db, capture)
             db.execute("UPDATE instance SET analysis = ? WHERE orthanc_id = ?", (CAPTURED, source))
+
+    def give_up_capture(self, capture: str) -> None:
+        """A capture that is gone and was never sent: another one takes its place."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
+                (Stage.DISCARDED, capture, Stage.RECEIVED),
+            )
 
     def may_have_been_sent(self, instance: str) -> bool:
         """Whether a try to send the instance was ever begun."""
@@ -418,98 +502,18 @@ class Journal:
         rows = self._db.rows(
             "SELECT * FROM instance WHERE hold_code IS NOT NULL ORDER BY held_at, rowid"
         )
-        studies = {study.orthanc_id: study for study in self.studies()} if rows else {}
+        studies: dict[str, Study] = {}
+        for name in {row["study"] for row in rows}:
+            study = self.study(name)
+            assert study is not None  # noqa: S101  (an instance belongs to one)
+            studies[name] = study
         return [(studies[row["study"]], records.instance(row)) for row in rows]
 
     # --- receipts -----------------------------------------------------------------------------
 
-    def to_send(self, destination: str, now: float, limit: int) -> list[Receipt]:
-        """Receipts whose instance is due to be sent: study by study, captures first."""
-        return self._receipts(
-            "r.destination = ? AND r.sent_at IS NULL AND r.due_at <= ?",
-            (destination, now),
-            limit,
-        )
-
-    def to_verify(self, destination: str, now: float, limit: int) -> list[Receipt]:
-        """Receipts whose instance was sent and is not verified, or may have been sent."""
-        return self._receipts(
-            "r.destination = ? AND r.sent_at IS NOT NULL AND r.due_at <= ?",
-            (destination, now),
-            limit,
-        )
-
     def receipts(self, study: str) -> list[Receipt]:
         """Every receipt of a study, whatever has become of it."""
-        return self._select_receipts("i.study = ?", (study,), -1)
-
-    def _receipts(self, where: str, values: tuple[Any, ...], limit: int) -> list[Receipt]:
-        return self._select_receipts(
-            f"{where} AND r.verified_at IS NULL AND (i.stage = ?"
-            " OR i.hold_destination IS NOT NULL AND i.hold_destination <> r.destination)",
-            (*values, Stage.ANONYMIZED),
-            limit,
-        )
-
-    def _select_receipts(self, where: str, values: tuple[Any, ...], limit: int) -> list[Receipt]:
-        rows = self._db.rows(
-            "SELECT i.*, r.destination, r.attempts AS r_attempts, r.due_at, r.last_code,"  # noqa: S608
-            " r.begun_at, r.sent_at, r.verified_at, r.verified_by, r.breaks, s.alias"
-            " FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
-            " JOIN study s ON s.orthanc_id = i.study"
-            f" WHERE {where}"
-            " ORDER BY s.received_at, i.study, i.role, i.series_uid, i.instance_number LIMIT ?",
-            (*values, limit),
-        )
-        return [records.receipt(row) for row in rows]
-
-    def begin_sending(self, receipt: Receipt, now: float) -> None:
-        """Before the first byte: from now on the destination may hold the instance."""
-        self._update_receipt(receipt, "begun_at = ?", (now,))
-
-    def sent(self, receipt: Receipt, now: float) -> None:
-        """The destination says that it stored the instance. Not yet delivery."""
-        self._update_receipt(
-            receipt, "sent_at = ?, due_at = ?, breaks = 0, last_code = NULL", (now, now)
-        )
-
-    def verified(self, receipt: Receipt, by: VerifiedBy, now: float) -> None:
-        """The destination holds the instance: read back, not believed."""
-        self._update_receipt(
-            receipt,
-            "verified_at = ?, verified_by = ?, sent_at = coalesce(sent_at, ?), last_code = NULL",
-            (now, by, now),
-        )
-
-    def put_off(self, receipt: Receipt, code: Code, due_at: float, *, counts: bool) -> None:
-        """The instance is sent, or asked about, again at ``due_at``; ``counts``: this was a try."""
-        self._update_receipt(
-            receipt,
-            "due_at = ?, last_code = ?, attempts = attempts + ?",
-            (due_at, code, int(counts)),
-        )
-
-    def broke_off(self, receipt: Receipt, code: Code, due_at: float) -> None:
-        """The link broke in the middle of the instance; it may have arrived all the same."""
-        self._update_receipt(
-            receipt, "due_at = ?, last_code = ?, breaks = breaks + 1", (due_at, code)
-        )
-
-    def send_again(self, receipt: Receipt, code: Code, due_at: float) -> None:
-        """The destination lost the instance: one more try, from the first byte on."""
-        self._update_receipt(
-            receipt,
-            "sent_at = NULL, begun_at = NULL, due_at = ?, last_code = ?, attempts = attempts + 1",
-            (due_at, code),
-        )
-
-    def _update_receipt(self, receipt: Receipt, assignment: str, values: Sequence[Any]) -> None:
-        with self._db.writing() as db:
-            db.execute(
-                f"UPDATE receipt SET {assignment} WHERE instance = ? AND destination = ?"  # noqa: S608
-                " AND verified_at IS NULL",
-                (*values, receipt.instance, receipt.destination),
-            )
+        return self.outbox.of_study(study)
 
     # --- figures ------------------------------------------------------------------------------
 
@@ -523,16 +527,6 @@ class Journal:
             " GROUP BY hold_code"
         )
         return {Code(row["hold_code"]): row["n"] for row in rows}
-
-    def oldest_undelivered(self) -> dict[str, float]:
-        """For each destination, when the oldest image that it does not verifiably hold arrived."""
-        rows = self._db.rows(
-            "SELECT r.destination, min(i.received_at) AS oldest FROM receipt r"
-            " JOIN instance i ON i.orthanc_id = r.instance"
-            " WHERE r.verified_at IS NULL AND i.stage = ? GROUP BY r.destination",
-            (Stage.ANONYMIZED,),
-        )
-        return {row["destination"]: row["oldest"] for row in rows}
 
 
 @dataclass(frozen=True)
@@ -580,6 +574,21 @@ def _finish(db: sqlite3.Connection, instance: str) -> None:
     db.execute(
         "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
         (Stage.ANONYMIZED, instance, Stage.RECEIVED),
+    )
+    # A copy that was made again by other settings or another Orthanc can have other bytes.
+    db.execute(
+        "UPDATE receipt SET (digest, size, syntax, md5) ="
+        " (SELECT digest, size, NULL, NULL FROM instance WHERE orthanc_id = receipt.instance)"
+        " WHERE instance = ? AND verified_at IS NULL",
+        (instance,),
+    )
+
+
+def _enter_original(db: sqlite3.Connection, instance: str, original: Original) -> None:
+    db.execute(
+        "UPDATE instance SET original_digest = ?, original_size = ?,"
+        " rank = iif(rank = ?, rank, ?) WHERE orthanc_id = ?",
+        (original.digest, original.size, Rank.PREVIEW, original.rank, instance),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from router.errors import Code
@@ -36,6 +36,7 @@ def study(row: sqlite3.Row) -> Study:
         profile_id=row["profile_id"],
         received_at=row["received_at"],
         changed_at=row["changed_at"],
+        priority=row["priority"],
     )
 
 
@@ -60,12 +61,24 @@ def instance(row: sqlite3.Row) -> Instance:
         analysis=row["analysis"],
         hold=hold,
         policy=row["policy"],
+        origin=row["origin"],
+        original_digest=row["original_digest"],
+        purged_at=row["purged_at"],
+        crashes=row["crashes"],
     )
 
 
 def receipt(row: sqlite3.Row) -> Receipt:
     sent = copy(row)
     assert sent is not None  # noqa: S101  (a receipt is made for a copy)
+    if row["r_syntax"] is not None:
+        sent = replace(
+            sent,
+            transfer_syntax=row["r_syntax"],
+            digest=row["r_digest"],
+            md5=row["r_md5"],
+            size=row["r_size"],
+        )
     return Receipt(
         instance=row["orthanc_id"],
         study=row["study"],
@@ -81,4 +94,5 @@ def receipt(row: sqlite3.Row) -> Receipt:
         verified_by=VerifiedBy(row["verified_by"]) if row["verified_by"] else None,
         last_code=row["last_code"],
         breaks=row["breaks"],
+        syntax=row["r_syntax"],
     )

@@ -89,6 +89,106 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (kind, pseudonym)
     ) STRICT;
     """,
+    # Routing, the order of sending, other transfer syntaxes, purge, and what is parked.
+    """
+    ALTER TABLE study ADD COLUMN priority INTEGER NOT NULL DEFAULT -9;
+    ALTER TABLE study ADD COLUMN purged_at REAL;
+    UPDATE study SET priority = 0;
+    CREATE INDEX study_alias ON study (alias);
+    CREATE INDEX study_received ON study (received_at);
+    CREATE INDEX study_key ON study (key_id);
+
+    ALTER TABLE instance ADD COLUMN rank INTEGER NOT NULL DEFAULT 2;
+    ALTER TABLE instance ADD COLUMN original_digest TEXT;   -- of what the scanner sent
+    ALTER TABLE instance ADD COLUMN original_size INTEGER;
+    ALTER TABLE instance ADD COLUMN purged_at REAL;
+    ALTER TABLE instance ADD COLUMN step_at REAL;           -- a step is at it; at a start: it died
+    ALTER TABLE instance ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;
+    UPDATE instance SET rank = 0 WHERE role = 'CAPTURE';
+    CREATE INDEX instance_present ON instance (received_at) WHERE purged_at IS NULL;
+    CREATE INDEX instance_purged ON instance (purged_at) WHERE purged_at IS NOT NULL;
+    CREATE INDEX instance_step ON instance (step_at) WHERE step_at IS NOT NULL;
+    CREATE INDEX instance_source ON instance (source) WHERE source IS NOT NULL;
+    DROP INDEX instance_held;
+    CREATE INDEX instance_held ON instance (held_at, hold_code, study)
+        WHERE hold_code IS NOT NULL;
+
+    ALTER TABLE receipt ADD COLUMN study TEXT NOT NULL DEFAULT '';
+    ALTER TABLE receipt ADD COLUMN place REAL NOT NULL DEFAULT 0;   -- when the study came, less its head start
+    ALTER TABLE receipt ADD COLUMN rank INTEGER NOT NULL DEFAULT 2;
+    ALTER TABLE receipt ADD COLUMN series TEXT NOT NULL DEFAULT '';
+    ALTER TABLE receipt ADD COLUMN ordinal INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE receipt ADD COLUMN syntax TEXT;             -- NULL: sent as the copy is stored
+    ALTER TABLE receipt ADD COLUMN md5 TEXT;                -- of the file in that syntax
+    UPDATE receipt SET study = i.study, rank = i.rank, series = coalesce(i.series_uid, ''),
+        ordinal = coalesce(i.instance_number, 0), place = s.received_at
+        FROM instance i JOIN study s ON s.orthanc_id = i.study
+        WHERE i.orthanc_id = receipt.instance;
+    DROP INDEX receipt_open;
+    CREATE INDEX receipt_waiting ON receipt (destination, place, study, rank, series, ordinal)
+        WHERE sent_at IS NULL AND verified_at IS NULL;
+    CREATE INDEX receipt_unverified ON receipt (destination, sent_at)
+        WHERE sent_at IS NOT NULL AND verified_at IS NULL;
+    CREATE INDEX receipt_open ON receipt (destination, size, due_at) WHERE verified_at IS NULL;
+    CREATE INDEX receipt_study ON receipt (study);
+    """,
+    # What the routing rules decided of each image. Written once.
+    """
+    CREATE TABLE route (
+        instance TEXT PRIMARY KEY REFERENCES instance (orthanc_id),
+        rule TEXT NOT NULL,
+        destinations TEXT,                 -- JSON list; NULL: every one
+        priority INTEGER NOT NULL,
+        policy TEXT NOT NULL,
+        analyses TEXT                      -- JSON list; NULL: every one
+    ) STRICT;
+    CREATE INDEX instance_nowhere ON instance (hold_code) WHERE hold_code = 'NO_DESTINATION';
+    """,
+    # What was seen of each image as it arrived.
+    """
+    CREATE TABLE quality (                 -- what was seen of an original; stays on the truck
+        instance TEXT PRIMARY KEY,
+        study TEXT NOT NULL,
+        looked_at REAL NOT NULL,
+        code TEXT,                         -- why its pixels were not looked at
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        device TEXT NOT NULL,              -- a hash: baselines are per device and view
+        acquisition TEXT NOT NULL,         -- JSON
+        features TEXT NOT NULL             -- JSON: name -> figure
+    ) STRICT;
+    CREATE INDEX quality_study ON quality (study);
+    CREATE INDEX quality_baseline ON quality (device, modality, view, looked_at);
+
+    CREATE TABLE quality_flag (
+        instance TEXT NOT NULL REFERENCES quality (instance),
+        flag TEXT NOT NULL,
+        value REAL NOT NULL,
+        bound REAL NOT NULL,
+        PRIMARY KEY (instance, flag)
+    ) STRICT;
+
+    CREATE TABLE quality_total (           -- for metrics: they never go back with a restart
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        feature TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        total REAL NOT NULL,
+        squares REAL NOT NULL,
+        PRIMARY KEY (modality, view, feature)
+    ) STRICT;
+
+    CREATE TABLE quality_expected (        -- for one patient: other views than the protocol's
+        study TEXT PRIMARY KEY,
+        views TEXT NOT NULL                -- JSON list
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE profile (                 -- what the profile_id of a study stands for
+        id TEXT PRIMARY KEY,
+        definition TEXT NOT NULL           -- options and lists, as JSON
+    ) STRICT;
+    """,
 )
 
 NEWEST = len(MIGRATIONS)

@@ -6,26 +6,39 @@ from typing import TYPE_CHECKING
 
 from router.steps.analyse import Analysing
 from router.steps.anonymize import Anonymizing
-from router.steps.bench import MOST_TRIES, Bench, StepIncomplete
+from router.steps.bench import MOST_TRIES, Bench, SiteRules, StepIncomplete
 from router.study import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.analyser import Analyser
-    from router.study import Outcome, Study
+    from router.routing import Routing
+    from router.study import Instance, Outcome, Study
 
-__all__ = ["MOST_TRIES", "Bench", "StepIncomplete", "Steps"]
+__all__ = ["MOST_TRIES", "Bench", "SiteRules", "StepIncomplete", "Steps"]
 
 
 class Steps:
     """State → action. One thread uses it."""
 
-    def __init__(self, bench: Bench, analyser: Analyser | None) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        analyser: Analyser | None,
+        routing: Routing,
+        checker: Analyser | None,
+    ) -> None:
+        """``analyser``: makes the captures; ``checker``: sees to what is compressed."""
+        self._anonymizing = Anonymizing(bench, routing, checker)
         self._actions: dict[State, Callable[[Study], Outcome | None]] = {
-            State.RECEIVED: Anonymizing(bench).take,
+            State.RECEIVED: self._anonymizing.take,
             State.ANONYMIZED: Analysing(bench, analyser).take,
         }
+
+    def take_ahead(self, study: Study, instance: Instance) -> None:
+        """Makes one copy of a study that the scanner still sends of."""
+        self._anonymizing.take_ahead(study, instance)
 
     def take(self, study: Study) -> Outcome | None:
         """Does the step of the study's state; ``None``: broken off, because the router stops."""

@@ -10,19 +10,22 @@ from router import capture
 from router.analyser import Analyser, Task
 from router.analysis import density
 from router.deid import gate, pseudonyms
-from router.errors import AnalysisSkipped, Code, Hold
+from router.errors import AnalysisSkipped, Code, Hold, ResourceMissing
+from router.orthanc import instance_id
+from router.pixels.decoding import DECODED_BY_ORTHANC
 from router.spool import MemoryBody
 from router.steps.bench import Bench, describe, read_made
-from router.study import CAPTURE_GONE, CAPTURED, Instance, Outcome, Role, Stage, Study
+from router.study import CAPTURE_GONE, CAPTURED, Copy, Instance, Outcome, Role, Stage, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from router.deid.pseudonyms import Key
     from router.spool import Body
+    from router.study import Route
 
 #: One capture for a whole series, of the slice in its middle; one per image in all others.
-_SLICED = frozenset({"CT", "MR"})
+_SLICED = frozenset({"CT", "MR", "PT"})
 
 _log = logging.getLogger(__name__)
 
@@ -38,23 +41,30 @@ class Analysing:
         """Makes the captures that are not decided yet. Raises OrthancError, JournalError."""
         key = self._bench.key(study)
         instances = self._bench.journal.instances(study.orthanc_id)
-        chosen, left_out = choose_sources(instances)
-        self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
+        routes = self._bench.journal.routes.of_study(study.orthanc_id)
+        wanted, unwanted = _by_their_rules(instances, routes)
+        chosen, left_out = choose_sources(wanted)
+        self._bench.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
+        captures = {i.copy.sop_uid: i for i in instances if i.role is Role.CAPTURE and i.copy}
         for instance in chosen:
             if self._bench.stopping():
                 return None
             with self._bench.timed("analyse"):
-                result = self._try_analyse(study, instance, key)
+                result = self._try_analyse(study, instance, key, captures)
             if result != CAPTURED:  # that one is written with the capture
                 self._bench.journal.decide_analysis({instance.orthanc_id: result})
             self._bench.metrics.analyses.labels(result).inc()
+        # Only now: a series whose slices are left out has its capture, or the reason why not.
+        self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
         decided = self._bench.journal.instances(study.orthanc_id)
         return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
 
-    def _try_analyse(self, study: Study, instance: Instance, key: Key) -> str:
+    def _try_analyse(
+        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+    ) -> str:
         """CAPTURED, or the code that says why not."""
         try:
-            self._capture(instance, key)
+            self._capture(study, instance, key, captures)
         except (AnalysisSkipped, Hold) as left_out:
             _log.info(
                 "no capture: %s",
@@ -64,53 +74,116 @@ class Analysing:
             return left_out.code
         return CAPTURED
 
-    def _capture(self, instance: Instance, key: Key) -> None:
+    def _capture(
+        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+    ) -> None:
         copy = instance.copy
         assert copy is not None  # noqa: S101  (only anonymized instances are chosen)
         if self._analyser is None:
             raise AnalysisSkipped(Code.ANALYSIS_DISABLED, "analysis is switched off")
-        made_by = f"{density.ALGORITHM}|{density.VERSION}"
-        uids = capture.CaptureUids(
-            series=pseudonyms.uid(key, f"{made_by}|{copy.series_uid}"),
-            sop=pseudonyms.uid(key, f"{made_by}|{copy.sop_uid}"),
-        )
-        source, target = self._bench.spool.path(".source"), self._bench.spool.path(".capture")
+        for version in density.EARLIER_VERSIONS:
+            if self._adopt(study, instance, key, captures, capture_uids(key, copy, version)):
+                return
+        uids = capture_uids(key, copy, density.VERSION)
+        # One codec is Orthanc's; what it cannot decode comes as it is, and is left out.
+        decoded = copy.transfer_syntax in DECODED_BY_ORTHANC
+        fetch = self._bench.orthanc.decoded_file if decoded else self._bench.orthanc.file
+        target = self._bench.spool.path(".capture")
         try:
-            with self._bench.orthanc.file(copy.orthanc_id) as body:
-                source.write_bytes(body.view)
-            self._analyser.run(Task(source, target, uids.series, uids.sop))
+            with fetch(copy.orthanc_id) as body, self._bench.spool.as_file(body) as source:
+                header = gate.header(read_made(body), body.view)
+                self._analyser.run(Task(source, target, uids.series, uids.sop))
             made = target.read_bytes()
         finally:
-            source.unlink()
             target.unlink()
         with MemoryBody(made) as body:
-            self._store_capture(instance, body, key, uids)
+            self._store_capture(study, instance, body, key, uids, header)
+
+    def _adopt(
+        self,
+        study: Study,
+        instance: Instance,
+        key: Key,
+        captures: Mapping[str, Instance],
+        uids: capture.CaptureUids,
+    ) -> bool:
+        """Takes over the capture that an earlier version made of the image: it gets no second.
+
+        The truck still holds it: it is taken as it is, also where the journal was lost. It is
+        gone: whoever may have got it keeps it, and there is no other; one that was never sent
+        leaves room for a new one. Raises AnalysisSkipped (CAPTURE_OF_EARLIER_VERSION).
+        """
+        copy = instance.copy
+        assert copy is not None  # noqa: S101  (the caller has looked)
+        expected, _ = self._bench.remembered(instance, key, self._bench.profile(study))
+        stored = instance_id(expected.patient, copy.study_uid, uids.series, uids.sop)
+        known = captures.get(uids.sop)
+        try:
+            with self._bench.orthanc.file(stored) as body:
+                with self._bench.orthanc.file(copy.orthanc_id) as source:
+                    header = gate.header(read_made(source), source.view)
+                self._store_capture(study, instance, body, key, uids, header)
+        except ResourceMissing:
+            if known is None:
+                return False
+            if self._bench.journal.may_have_been_sent(known.orthanc_id):
+                raise AnalysisSkipped(
+                    Code.CAPTURE_OF_EARLIER_VERSION, "its capture was made by an earlier version"
+                ) from None
+            self._bench.journal.give_up_capture(known.orthanc_id)
+            return False
+        return True
 
     def _store_capture(
-        self, instance: Instance, body: Body, key: Key, uids: capture.CaptureUids
-    ) -> None:
+        self, study: Study, instance: Instance, body: Body, key: Key, uids: capture.CaptureUids,
+        header: Mapping[int, bytes],
+    ) -> None:  # fmt: skip
         """A capture passes the same gate as a copy, against the original's identifiers."""
         dataset = read_made(body)
-        expected, traces = self._bench.remembered(instance, key)
+        expected, traces = self._bench.remembered(instance, key, self._bench.profile(study))
         expected = expected.for_capture(uids.series, uids.sop)
-        gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES)
+        gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES, header)
         copy = describe(dataset, body)
         self._bench.journal.begin_capture(instance.orthanc_id, copy, self._bench.now())
         self._bench.store(copy, body, copy.orthanc_id)
         self._bench.journal.finish_capture(instance.orthanc_id, copy.orthanc_id)
 
 
+def _by_their_rules(
+    instances: Sequence[Instance], routes: Mapping[str, Route]
+) -> tuple[list[Instance], list[str]]:
+    """Those that captures may be made of, and those undecided that their rules leave out."""
+    wanted: list[Instance] = []
+    unwanted: list[str] = []
+    for instance in instances:
+        route = routes.get(instance.orthanc_id)
+        if route is None or route.analyses is None or density.ALGORITHM in route.analyses:
+            wanted.append(instance)
+        elif instance.role is Role.SOURCE and instance.analysis is None:
+            unwanted.append(instance.orthanc_id)
+    return wanted, unwanted
+
+
+def capture_uids(key: Key, copy: Copy, version: str) -> capture.CaptureUids:
+    """Keyed UIDs of the capture that a version of the algorithm makes of an image."""
+    made_by = f"{density.ALGORITHM}|{version}"
+    return capture.CaptureUids(
+        series=pseudonyms.uid(key, f"{made_by}|{copy.series_uid}"),
+        sop=pseudonyms.uid(key, f"{made_by}|{copy.sop_uid}"),
+    )
+
+
 def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[str]]:
     """Of which images a capture is made, and which are left out; both only those undecided.
 
-    One per image, but one per series in CT and MR: the middle one by InstanceNumber. What was
+    One per image, but one per series in CT, MR and PET: the middle one by InstanceNumber. What was
     chosen once stays: a late slice never moves the middle.
     """
     chosen: list[Instance] = []
     left_out: list[str] = []
     series: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
-        if instance.role is not Role.SOURCE or instance.copy is None:
+        if instance.role is not Role.SOURCE or instance.copy is None or instance.purged_at:
             continue
         if instance.analysis == CAPTURE_GONE:
             chosen.append(instance)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router import part10
-from router.deid import clearance, gate, plan
+from router import lossless, part10
+from router.analyser import Analyser, Comparison
+from router.deid import clearance, gate, mask, plan
 from router.errors import (
+    AnalysisSkipped,
     Code,
     Hold,
     JournalError,
@@ -18,13 +21,19 @@ from router.errors import (
     ResourceMissing,
 )
 from router.journal import Identities
+from router.routing import Header, rank_of
 from router.steps.bench import Bench, StepIncomplete, describe, read_made
-from router.study import Instance, Outcome, Role, Stage, Study, rest
+from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
+    from router.deid.mask import Region
+    from router.deid.profile import Profile
     from router.deid.pseudonyms import Key
+    from router.routing import Routing
+    from router.spool import Body
+    from router.study import Route
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +41,11 @@ _log = logging.getLogger(__name__)
 class Anonymizing:
     """Makes the copies that are sent. One thread uses it."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, routing: Routing, checker: Analyser | None) -> None:
+        """``checker``: looks whether compressed pixels are the same; None: nothing is compressed."""
         self._bench = bench
+        self._routing = routing
+        self._checker = checker
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the missing copies. Raises OrthancError, StepIncomplete, JournalError."""
@@ -51,10 +63,15 @@ class Anonymizing:
         stages = {instance.stage for instance in self._bench.journal.instances(study.orthanc_id)}
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
 
+    def take_ahead(self, study: Study, instance: Instance) -> None:
+        """Makes one copy, before the scanner is through with the study. Raises as ``take``."""
+        with self._bench.timed("anonymize"):
+            self._try_anonymize(study, instance, self._bench.key(study))
+
     def _try_anonymize(self, study: Study, instance: Instance, key: Key) -> bool:
         """Whether the instance is decided (copied or held); otherwise it is tried again."""
         try:
-            self._anonymize(instance, key)
+            self._anonymize(study, instance, key)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, JournalError):
             raise  # says nothing of the instance
         except OSError as error:
@@ -77,25 +94,122 @@ class Anonymizing:
             )
         return True
 
-    def _anonymize(self, instance: Instance, key: Key) -> None:
+    def _anonymize(self, study: Study, instance: Instance, key: Key) -> None:
+        chosen = self._bench.profile(study)
         with self._bench.orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
-            clearance.check(dataset, clearance.POLICIES[instance.policy])
+            route = self._route(instance, dataset)
+            regions = clearance.check(
+                dataset, clearance.under(route.policy, instance.policy), self._bench.site.policies,
+                chosen,
+            )  # fmt: skip
             part10.pixel_span(dataset, original.view)
-            made = plan.make(dataset, key, self._bench.station)
-            with self._bench.orthanc.anonymize(instance.orthanc_id, made.body()) as body:
-                copied = read_made(body)
-                expected, traces = self._bench.remember(instance, dataset, key)
-                gate.check_copy(dataset, original.view, copied, body.view, expected, traces)
-                copy = describe(copied, body)
-                who = _identities(dataset, key)
-                if not self._bench.journal.begin_copy(
-                    instance.orthanc_id, copy, who, self._bench.now()
-                ):
-                    raise Hold(Code.UID_CONFLICT, "its SOP Instance UID is taken")
-                self._bench.store(copy, body, instance.orthanc_id)
+            source = _Source(instance, original, dataset, key, chosen, regions)
+            if not self._compressed_copy(source, route):
+                self._plain_copy(source, route)
         self._bench.journal.finish_copy(instance.orthanc_id)
         self._bench.metrics.instances_anonymized.inc()
+
+    def _plain_copy(self, source: _Source, route: Route) -> None:
+        with self._bench.orthanc.anonymize(source.instance.orthanc_id, self._plan(source)) as body:
+            copied = read_made(body)
+            if source.regions:
+                _mask(copied, body, source.regions)
+            self._check(source, copied, body, compressed=False)
+            self._keep(source, route, copied, body)
+
+    def _plan(self, source: _Source) -> dict[str, object]:
+        return plan.make(
+            source.dataset, source.key, self._bench.station, source.chosen,
+            masked=bool(source.regions),
+        ).body()  # fmt: skip
+
+    def _check(self, source: _Source, copied: FileDataset, body: Body, *, compressed: bool) -> None:
+        expected, traces = self._bench.remember(
+            source.instance, source.dataset, source.key, source.chosen, source.regions
+        )
+        gate.check_copy(
+            source.dataset, source.body.view, copied, body.view, expected, traces,
+            compressed=compressed,
+        )  # fmt: skip
+
+    def _route(self, instance: Instance, original: FileDataset) -> Route:
+        """What was decided with its first copy, and else what the rules say.
+
+        Raises Hold (NO_DESTINATION) where none of the destinations is left.
+        """
+        route = self._bench.journal.routes.of(instance.orthanc_id)
+        if route is None:
+            header = Header.of(original, instance.origin)
+            route = self._routing.rule_for(header).route(header)
+        if not self._routing.destinations_of(route):
+            raise Hold(Code.NO_DESTINATION, "no destination of its rule is left")
+        return route
+
+    def _compressed_copy(self, source: _Source, route: Route) -> bool:
+        """Makes a copy that is compressed without loss, where that is smaller; whether it did."""
+        if self._checker is None or source.regions or not lossless.compressible(source.dataset):
+            return False
+        asked = {**self._plan(source), "Transcode": lossless.SYNTAX}
+        try:
+            with self._bench.orthanc.anonymize(source.instance.orthanc_id, asked) as body:
+                if body.size >= source.body.size:
+                    return False
+                copied = read_made(body)
+                if copied.file_meta.TransferSyntaxUID != lossless.SYNTAX:
+                    return False
+                if not self._same_pixels(source.body, body):
+                    return False
+                self._check(source, copied, body, compressed=True)
+                self._keep(source, route, copied, body)
+        except (OrthancUnreachable, OrthancDenied, OrthancFull, ResourceMissing):
+            raise
+        except OrthancError:
+            return False  # it cannot compress this one
+        return True
+
+    def _same_pixels(self, original: Body, copy: Body) -> bool:
+        assert self._checker is not None  # noqa: S101  (the caller has looked)
+        with self._bench.spool.as_file(original) as one, self._bench.spool.as_file(copy) as other:
+            try:
+                return self._checker.same_pixels(Comparison(one, other))
+            except AnalysisSkipped:
+                return False
+
+    def _keep(self, source: _Source, route: Route, copied: FileDataset, body: Body) -> None:
+        """Writes down the copy and where it goes, and then stores it."""
+        copy = describe(copied, body)
+        original = Original(
+            rank_of(source.dataset), part10.digest(source.body.view), source.body.size
+        )
+        who = _identities(source.dataset, source.key)
+        now = self._bench.now()
+        if not self._bench.journal.begin_copy(
+            source.instance.orthanc_id, copy, who, now, route, original
+        ):
+            raise Hold(Code.UID_CONFLICT, "its SOP Instance UID is taken")
+        self._bench.store(copy, body, source.instance.orthanc_id)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a copy is made of."""
+
+    instance: Instance
+    body: Body
+    dataset: FileDataset
+    key: Key
+    chosen: Profile
+    #: Of its pixels, to be masked.
+    regions: tuple[Region, ...]
+
+
+def _mask(copied: FileDataset, body: Body, regions: tuple[Region, ...]) -> None:
+    """Paints the regions over in the bytes of the copy: nothing of them is ever stored."""
+    span = part10.pixel_span(copied, body.view)
+    assert span is not None  # noqa: S101  (a policy that masks was found to fit)
+    for offset, length in mask.runs(mask.layout(copied), regions):
+        body.overwrite(span[0] + offset, bytes(length))
 
 
 def _identities(dataset: FileDataset, key: Key) -> Identities:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router import part10
 from router.deid import gate
+from router.deid.profile import BASIC, Option, Profile
 from router.errors import Code, EdgeRouterError, Hold, SettingsError
 from router.orthanc import TruckOrthanc, instance_id
 from router.study import Copy, Instance, Study
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import FileDataset
 
+    from router.deid.mask import Region
+    from router.deid.policies import Policy
     from router.deid.pseudonyms import Key
     from router.journal import Journal
     from router.metrics import Metrics
@@ -35,6 +39,16 @@ class StepIncomplete(EdgeRouterError):
     """Some instances failed and are tried again; the others are done."""
 
 
+@dataclass(frozen=True)
+class SiteRules:
+    """What a site's own files say now. None of it changes the bytes of a copy that passes."""
+
+    #: The site's policies before the shipped ones.
+    policies: tuple[Policy, ...]
+    #: Words that identify no one: names equal to them are not looked for word by word.
+    harmless: frozenset[str]
+
+
 class Bench:
     """The tools of the steps, and what they do alike: store, hold, count, remember."""
 
@@ -45,6 +59,7 @@ class Bench:
         spool: Spool,
         keys: Mapping[str, Key],
         station: str,
+        site: SiteRules,
         metrics: Metrics,
         now: Callable[[], float],
         stopping: Callable[[], bool],
@@ -53,10 +68,12 @@ class Bench:
         self.journal = journal
         self.spool = spool
         self.station = station
+        self.site = site
         self.metrics = metrics
         self.now = now
         self.stopping = stopping
         self._keys = keys
+        self._profiles: dict[str, Profile] = {}
         self._remembered: dict[str, tuple[gate.Expected, gate.Traces]] = {}
 
     def store(self, copy: Copy, body: Body, instance: str) -> None:
@@ -94,23 +111,31 @@ class Bench:
         )
 
     def remember(
-        self, instance: Instance, original: FileDataset, key: Key
-    ) -> tuple[gate.Expected, gate.Traces]:
+        self, instance: Instance, original: FileDataset, key: Key, chosen: Profile,
+        regions: tuple[Region, ...] = (),
+    ) -> tuple[gate.Expected, gate.Traces]:  # fmt: skip
         """What the gate needs of an original, kept for its capture: saves fetching it again."""
         known = (
-            gate.Expected.of(original, key, self.station),
-            gate.Traces.of(original, self.station),
+            gate.Expected.of(original, key, self.station, chosen, regions),
+            gate.Traces.of(
+                original,
+                self.station,
+                harmless=self.site.harmless,
+                keeps_device=Option.DEVICE_IDENTITY in chosen.options,
+            ),
         )
         if len(self._remembered) >= _REMEMBERED:
             self._remembered.pop(next(iter(self._remembered)))
         self._remembered[instance.orthanc_id] = known
         return known
 
-    def remembered(self, instance: Instance, key: Key) -> tuple[gate.Expected, gate.Traces]:
+    def remembered(
+        self, instance: Instance, key: Key, chosen: Profile
+    ) -> tuple[gate.Expected, gate.Traces]:
         """The same of an instance that was anonymized before; fetched again where it was dropped."""
         if instance.orthanc_id not in self._remembered:
             with self.orthanc.file(instance.orthanc_id) as original:
-                self.remember(instance, part10.read(original.stream()), key)
+                self.remember(instance, part10.read(original.stream()), key, chosen)
         return self._remembered[instance.orthanc_id]
 
     def key(self, study: Study) -> Key:
@@ -121,6 +146,16 @@ class Bench:
                 f"The key {study.key_id!r} that a study was begun with is missing.",
             )
         return key
+
+    def profile(self, study: Study) -> Profile:
+        """The profile that the study was taken in with, whatever the settings say now."""
+        if study.profile_id not in self._profiles:
+            definition = self.journal.profiles.definition(study.profile_id)
+            # Studies of the first release were pinned to a name; it had no options.
+            self._profiles[study.profile_id] = (
+                Profile.from_json(definition) if definition else BASIC
+            )
+        return self._profiles[study.profile_id]
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:

@@ -33,7 +33,9 @@ def main() -> int:
     key = bytes.fromhex(Path("/run/secrets/programme_key").read_text().strip().partition(":")[2])
     seed = data.fresh_seed()
     with tempfile.TemporaryDirectory() as folder:
-        _say("scanning: CT, MR and CR, a screening mammogram with a dose report, 100 CT slices")
+        _say(
+            "scanning: CT, MR and CR, a screening mammogram with its dose report, 100 CT slices with a screen"
+        )
         sources = data.demo_studies(seed, Path(folder))
         ids = {study_alias(key, s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
         before = cloud.instances()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args, get_origin
+from typing import TYPE_CHECKING, TypeGuard, get_args, get_origin
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
@@ -18,7 +18,8 @@ from pydantic_core import PydanticUndefined
 from fleet_qc.exporter import FAMILIES
 from router.destinations import KINDS
 from router.errors import ADVICE
-from router.metrics import JournalFigures, MachineFigures, Metrics
+from router.machine import MachineFigures
+from router.metrics import JournalFigures, Metrics, QualityFigures
 from router.settings import Settings
 from router.study import TABLE
 
@@ -45,16 +46,22 @@ def settings_table() -> str:
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if _is_section(kind):
             yield from _fields(kind, f"{prefix}{name}.")
         elif get_origin(kind) is list and name == "destinations":
             for settings in (kind.settings for kind in KINDS.values()):
                 yield from _fields(settings, "destinations[].")
+        elif get_origin(kind) is list and _is_section(get_args(kind)[0]):
+            yield from _fields(get_args(kind)[0], f"{prefix}{name}[].")
         elif name == "kind":
             field.description = field.description or "; ".join(get_args(kind))
             yield f"{prefix}{name}", field
         else:
             yield f"{prefix}{name}", field
+
+
+def _is_section(kind: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _unit(path: str, field: FieldInfo) -> str:
@@ -67,9 +74,11 @@ def _unit(path: str, field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
-    if field.default in {None, ""}:
+    if field.default is None or field.default == "":
         return "none"
     value = field.default
+    if isinstance(value, list):
+        return ", ".join(f"`{entry}`" for entry in value)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
@@ -104,7 +113,8 @@ def _families() -> Iterator[tuple[str, str, list[str], str]]:
     yield "edge_router_build_info", "gauge", ["version"], "The router that runs."
     journal = JournalFigures(dict, dict, dict, float, [])
     machine = MachineFigures(lambda: (0, 0), dict)
-    for collector in (journal, machine):
+    quality = QualityFigures(list, dict, list)
+    for collector in (journal, machine, quality):
         for family in collector.collect():
             yield from _shown([family], family._labelnames)  # type: ignore[attr-defined]  # noqa: SLF001
     for name, text, labels in FAMILIES.values():

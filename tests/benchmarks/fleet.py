@@ -29,6 +29,7 @@ from testcontainers.core.network import Network
 from fleet_qc import miner, report
 from fleet_qc.prometheus import Prometheus
 from tests import fleet_sim, fleet_traffic, monitoring, remote_write
+from tests.orthancs import ROOT
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -140,13 +141,13 @@ def _score(history: History, fleet: fleet_sim.Fleet) -> tuple[float, float]:
 
 
 def bench_qc(
-    network: Network, trucks: int, days: int, faults: int
+    network: Network, folder: Path, trucks: int, days: int, faults: int
 ) -> tuple[int, float, float, float, float, int]:
     """Series, samples a second, seconds of the miner, found, false alarms, lost samples."""
     today = int(time.time() // fleet_traffic.DAY_S)
     fleet = fleet_sim.fleet(trucks, days, seed=7, faults=faults, first_day=today - days)
     first, last = (today - days) * fleet_traffic.DAY_S, today * fleet_traffic.DAY_S
-    with _prometheus(network) as prometheus:
+    with _prometheus(network, folder) as prometheus:
         counter, late = _write_month(prometheus, fleet, first, last)
         lost = _lost(prometheus, first, last, counter.samples)
         rate = counter.samples / counter.seconds
@@ -174,10 +175,18 @@ def _processor_s(prometheus: Service) -> float:
 
 
 @contextmanager
-def _prometheus(network: Network) -> Iterator[Service]:
-    """With the shipped settings, and one block a day: a month is written within minutes."""
+def _prometheus(network: Network, folder: Path) -> Iterator[Service]:
+    """With the shipped storage, and one block a day: a month is written within minutes.
+
+    It scrapes nothing and has no rules: their samples of today would make the month's late ones.
+    """
+    shipped = (ROOT / "monitoring/prometheus/prometheus.yml").read_text()
+    settings = folder / "prometheus.yml"
+    settings.write_text(shipped.partition("rule_files:")[0])
+    settings.chmod(0o644)
     with monitoring.running(
         "prometheus", monitoring.PROMETHEUS, network, "/-/ready",
+        files={settings: "/etc/edge-prometheus/prometheus.yml"},
         command="--storage.tsdb.min-block-duration=1d --storage.tsdb.max-block-duration=1d "
         "--query.max-samples=500000000 --query.timeout=10m",
     ) as service:  # fmt: skip
@@ -281,7 +290,7 @@ def bench_outage(network: Network, seconds: int) -> tuple[int, float]:
         (folder / "password").write_text("x")
         (folder / "password").chmod(0o644)
         with (
-            _prometheus(network) as prometheus,
+            _prometheus(network, folder) as prometheus,
             monitoring.running(
                 "vmagent", monitoring.VMAGENT, network, "/health",
                 files={scrape: "/etc/vmagent/scrape.yml",
@@ -324,9 +333,11 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=500)
     parser.add_argument("--outage-s", type=int, default=OUTAGE_S)
     asked = parser.parse_args()
-    with Network() as network:
+    with Network() as network, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
         series, rate, qc_s, found, false, lost = bench_qc(
-            network, asked.trucks, asked.days, asked.faults
+            network, folder, asked.trucks, asked.days, asked.faults
         )
     with Network() as network:
         most, card_rate, rules_s = bench_cardinality(network, asked.trucks)

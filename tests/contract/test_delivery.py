@@ -36,7 +36,8 @@ class Outbox:
         self.files: dict[str, bytes] = {}
         self.broken: set[str] = set()
 
-    def file(self, instance: str) -> Body:
+    def file(self, instance: str, transcode: str | None = None) -> Body:
+        assert transcode is None
         if instance in self.broken:
             raise OrthancError(Code.ORTHANC_REFUSED, "answered 500")
         return MemoryBody(self.files[instance])
@@ -45,16 +46,16 @@ class Outbox:
 class Bench:
     """A journal with studies of one instance each, and the loop that delivers them."""
 
-    def __init__(self, folder: Path, pacs: FakePacs) -> None:
+    def __init__(self, folder: Path, pacs: FakePacs, **settings: str) -> None:
         self.now = 1000.0
         self.outbox = Outbox()
         self.journal = Journal(folder / "journal.db")
         self.pacs = pacs
-        settings = StowSettings.model_validate(
-            {"kind": "stow", "name": CLOUD, "url": pacs.url, "answer_timeout_s": 5}
+        made = StowSettings.model_validate(
+            {"kind": "stow", "name": CLOUD, "url": pacs.url, "answer_timeout_s": 5, **settings}
         )
         self.delivery = Delivery(
-            KINDS["stow"].make(settings), cast("TruckOrthanc", self.outbox), self.journal,
+            KINDS["stow"].make(made), cast("TruckOrthanc", self.outbox), self.journal,
             Metrics(CollectorRegistry()), lambda: self.now, lambda: 0.0, lambda: False,
         )  # fmt: skip
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from router import part10
 from router.destinations import KINDS
 from router.destinations.base import Outgoing, Stored
 from router.destinations.stow import StowSettings
-from router.errors import Code, DeliveryDeferred, DestinationPaused, Hold, LinkDown
+from router.errors import Code, DeliveryDeferred, DestinationPaused, Hold, LinkDown, SyntaxRefused
 from router.study import Copy, VerifiedBy
 from tests import data
 from tests.contract.fake_pacs import Answer, FakePacs, coerced, failed, stored
@@ -212,7 +214,60 @@ def test_a_failure_that_will_not_pass_holds_the_instance(
     assert raised.value.code is Code.DESTINATION_REFUSED
 
 
-@pytest.mark.parametrize("status", [413, 415])
+@pytest.mark.parametrize(
+    "answer", [Answer(415), Answer(409, failed(_file()[0].sop_uid, 0xC122))], ids=["415", "C122"]
+)
+def test_a_service_that_does_not_take_the_transfer_syntax_says_so(
+    tmp_path: Path, pacs: FakePacs, answer: Answer
+) -> None:
+    copy, raw = _file()
+    pacs.answers.append(answer)
+    with pytest.raises(SyntaxRefused):
+        _send(_made(tmp_path, pacs.url), copy, raw)
+
+
+def test_of_several_in_one_body_each_is_answered_for_itself(tmp_path: Path, pacs: FakePacs) -> None:
+    (good, raw), (bad, other), (silent, third) = (_file(seed) for seed in ("one", "two", "three"))
+    answer = {**json.loads(stored(good.sop_uid)), **json.loads(failed(bad.sop_uid, 0xA900))}
+    pacs.answers.append(Answer(202, json.dumps(answer).encode()))
+    pacs.answers.append(Answer(400))
+    destination = _made(tmp_path, pacs.url)
+    files = [
+        Outgoing(copy, memoryview(file), lambda _: None)
+        for copy, file in ((good, raw), (bad, other), (silent, third))
+    ]
+    answers = destination.send_together(files)
+    assert answers[good.sop_uid] is Stored.STORED
+    assert isinstance(answers[bad.sop_uid], Hold)
+    assert answers[silent.sop_uid] is Stored.STORED  # the read-back will tell
+    assert pacs.bodies[0].count(raw) == pacs.bodies[0].count(third) == 1
+    unclear = destination.send_together(files)
+    assert {type(answer) for answer in unclear.values()} == {DeliveryDeferred}
+
+
+def test_what_is_under_way_is_broken_off_from_another_thread(
+    tmp_path: Path, pacs: FakePacs
+) -> None:
+    copy, raw = _file()
+    arrived, give_up = threading.Event(), threading.Event()
+
+    def never(_: bytes) -> Answer:
+        arrived.set()
+        give_up.wait(20)
+        return Answer(cut=True)
+
+    pacs.answer_to = never
+    destination = _made(tmp_path, pacs.url, answer_timeout_s=30)
+    with ThreadPoolExecutor(1) as lane:
+        sending = lane.submit(_send, destination, copy, raw)
+        assert arrived.wait(10)
+        destination.abort()
+        with pytest.raises(LinkDown):
+            sending.result(5)
+        give_up.set()
+
+
+@pytest.mark.parametrize("status", [413])
 def test_a_status_that_will_not_pass_holds_the_instance(
     tmp_path: Path, pacs: FakePacs, status: int
 ) -> None:

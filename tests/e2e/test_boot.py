@@ -48,4 +48,4 @@ def test_after_a_restart_of_the_engine_in_mid_study_nothing_is_lost_or_doubled(
     held = {ids[s["study"]]: s["held"] for s in stack.at_rest(ids, 180)}
     found = audit(stack.cloud(), sources, stack.key(), before, held)
     assert (found.lost, found.duplicates, found.identifiers) == (0, 0, 0)
-    assert len(found.arrived) == len(sources) - 1  # all but the dose report
+    assert len(found.arrived) == len(sources) - 1  # all but the screen of the dose

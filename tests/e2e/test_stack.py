@@ -49,7 +49,7 @@ def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(
     held = {ids[study["study"]]: study["held"] for study in studies}
     found = audit(stack.cloud(), sources, stack.key(), before, held)
     assert (found.lost, found.duplicates, found.identifiers) == (0, 0, 0)
-    assert sum(held.values()) == 1  # the dose report
+    assert sum(held.values()) == 1  # the screen of the dose
     assert len(found.arrived) == len(sources) - 1
     assert found.captures == 4 + 1 + 1 + len(data.PYDICOM_FILES)
 
@@ -57,9 +57,9 @@ def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(
 def test_the_operator_sees_what_is_held_and_what_to_do(stack: Stack) -> None:
     rows = stack.edge_router("held")["held"]
     assert rows
-    for row in rows:  # of each mammogram that a test has sent: its dose report
+    for row in rows:  # of each CT that a test has sent: the screen of its dose
         assert row["code"] == "SOP_CLASS_NOT_CLEARED"
-        assert "X-Ray Radiation Dose SR" in row["detail"]
+        assert "Secondary Capture" in row["detail"]
         assert row["do"]
     assert stack.edge_router("check-config")["fine"] is True
     assert stack.edge_router("status")["safe"] is False

@@ -27,7 +27,7 @@ def _in_cloud(cloud: Orthanc) -> list[pydicom.FileDataset]:
     return [pydicom.dcmread(io.BytesIO(cloud.file(i))) for i in sorted(cloud.instances())]
 
 
-def test_a_mammogram_is_delivered_and_its_dose_report_is_held(
+def test_a_mammogram_is_delivered_with_its_dose_report(
     router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
 ) -> None:
     patient = data.Patient.made("mammogram")
@@ -35,10 +35,13 @@ def test_a_mammogram_is_delivered_and_its_dose_report_is_held(
     assert set(scanner.store(images, truck.dicom_port)) == {scanner.SUCCESS}
     with router.running() as app:
         (study,) = at_rest(app, 1)
-    assert (study["state"], study["way"]) == ("DELIVERED", "8 delivered, 1 held")
+    assert (study["state"], study["way"]) == ("DELIVERED", "9 delivered, 0 held")
     found = _in_cloud(cloud)
     expected = {pseudonymous_uid(KEY, str(i.SOPInstanceUID)) for i in images if i.Modality == "MG"}
     assert {str(d.SOPInstanceUID) for d in found if d.Modality == "MG"} == expected
+    (report,) = [d for d in found if d.Modality == "SR"]
+    assert report.ContentSequence[0].TextValue == "ANONYMIZED"
+    assert report.PatientAge == "056Y"
     captures = [d for d in found if d.Modality == "OT"]
     assert len(captures) == 4
     assert {d.StudyInstanceUID for d in found} == {captures[0].StudyInstanceUID}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pydicom.uid import UID, UltrasoundImageStorage
+from pydicom.uid import UID, BasicTextSRStorage, UltrasoundImageStorage
 
 from tests import data, scanner
 from tests.orthancs import DELETE
@@ -65,7 +65,9 @@ def test_no_policy_leads_past_the_gate_or_lets_a_report_through_by_its_pixels(
 ) -> None:
     patient = data.Patient.made("report")
     uids = data.Uids("report")
-    scanner.store([data.dose_report(patient, uids.new(), uids)], truck.dicom_port)
+    report = data.dose_report(patient, uids.new(), uids)
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
+    scanner.store([report], truck.dicom_port)
     with router.running() as app:
         at_rest(app, 1)
         (before,) = _held(router)
@@ -92,18 +94,18 @@ def test_what_was_discarded_is_never_sent_and_its_study_is_at_rest(
     assert [line["action"] for line in _audit(router)] == ["discard"]
 
 
-def test_a_dose_report_can_be_discarded_beside_delivered_mammograms(
+def test_a_screen_can_be_discarded_beside_delivered_mammograms(
     router: Router, truck: Orthanc, at_rest: AtRest
 ) -> None:
     patient = data.Patient.made("beside")
-    images = data.mammogram_study("beside", patient, rows=256, columns=208)
-    scanner.store(images, truck.dicom_port)
+    images = list(data.mammogram_study("beside", patient, rows=256, columns=208))
+    scanner.store([*images, data.dose_screen(patient, images[0])], truck.dicom_port)
     with router.running() as app:
         (study,) = at_rest(app, 1)
-        assert study["way"] == "8 delivered, 1 held"
+        assert study["way"] == "9 delivered, 1 held"
         router.command("discard", study["study"], "--reason", "archived on paper")
         (study,) = at_rest(app, 1)
-    assert (study["state"], study["way"]) == ("DELIVERED", "8 delivered, 0 held")
+    assert (study["state"], study["way"]) == ("DELIVERED", "9 delivered, 0 held")
     assert router.command("status").returncode == 0
 
 

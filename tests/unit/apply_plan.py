@@ -6,6 +6,7 @@ then passes, the plan alone has made.
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from typing import TYPE_CHECKING
@@ -21,11 +22,19 @@ from pydicom.uid import UID
 from router import part10
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydicom.tag import BaseTag
 
     from router.deid.plan import Json, Plan
 
 _PART = re.compile(r"([0-9a-f]{4})-([0-9a-f]{4})(?:\[(\d+)])?")
+#: VRs of one value, in which a backslash is a letter.
+_SINGLE = frozenset({"LT", "ST", "UR", "UT"})
+_NUMBERS: dict[str, Callable[[str], float]] = {
+    "FD": float, "FL": float, "SL": int, "SS": int, "UL": int, "US": int,
+}  # fmt: skip
+_BYTES = "data:application/octet-stream;base64,"
 _SOP_UID_PATH = "0008-0018"
 
 
@@ -94,10 +103,15 @@ def _part(text: str) -> tuple[BaseTag, int | None]:
 
 def _element(tag: BaseTag, value: Json) -> DataElement:
     vr = dictionary_VR(tag)
+    if isinstance(value, str) and value.startswith(_BYTES):
+        return DataElement(tag, vr, base64.b64decode(value.removeprefix(_BYTES)))
     if isinstance(value, str):
         # Orthanc splits values at the backslash too.
-        content = value.split("\\") if vr == "UI" and "\\" in value else value
-        return DataElement(tag, vr, [] if vr == "SQ" else content)
+        several = value.split("\\") if "\\" in value and vr not in _SINGLE else [value]
+        content = [_NUMBERS[vr](part) for part in several] if vr in _NUMBERS else several
+        return DataElement(
+            tag, vr, [] if vr == "SQ" else content if len(content) > 1 else content[0]
+        )
     assert vr == "SQ", f"items for {tag} of VR {vr}"
     return DataElement(tag, vr, Sequence([_item(item) for item in value]))
 
@@ -105,7 +119,7 @@ def _element(tag: BaseTag, value: Json) -> DataElement:
 def _item(value: Json) -> Dataset:
     assert isinstance(value, dict)
     item = Dataset()
-    for keyword, text in value.items():
-        tag = Tag(keyword)
+    for name, text in value.items():
+        tag = _part(name)[0] if _PART.fullmatch(name) else Tag(name)
         item[tag] = _element(tag, text)
     return item

@@ -65,7 +65,7 @@ def names(chosen: list[Instance]) -> list[str]:
 
 
 @pytest.mark.parametrize(("count", "middle"), [(1, 1), (2, 2), (3, 2), (4, 3), (9, 5), (100, 51)])
-@pytest.mark.parametrize("modality", ["CT", "MR"])
+@pytest.mark.parametrize("modality", ["CT", "MR", "PT"])
 def test_of_a_series_the_middle_slice_is_chosen(count: int, middle: int, modality: str) -> None:
     series = [instance(str(n), number=n, modality=modality) for n in range(1, count + 1)]
     chosen, left_out = choose_sources(series)
@@ -87,8 +87,8 @@ def test_slices_without_numbers_are_ordered_by_their_uid() -> None:
     assert sorted(left_out) == ["a", "c"]
 
 
-@pytest.mark.parametrize("modality", ["MG", "CR", "DX", "PT", ""])
-def test_outside_ct_and_mr_every_image_is_chosen(modality: str) -> None:
+@pytest.mark.parametrize("modality", ["MG", "CR", "DX", "NM", ""])
+def test_outside_sliced_modalities_every_image_is_chosen(modality: str) -> None:
     images = [instance(str(n), number=n, modality=modality) for n in range(4)]
     chosen, left_out = choose_sources(images)
     assert names(chosen) == ["0", "1", "2", "3"]

@@ -18,7 +18,7 @@ from router.errors import (
 
 SOURCES = sorted(Path(router.__file__).parent.rglob("*.py"))
 #: Calls that hold an instance with the code among their arguments.
-HOLDING = frozenset({"Hold", "_hold", "hold", "try_again_or_hold"})
+HOLDING = frozenset({"Hold", "_hold", "hold", "try_again_or_hold", "_refuse", "Policy"})
 
 
 def _name(function: ast.expr) -> str:

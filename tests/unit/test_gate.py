@@ -435,7 +435,23 @@ def test_a_planted_fault_is_held_with_its_code(
 
 def test_every_code_of_the_gate_but_the_reader_s_own_is_planted() -> None:
     of_the_gate = {code for code in Code if code.startswith("GATE_")}
-    assert of_the_gate - {Code.GATE_UNREADABLE} <= _FAULTS.keys()
+    assert of_the_gate - {Code.GATE_UNREADABLE, Code.GATE_IOD} <= _FAULTS.keys()
+
+
+@pytest.mark.parametrize("leave_out", [False, True], ids=["emptied", "left out"])
+def test_a_copy_that_lost_what_its_object_needs_is_held(*, leave_out: bool) -> None:
+    dataset = ct_image()
+    dataset.SharedFunctionalGroupsSequence = Sequence([Dataset()])
+    pair = pair_of(dataset)
+    pair.check()
+
+    def lose(copy: FileDataset, _: FileDataset) -> None:
+        if leave_out:
+            del copy.ContentDate
+        else:
+            copy.ContentDate = ""
+
+    assert hold_code(pair.mutated(lose)) is Code.GATE_IOD
 
 
 @pytest.mark.parametrize("place", [0, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, -1])
@@ -452,13 +468,14 @@ def test_a_single_bit_of_a_large_image_is_not_overlooked(place: int) -> None:
 
 
 def test_an_identifier_behind_the_last_element_is_found(faultless: Pair) -> None:
-    # Fewer than eight bytes are no element: a parser stops before them without a word.
+    # Fewer than eight bytes are no element: pydicom stops before them without a word.
     dataset = ct_image()
     dataset.OtherPatientIDs = "QX7731"
     pair = pair_of(dataset)
     pair.check()
     assert hold_code(Pair(pair.original, pair.copy + b"QX7731")) is Code.GATE_IDENTIFIER
-    assert hold_code(Pair(faultless.original, faultless.copy + b"QX7731")) is None
+    assert hold_code(Pair(faultless.original, faultless.copy + b"QX7731")) is Code.GATE_UNREADABLE
+    Pair(faultless.original + b"QX7731", faultless.copy).check()
 
 
 def test_an_identifier_behind_the_last_pixel_is_found() -> None:
@@ -482,7 +499,10 @@ def test_a_short_name_is_found_as_a_word_of_free_text() -> None:
         copy.SoftwareVersions = "set up for the monitor"
 
     assert hold_code(pair.mutated(as_a_word)) is Code.GATE_IDENTIFIER
-    assert hold_code(pair.mutated(within_a_word)) is None
+    # Changed it is, but it names nobody.
+    assert hold_code(pair.mutated(within_a_word)) is Code.GATE_WRONG_ACTION
+    dataset.SoftwareVersions = "set up for the monitor"
+    pair_of(dataset).check()
 
 
 def test_a_number_counts_only_where_it_stands_alone() -> None:

@@ -81,7 +81,7 @@ def _to_analysed(journal: Journal, *instances: str) -> list[Receipt]:
     _anonymize(journal, *instances)
     assert journal.move(_study(journal), Outcome.DONE, 31.0)
     assert journal.move(_study(journal), Outcome.SKIP, 32.0, [CLOUD])
-    return journal.to_send(CLOUD, 33.0, 100)
+    return journal.outbox.to_send(CLOUD, 33.0, 100)
 
 
 def test_a_study_waits_until_the_scanner_has_finished(journal: Journal) -> None:
@@ -129,14 +129,14 @@ def test_an_image_that_arrives_in_the_middle_of_a_step_sends_the_study_round_aga
 
 def test_a_delivered_study_grows_and_only_the_new_instance_is_sent(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.verified(receipt, VerifiedBy.DIGEST, 34.0)
+    journal.outbox.verified(receipt, VerifiedBy.DIGEST, 34.0)
     assert journal.settle("study", 35.0) is Outcome.DONE
     _arrive(journal, "late")
     _stable(journal)
     _anonymize(journal, "late")
     journal.move(_study(journal), Outcome.DONE, 41.0)
     journal.move(_study(journal), Outcome.SKIP, 42.0, [CLOUD])
-    assert [r.instance for r in journal.to_send(CLOUD, 43.0, 100)] == ["late"]
+    assert [r.instance for r in journal.outbox.to_send(CLOUD, 43.0, 100)] == ["late"]
 
 
 def test_a_move_that_the_table_does_not_know_raises(journal: Journal) -> None:
@@ -149,12 +149,12 @@ def test_a_move_that_the_table_does_not_know_raises(journal: Journal) -> None:
 
 def test_saying_that_it_was_sent_is_not_delivery(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.begin_sending(receipt, 33.0)
-    journal.sent(receipt, 34.0)
+    journal.outbox.begin_sending([receipt], 33.0)
+    journal.outbox.sent([receipt], 34.0)
     assert journal.settle("study", 35.0) is None
-    assert journal.to_send(CLOUD, 36.0, 10) == []
-    (waiting,) = journal.to_verify(CLOUD, 36.0, 10)
-    journal.verified(waiting, VerifiedBy.PRESENCE, 37.0)
+    assert journal.outbox.to_send(CLOUD, 36.0, 10) == []
+    (waiting,) = journal.outbox.to_verify(CLOUD, 36.0, 10)
+    journal.outbox.verified(waiting, VerifiedBy.PRESENCE, 37.0)
     assert journal.settle("study", 38.0) is Outcome.DONE
     assert _study(journal).state is State.DELIVERED
 
@@ -166,8 +166,8 @@ def test_images_travel_while_they_are_analysed_and_wait_for_their_captures(
     _stable(journal)
     _anonymize(journal, "a")
     journal.move(_study(journal), Outcome.DONE, 31.0, [CLOUD])
-    (receipt,) = journal.to_send(CLOUD, 32.0, 10)
-    journal.verified(receipt, VerifiedBy.DIGEST, 33.0)
+    (receipt,) = journal.outbox.to_send(CLOUD, 32.0, 10)
+    journal.outbox.verified(receipt, VerifiedBy.DIGEST, 33.0)
     assert journal.settle("study", 34.0) is None
     assert _study(journal).state is State.ANONYMIZED
     journal.begin_capture("a", _copy("capture"), 35.0)
@@ -175,28 +175,28 @@ def test_images_travel_while_they_are_analysed_and_wait_for_their_captures(
     journal.decide_analysis({"a": CAPTURED})
     journal.move(_study(journal), Outcome.DONE, 36.0, [CLOUD])
     assert journal.settle("study", 37.0) is None
-    (capture,) = journal.to_send(CLOUD, 38.0, 10)
+    (capture,) = journal.outbox.to_send(CLOUD, 38.0, 10)
     assert capture.instance == "copy-capture"
-    journal.verified(capture, VerifiedBy.DIGEST, 39.0)
+    journal.outbox.verified(capture, VerifiedBy.DIGEST, 39.0)
     assert journal.settle("study", 40.0) is Outcome.DONE
 
 
 def test_a_try_that_was_cut_off_is_remembered_as_doubtful(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
     assert receipt.begun_at is None
-    journal.begin_sending(receipt, 33.0)
-    (doubtful,) = journal.to_send(CLOUD, 34.0, 10)
+    journal.outbox.begin_sending([receipt], 33.0)
+    (doubtful,) = journal.outbox.to_send(CLOUD, 34.0, 10)
     assert doubtful.begun_at == 33.0
 
 
 def test_a_refusal_counts_and_waits_and_a_verified_receipt_never_changes(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.put_off(receipt, Code.DESTINATION_BUSY, 100.0, counts=True)
-    assert journal.to_send(CLOUD, 99.0, 10) == []
-    (again,) = journal.to_send(CLOUD, 100.0, 10)
+    journal.outbox.put_off(receipt, Code.DESTINATION_BUSY, 100.0, counts=True)
+    assert journal.outbox.to_send(CLOUD, 99.0, 10) == []
+    (again,) = journal.outbox.to_send(CLOUD, 100.0, 10)
     assert (again.attempts, again.last_code) == (1, Code.DESTINATION_BUSY)
-    journal.verified(again, VerifiedBy.DIGEST, 101.0)
-    journal.send_again(again, Code.DESTINATION_BUSY, 200.0)
+    journal.outbox.verified(again, VerifiedBy.DIGEST, 101.0)
+    journal.outbox.send_again(again, Code.DESTINATION_BUSY, 200.0)
     (kept,) = journal.receipts("study")
     assert (kept.verified_at, kept.attempts) == (101.0, 1)
 
@@ -204,9 +204,10 @@ def test_a_refusal_counts_and_waits_and_a_verified_receipt_never_changes(journal
 def test_a_held_instance_never_blocks_its_study(journal: Journal) -> None:
     receipts = _to_analysed(journal, "a", "b")
     journal.hold("b", Code.DESTINATION_REFUSED, "why", 34.0)
-    journal.verified(receipts[0], VerifiedBy.DIGEST, 35.0)
+    (sent,) = (receipt for receipt in receipts if receipt.instance == "a")
+    journal.outbox.verified(sent, VerifiedBy.DIGEST, 35.0)
     assert journal.settle("study", 36.0) is Outcome.DONE
-    assert [r.instance for r in journal.to_send(CLOUD, 37.0, 10)] == []
+    assert [r.instance for r in journal.outbox.to_send(CLOUD, 37.0, 10)] == []
     ((study, held),) = journal.held()
     assert (study.state, held.orthanc_id) == (State.DELIVERED, "b")
     assert held.hold is not None
@@ -274,9 +275,9 @@ def test_a_copy_that_vanished_is_made_again_and_a_capture_from_its_source(
 
 def test_due_times_of_a_wrong_clock_are_brought_back(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.put_off(receipt, Code.DESTINATION_BUSY, 1e12, counts=False)
+    journal.outbox.put_off(receipt, Code.DESTINATION_BUSY, 1e12, counts=False)
     journal.cap_due_times(100.0)
-    (again,) = journal.to_send(CLOUD, 100.0 + 600.0, 10)
+    (again,) = journal.outbox.to_send(CLOUD, 100.0 + 600.0, 10)
     assert again.due_at == 700.0
 
 
@@ -295,11 +296,11 @@ def test_a_postponed_step_waits_and_counts_only_where_it_was_a_try(journal: Jour
 
 
 def test_the_oldest_undelivered_image_is_known_per_destination(journal: Journal) -> None:
-    assert journal.oldest_undelivered() == {}
+    assert journal.outbox.oldest_undelivered() == {}
     (receipt,) = _to_analysed(journal, "a")
-    assert journal.oldest_undelivered() == {CLOUD: 10.0}
-    journal.verified(receipt, VerifiedBy.DIGEST, 50.0)
-    assert journal.oldest_undelivered() == {}
+    assert journal.outbox.oldest_undelivered() == {CLOUD: 10.0}
+    journal.outbox.verified(receipt, VerifiedBy.DIGEST, 50.0)
+    assert journal.outbox.oldest_undelivered() == {}
     assert journal.count_studies() == {State.ANALYSED: 1}
 
 
@@ -358,19 +359,19 @@ def test_only_one_router_works_with_a_journal(path: Path) -> None:
 def test_receipts_follow_the_destinations_of_the_settings(journal: Journal) -> None:
     _to_analysed(journal, "a")
     assert journal.adopt_destinations(["pacs"], 40.0) == 1
-    (receipt,) = journal.to_send("pacs", 41.0, 10)
-    journal.verified(receipt, VerifiedBy.PRESENCE, 42.0)
+    (receipt,) = journal.outbox.to_send("pacs", 41.0, 10)
+    journal.outbox.verified(receipt, VerifiedBy.PRESENCE, 42.0)
     assert journal.settle("study", 43.0) is Outcome.DONE
     assert journal.adopt_destinations(["other"], 44.0) == 0
-    assert journal.to_send("other", 45.0, 10) == []  # what was delivered stays so
+    assert journal.outbox.to_send("other", 45.0, 10) == []  # what was delivered stays so
 
 
 def test_what_one_destination_refuses_still_goes_to_the_others(journal: Journal) -> None:
     _to_analysed(journal, "a")
     journal.adopt_destinations([CLOUD, "pacs"], 33.0)
     journal.hold("a", Code.DESTINATION_REFUSED, "why", 34.0, destination="pacs")
-    assert [r.instance for r in journal.to_send(CLOUD, 35.0, 10)] == ["a"]
-    assert journal.to_send("pacs", 35.0, 10) == []
+    assert [r.instance for r in journal.outbox.to_send(CLOUD, 35.0, 10)] == ["a"]
+    assert journal.outbox.to_send("pacs", 35.0, 10) == []
 
 
 def test_two_originals_with_one_sop_instance_uid_are_found(journal: Journal) -> None:

@@ -7,7 +7,8 @@ import time
 from prometheus_client import CollectorRegistry, generate_latest
 
 from router.errors import Code
-from router.metrics import JournalFigures, MachineFigures, Metrics
+from router.machine import MachineFigures
+from router.metrics import JournalFigures, Metrics
 from router.study import State
 
 #: Fetching, anonymizing, reading back and storing one CT slice takes at least this long.

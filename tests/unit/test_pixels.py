@@ -10,6 +10,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from router import pixels
 from router.errors import AnalysisSkipped, Code
+from router.frame import Window
 from tests import data
 from tests.unit import apply_plan
 
@@ -45,7 +46,7 @@ def test_a_frame_has_the_stored_values_of_the_file() -> None:
     expected = np.frombuffer(dataset.PixelData, "<i2").reshape(32, 32)
     assert np.array_equal(frame.pixels, expected)
     assert np.issubdtype(frame.pixels.dtype, np.signedinteger)
-    assert (frame.modality, frame.slope, frame.intercept) == ("CT", 1.0, -1024.0)
+    assert (frame.modality, frame.scale.slope, frame.scale.intercept) == ("CT", 1.0, -1024.0)
     assert not frame.inverted
 
 
@@ -71,7 +72,7 @@ def test_an_object_without_pixels_is_left_out() -> None:
     assert skip_code(dataset) is Code.NO_PIXELS
 
 
-@pytest.mark.parametrize("modality", ["PT", "XA", "US", "OT", "", "ct"])
+@pytest.mark.parametrize("modality", ["US", "IVUS", "OT", "SEG", "SR", "PR", "", "ct"])
 def test_a_modality_that_is_not_analysed_is_left_out(modality: str) -> None:
     dataset = ct_image()
     dataset.Modality = modality
@@ -110,11 +111,14 @@ def test_fractions_are_left_out(keyword: str, vr: str, size: int) -> None:
     assert skip_code(dataset) is Code.NOT_GREYSCALE
 
 
-def test_several_frames_are_left_out() -> None:
+def test_of_several_frames_the_middle_one_is_taken() -> None:
     dataset = ct_image()
-    dataset.NumberOfFrames = 2
-    dataset.PixelData = dataset.PixelData * 2
-    assert skip_code(dataset) is Code.MULTI_FRAME
+    dataset.NumberOfFrames = 3
+    first = np.frombuffer(dataset.PixelData, "<i2")
+    dataset.PixelData = b"".join((first + step).astype("<i2").tobytes() for step in range(3))
+    frame = frame_of(dataset)
+    assert np.array_equal(frame.pixels.reshape(-1), first + 1)
+    assert frame.pool is None
 
 
 def test_a_single_frame_may_be_declared() -> None:
@@ -210,27 +214,27 @@ def test_a_range_across_the_sign_in_the_wrong_vr_is_ordered() -> None:
 
 
 def test_the_window_is_the_file_s() -> None:
-    assert frame_of(ct_image()).window == (40.0, 400.0)
+    assert frame_of(ct_image()).voi == Window(40.0, 400.0)
 
 
 def test_of_several_windows_the_first_is_taken() -> None:
     dataset = ct_image()
     dataset.WindowCenter, dataset.WindowWidth = [-600, 40], [1500, 400]
-    assert frame_of(dataset).window == (-600.0, 1500.0)
+    assert frame_of(dataset).voi == Window(-600.0, 1500.0)
 
 
 @pytest.mark.parametrize("width", [0, 1, -10])
 def test_a_window_that_shows_nothing_is_none(width: int) -> None:
     dataset = ct_image()
     dataset.WindowWidth = width
-    assert frame_of(dataset).window is None
+    assert frame_of(dataset).voi is None
 
 
 @pytest.mark.parametrize("keyword", ["WindowCenter", "WindowWidth"])
 def test_half_a_window_is_none(keyword: str) -> None:
     dataset = ct_image()
     delattr(dataset, keyword)
-    assert frame_of(dataset).window is None
+    assert frame_of(dataset).voi is None
 
 
 def test_without_a_rescale_values_are_as_stored() -> None:
@@ -238,14 +242,14 @@ def test_without_a_rescale_values_are_as_stored() -> None:
     del dataset.RescaleSlope
     del dataset.RescaleIntercept
     frame = frame_of(dataset)
-    assert (frame.slope, frame.intercept) == (1.0, 0.0)
+    assert (frame.scale.slope, frame.scale.intercept) == (1.0, 0.0)
     assert frame.modality_value(17) == 17.0
 
 
 def test_a_slope_of_zero_would_make_all_values_equal_and_is_not_believed() -> None:
     dataset = ct_image()
     dataset.RescaleSlope = 0
-    assert frame_of(dataset).slope == 1.0
+    assert frame_of(dataset).scale.slope == 1.0
 
 
 def test_a_rescale_gives_modality_values() -> None:
@@ -260,4 +264,4 @@ def test_a_rescale_that_is_no_number_is_not_believed(text: bytes) -> None:
     dataset.RescaleIntercept = "7777"
     file = data.file_bytes(dataset)
     assert file.count(b"7777") == 1
-    assert pixels.to_frame(apply_plan.read(file.replace(b"7777", text))).intercept == 0.0
+    assert pixels.to_frame(apply_plan.read(file.replace(b"7777", text))).scale.intercept == 0.0

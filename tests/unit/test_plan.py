@@ -11,8 +11,9 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage
 
-from router.deid import plan, profile, pseudonyms
-from router.deid.profile import Action
+from router.deid import iod, plan, profile, pseudonyms
+from router.deid.iod import Need
+from router.deid.profile import BASIC, Action
 from router.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
@@ -231,21 +232,16 @@ def test_an_image_of_an_enhanced_iod_gets_dummies_where_it_needs_values() -> Non
     dataset.InstitutionCodeSequence = Sequence([code])
     dataset.OperatorIdentificationSequence = Sequence([code])
     classic = plan_of(dataset)
-    assert classic.replace["0008-0023"] == classic.replace["0018-1000"] == ""
-    assert classic.replace["0008-0082"] == []
-    assert "0008-1072" in classic.remove
+    # Type 2C there, Type 3 the others.
+    assert classic.replace["0008-0023"] == ""
+    assert {"0018-1000", "0008-0082", "0008-1072"} <= set(classic.remove)
 
     dataset.SharedFunctionalGroupsSequence = Sequence([Dataset()])
     enhanced = plan_of(dataset)
     assert enhanced.replace["0008-0023"] == "19000101"
     assert enhanced.replace["0018-1000"] == "ANONYMIZED"
-    assert enhanced.replace["0008-0082"] == [
-        {
-            "CodeValue": "ANON", "CodingSchemeDesignator": "99EDGE", "CodeMeaning": "Anonymized",
-        }
-    ]  # fmt: skip
-    # No code: there is no harmless item, so the sequence goes.
-    assert "0008-1072" in enhanced.remove
+    # Type 3 in every image.
+    assert {"0008-0082", "0008-1072"} <= set(enhanced.remove)
 
 
 @pytest.mark.parametrize("vr", sorted(plan.DUMMIES))
@@ -260,9 +256,13 @@ def test_a_dummy_is_a_valid_value_of_its_vr(vr: str) -> None:
 def test_the_profile_knows_an_action_for_every_row_of_the_table() -> None:
     assert len(profile.TABLE) > 600
     for tag, row in profile.TABLE.items():
-        for enhanced in (False, True):
-            action = profile.action(Tag(tag), "LO", enhanced=enhanced)
+        for kind in ("image", "enhanced", "sr", "presentation"):
+            action = BASIC.rule(Tag(tag), "LO", kind).action
             allowed = {letter.rstrip("*") for letter in row.basic.split("/")} | {"X"}
+            # What the object needs is emptied or gets a dummy, whatever the letter.
+            allowed |= {Need.VALUE: {"D"}, Need.PRESENT: {"Z"}}.get(
+                iod.need(Tag(tag), kind) or Need.NOTHING, set()
+            )
             # The one choice that keeps: a sequence whose UIDs are replaced inside.
             assert action.value in allowed or (row.basic, action) == ("X/Z/U*", Action.KEEP)
 
@@ -271,9 +271,9 @@ def test_only_uids_and_names_are_touched_where_the_table_is_silent() -> None:
     unlisted = Tag("SliceThickness")
     assert int(unlisted) not in profile.TABLE
     for vr in ("DS", "LO", "SQ", "OB", "UN"):
-        assert profile.action(unlisted, vr, enhanced=False) is Action.KEEP
-    assert profile.action(unlisted, "UI", enhanced=False) is Action.UID
-    assert profile.action(unlisted, "PN", enhanced=False) is Action.EMPTY
+        assert BASIC.rule(unlisted, vr, "image").action is Action.KEEP
+    assert BASIC.rule(unlisted, "UI", "image").action is Action.UID
+    assert BASIC.rule(unlisted, "PN", "image").action is Action.EMPTY
 
 
 # --- what cannot be cleaned by paths ------------------------------------------------------------
@@ -307,10 +307,29 @@ def _implicit_items(group: int, element: int, value: bytes) -> bytes:
     return struct.pack("<HHL", 0xFFFE, 0xE000, len(content)) + content
 
 
-def test_a_kept_sequence_encoded_as_un_is_held() -> None:
-    items = _implicit_items(0x0010, 0x0010, b"Name^A")
+def test_a_kept_sequence_encoded_as_un_is_written_anew_with_its_items_cleaned() -> None:
+    items = _implicit_items(0x0010, 0x0010, b"Name^A") + _implicit_items(0x0008, 0x0104, b"Breast")
+    made = _as_un("AnatomicRegionSequence", items)
+    assert made.replace["0008-2218"] == [{"0010-0010": ""}, {"0008-0104": "Breast"}]
+
+
+def test_a_kept_value_encoded_as_un_is_written_anew() -> None:
+    assert _as_un("SliceThickness", b"3.0 ").replace["0018-0050"] == "3.0"
+
+
+@pytest.mark.parametrize("keyword", ["RedPaletteColorLookupTableData", "FrameIncrementPointer"])
+def test_bytes_encoded_as_un_are_held(keyword: str) -> None:
     with pytest.raises(Hold) as raised:
-        _as_un("AnatomicRegionSequence", items)
+        _as_un(keyword, bytes(4))
+    assert raised.value.code is Code.ENCODING_NOT_CLEARED
+
+
+def test_a_sequence_encoded_as_bytes_is_held() -> None:
+    dataset = ct_image()
+    tag = Tag("AnatomicRegionSequence")
+    dataset[tag] = DataElement(tag, "OB", _implicit_items(0x0010, 0x0010, b"Name^A"))
+    with pytest.raises(Hold) as raised:
+        plan_of(dataset)
     assert raised.value.code is Code.ENCODING_NOT_CLEARED
 
 

@@ -1,0 +1,68 @@
+"""What the radiographer should look at before the patient leaves. Never a state, never "repeat"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from router import qc
+from router.qc import LOOK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from router.journal import Journal
+    from router.qc import Acquisition
+    from router.study import Study
+
+#: Studies that arrived longer ago are not listed: their patients have left.
+RECENT_S = 12 * 3600.0
+
+
+def quality(journal: Journal, study: Study, expected: Sequence[str]) -> dict[str, Any]:
+    """What was seen of a study: its flagged images, and the views that are not there (yet).
+
+    ``expected``: the protocol's views; an exception for this patient goes before it.
+    """
+    shown = journal.quality.shown(study.orthanc_id)
+    flags = journal.quality.flags(study.orthanc_id)
+    own = journal.quality.expected(study.orthanc_id)
+    return {
+        "seen": len(shown),
+        "look_at": [
+            _image(one.acquisition)
+            | {
+                "flags": [
+                    {"flag": f.flag, "why": LOOK[f.flag], "value": f.value, "limit": f.limit}
+                    for f in flags[one.instance]
+                ]
+            }
+            for one in shown
+            if one.instance in flags
+        ],
+        "missing_views": qc.missing_views(shown, expected if own is None else own),
+    }
+
+
+def recent(
+    journal: Journal, expected: Sequence[str], now: float, study: str | None = None
+) -> list[dict[str, Any]]:
+    """The studies of the last hours with something to look at; ``study``: only that alias."""
+    rows = []
+    for one in journal.studies():
+        if one.received_at < now - RECENT_S or study not in {None, one.alias}:
+            continue
+        found = quality(journal, one, expected)
+        if found["look_at"] or found["missing_views"]:
+            rows.append({"study": one.alias, "state": one.state, **found})
+    return rows
+
+
+def _image(acquisition: Acquisition) -> dict[str, Any]:
+    """Where a person finds an image; nothing that tells who it shows."""
+    view = "" if acquisition.view in {"none", "OTHER"} else acquisition.view
+    return {
+        "modality": acquisition.modality,
+        "view": "-".join(filter(None, (acquisition.side, view))),
+        "series": acquisition.series_number,
+        "image": acquisition.image_number,
+    }

@@ -1,0 +1,158 @@
+"""Looks at single files, without the truck: inspect, segment, compare."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from router import capture, comparing, part10, pixels, qc
+from router.analysis import density
+from router.commands.terminal import ATTENTION, FINE, show
+from router.comparing import What
+from router.errors import AnalysisSkipped, Code, OperatorError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+    from pydicom.dataset import FileDataset
+
+    from router.commands.terminal import Add
+    from router.frame import Frame
+
+_LONGEST_LINE = 120
+
+
+def register(add: Add) -> None:
+    sub = add("inspect", _inspect, "the header of a file, its figures, and its picture")
+    sub.add_argument("file", type=Path)
+    sub.add_argument("-o", "--output", type=Path, metavar="PNG", help="write the picture here")
+    sub = add("segment", _segment, "the segmentation of a file beside its picture")
+    sub.add_argument("file", type=Path)
+    sub.add_argument("-o", "--output", type=Path, metavar="PNG", required=True)
+    sub.add_argument(
+        "-k", "--classes", type=int, default=density.CLASSES, help="classes (default: %(default)s)"
+    )
+    sub = add("compare", _compare, "what anonymization changed, picture beside picture")
+    sub.add_argument("original", type=Path)
+    sub.add_argument("anonymized", type=Path)
+    sub.add_argument("-o", "--output", type=Path, metavar="PNG", required=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[FileDataset, BinaryIO]]:
+    """A file's data set, and the file. Raises OperatorError (FILE_UNREADABLE), Hold."""
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise OperatorError(
+            Code.FILE_UNREADABLE, f"{path} cannot be read ({error.strerror})."
+        ) from None
+    with stream:
+        yield part10.read(stream), stream
+
+
+def _write(path: Path, picture: NDArray[np.uint8]) -> None:
+    try:
+        Image.fromarray(picture).save(path, format="PNG")
+    except OSError as error:
+        raise OperatorError(
+            Code.FILE_UNWRITABLE, f"{path} cannot be written ({error.strerror})."
+        ) from None
+
+
+def _inspect(asked: argparse.Namespace) -> int:
+    with _opened(asked.file) as (dataset, stream):
+        header = [line[:_LONGEST_LINE] for line in str(dataset.file_meta).splitlines()]
+        header += [line[:_LONGEST_LINE] for line in _header_lines(dataset)]
+        acquisition = qc.acquisition(dataset)
+        figures = dict(acquisition.figures)
+        flags: list[str] = []
+        left_out = None
+        try:
+            frame = pixels.to_frame(dataset, stream, for_processing=True)
+        except AnalysisSkipped as skipped:
+            left_out = skipped
+        else:
+            figures |= qc.features(frame)
+            flags = [one.flag for one in qc.judge(acquisition.modality, figures)]
+            if asked.output is not None:
+                _write(asked.output, capture.panel(frame)[0])
+    lines = [*header, "", *(f"{name}: {value:.6g}" for name, value in figures.items())]
+    lines += [f"look at: {qc.LOOK[qc.Flag(flag)]} ({flag})" for flag in flags]
+    if left_out is not None:
+        lines.append(f"no picture: {left_out}")
+    show(
+        asked,
+        {"header": header, "figures": figures, "flags": flags,
+         "left_out": left_out.code if left_out else None},
+        lines,
+    )  # fmt: skip
+    return ATTENTION if flags or (left_out is not None and asked.output is not None) else FINE
+
+
+def _header_lines(dataset: FileDataset) -> list[str]:
+    """One line an element; pixels and other long values only by their length."""
+    return str(dataset).splitlines()
+
+
+def _segment(asked: argparse.Namespace) -> int:
+    if asked.classes < 2:  # noqa: PLR2004
+        raise OperatorError(Code.WRONG_ARGUMENT, "At least two classes are needed.")
+    with _opened(asked.file) as (dataset, stream):
+        frame = pixels.to_frame(dataset, stream)
+        finding = density.analyse(frame, asked.classes)
+        raised = qc.judge(qc.acquisition(dataset).modality, qc.features(frame))
+    flags = [qc.LOOK[one.flag] for one in raised]
+    _write(asked.output, capture.picture(frame, finding, flags))
+    classes = [
+        {"name": c.name, "fraction": c.fraction, "of": c.whole, "mean": c.centre}
+        for c in finding.classes
+    ]
+    lines = [f"{c.name}: {c.fraction:.1%} {c.whole}, mean {c.centre:.1f}" for c in finding.classes]
+    show(
+        asked,
+        {"algorithm": finding.algorithm, "version": finding.version, "unit": finding.unit,
+         "classes": classes, "notes": finding.notes},
+        [*lines, *finding.notes, "Not for diagnosis."],
+    )  # fmt: skip
+    return FINE
+
+
+def _compare(asked: argparse.Namespace) -> int:
+    with (
+        _opened(asked.original) as (original, first),
+        _opened(asked.anonymized) as (anonymized, second),
+    ):
+        found = list(comparing.changes(original, anonymized))
+        before, after = _frame(original, first), _frame(anonymized, second)
+    same = None
+    if before is not None and after is not None:
+        same = bool(np.array_equal(before.pixels, after.pixels))
+    summary = comparing.summary(found, same_pixels=same)
+    _write(asked.output, comparing.picture(_panel(before), _panel(after), summary))
+    listed = [f"{change.what:<9}{change.path}" for change in found if change.what != What.KEPT]
+    show(
+        asked,
+        {"changes": [{"path": c.path, "what": c.what} for c in found], "same_pixels": same},
+        [*listed, *summary],
+    )
+    return ATTENTION if same is False else FINE
+
+
+def _frame(dataset: FileDataset, stream: BinaryIO) -> Frame | None:
+    try:
+        return pixels.to_frame(dataset, stream, for_processing=True)
+    except AnalysisSkipped:
+        return None
+
+
+def _panel(frame: Frame | None) -> NDArray[np.uint8]:
+    """An empty panel stands for pixels that are not shown."""
+    return np.zeros((64, 256), dtype=np.uint8) if frame is None else capture.panel(frame)[0]

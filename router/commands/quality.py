@@ -1,0 +1,87 @@
+"""What the radiographer looks at before the patient leaves: check-now, expect."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from router import check_now, decisions
+from router.audit import Audit
+from router.commands.terminal import ATTENTION, FINE, add_reason, note, show
+from router.journal import Journal
+from router.settings import Settings
+
+if TYPE_CHECKING:
+    from router.commands.terminal import Add
+
+_VIEW = re.compile(r"[LR]-[A-Z]{2,4}")
+
+
+def register(add: Add) -> None:
+    sub = add("check-now", _check_now, "the images to look at before the patient leaves")
+    sub.add_argument("study", nargs="?", help="only this study, as status names it")
+    sub = add("expect", _expect, "say which views are expected of one patient")
+    sub.add_argument("study", help="a study, as status names it")
+    sub.add_argument(
+        "views", type=_views, help='such as R-CC,R-MLO after a mastectomy; "none": no view'
+    )
+    add_reason(sub)
+
+
+def _views(text: str) -> list[str]:
+    if text == "none":
+        return []
+    views = text.upper().split(",")
+    if not all(_VIEW.fullmatch(view) for view in views):
+        message = "views are written as R-CC,L-MLO"
+        raise argparse.ArgumentTypeError(message)
+    return views
+
+
+def _check_now(asked: argparse.Namespace) -> int:
+    settings = Settings.load(asked.config)
+    note(settings, asked)
+    with closing(Journal(settings.journal.path)) as journal:
+        rows = check_now.recent(journal, settings.quality.expected_views, time.time(), asked.study)
+    lines = [line for row in rows for line in _lines(row)]
+    images = sum(len(row["look_at"]) for row in rows)
+    show(
+        asked,
+        {"studies": rows},
+        [*lines, f"{images} images to look at before the patient leaves"]
+        if rows
+        else ["nothing to look at"],
+    )
+    return ATTENTION if rows else FINE
+
+
+def _lines(row: dict[str, Any]) -> list[str]:
+    lines = [f"{row['study']}  {row['seen']} images seen"]
+    for image in row["look_at"]:
+        name = " ".join(filter(None, (image["modality"], image["view"])))
+        lines += [
+            f"  {name}, series {image['series']} image {image['image']}:"
+            f" {flag['why']} ({flag['flag']} {flag['value']:.4g}, limit {flag['limit']:.4g})"
+            for flag in image["flags"]
+        ]
+    if row["missing_views"]:
+        lines.append(f"  expected and not there: {', '.join(row['missing_views'])}")
+    return lines
+
+
+def _expect(asked: argparse.Namespace) -> int:
+    settings = Settings.load(asked.config)
+    with closing(Journal(settings.journal.path)) as journal:
+        study = decisions.find_study(journal, asked.study)
+        Audit(settings.journal.audit).record(
+            time.time(),
+            {"action": asked.action, "study": study.alias, "views": ",".join(asked.views),
+             "by": asked.by, "reason": asked.reason},
+        )  # fmt: skip
+        journal.quality.expect(study.orthanc_id, asked.views)
+    shown = ", ".join(asked.views) or "no view"
+    show(asked, {"study": study.alias, "views": asked.views}, [f"expected: {shown}"])
+    return FINE

@@ -1,0 +1,147 @@
+"""How single values are made safe: dates moved, ages capped, free text judged, UIDs replaced."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pydicom.dataelem import DataElement
+from pydicom.multival import MultiValue
+
+from router.deid import dates, freetext, profile, pseudonyms
+from router.deid.profile import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
+
+    from router.deid.profile import Profile
+    from router.deid.pseudonyms import Key
+
+#: What stands where an attribute must hold a value, by VR.
+DUMMIES: dict[str, str] = {
+    "AE": "ANONYMIZED", "AS": "000Y", "CS": "ANONYMIZED", "DA": "19000101", "DS": "0",
+    "DT": "19000101000000", "IS": "0", "LO": "ANONYMIZED", "LT": "ANONYMIZED",
+    "PN": "ANONYMIZED", "SH": "ANONYMIZED", "ST": "ANONYMIZED", "TM": "000000",
+    "UC": "ANONYMIZED", "UR": "urn:anonymized", "UT": "ANONYMIZED",
+}  # fmt: skip
+#: Eight zeros, the way Orthanc takes bytes.
+DUMMY_BYTES = "data:application/octet-stream;base64,AAAAAAAAAAA="
+DUMMY_CODE = {"CodeValue": "ANON", "CodingSchemeDesignator": "99EDGE", "CodeMeaning": "Anonymized"}
+
+_AGE = re.compile(r"(\d{3})([DWMY])")
+_OLDEST = 90  # years; PS3.15 leaves the limit open, HIPAA's safe harbor draws it here
+_TELLING = 6  # letters; shorter words turn up by chance, and are the gate's
+_PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
+#: Attributes of the patient's own, whose words free text may not hold.
+_OWN = (
+    "PatientName", "PatientID", "OtherPatientIDs", "OtherPatientNames", "PatientBirthName",
+    "PatientMotherBirthName", "AccessionNumber", "PatientAddress", "PatientTelephoneNumbers",
+    "MedicalRecordLocator", "AdmissionID", "StudyID", "ResponsiblePerson",
+)  # fmt: skip
+
+
+def values_of(element: DataElement) -> list[str]:
+    """The values of an element as text."""
+    value = element.value
+    if value is None:
+        return []
+    several = isinstance(value, MultiValue | list)
+    return [str(v).strip("\0") for v in (value if several else [value])]
+
+
+def text_of(element: DataElement) -> str:
+    return "\\".join(values_of(element))
+
+
+def map_uid(key: Key, original: str) -> str:
+    """A UID of the standard stays; any other becomes its pseudonym."""
+    if not original or original.startswith(profile.STANDARD_ROOT):
+        return original
+    return pseudonyms.uid(key, original)
+
+
+class Cleaner:
+    """Cleans the values of one instance's data set."""
+
+    def __init__(self, dataset: Dataset, key: Key, chosen: Profile) -> None:
+        self._key = key
+        self._words = chosen.words
+        issuer, patient_id = (
+            str(dataset.get(keyword, "") or "") for keyword in ("IssuerOfPatientID", "PatientID")
+        )
+        self._days = pseudonyms.shift_days(key, issuer, patient_id)
+        self._avoid = freetext.words_to_avoid(_identifiers(dataset))
+        self._uids: dict[str, str] = {}
+
+    def uids(self, element: DataElement) -> str | None:
+        """The new value of a (multi-valued) UID attribute; ``None`` where nothing in it changes."""
+        if not isinstance(element, DataElement) or not element.value:
+            return None
+        originals = [value.strip(" \0") for value in values_of(element)]
+        mapped = [self._uid(original) for original in originals]
+        # Where the table says U, Orthanc would draw a UID of its own: also of a well-known one.
+        unchanged = mapped == originals and element.tag not in profile.TABLE
+        return None if unchanged else "\\".join(mapped)
+
+    def _uid(self, original: str) -> str:
+        if original not in self._uids:
+            self._uids[original] = map_uid(self._key, original)
+        return self._uids[original]
+
+    def cleaned(self, element: DataElement, action: Action) -> str | None:
+        """The values of letter C made safe, joined by ``\\``; ``None`` where they cannot be."""
+        if element.VR == "SQ" or isinstance(element.value, bytes):
+            return None
+        cleaned = [self._one(value, action) for value in values_of(element)]
+        kept = [value for value in cleaned if value is not None]
+        return "\\".join(kept) if len(kept) == len(cleaned) else None
+
+    def _one(self, value: str, action: Action) -> str | None:
+        if not value.strip(" \0"):
+            return value
+        if action is Action.SHIFT:
+            return dates.shifted(value, self._days)
+        if action is Action.TIME:
+            return value if dates.is_time(value) else None
+        if action is Action.AGE:
+            return _age(value.strip())
+        return value if freetext.is_harmless(value, self._words, self._avoid) else None
+
+    def tells(self, element: DataElement) -> bool:
+        """Whether a text that stays holds a word or number of the patient's own."""
+        joined = "".join(freetext.words_of(text_of(element)))
+        return any(len(word) >= _TELLING and word in joined for word in self._avoid)
+
+    def nested_pseudonym(self, dataset: Dataset, tag: BaseTag, depth: int) -> str | None:
+        """Of a patient or accession number inside an item: its own; so references stay matched."""
+        if depth == 0 or tag not in {profile.PATIENT_ID, profile.ACCESSION_NUMBER}:
+            return None
+        value = text_of(dataset[tag]).strip()
+        if not value:
+            return None
+        if tag == profile.ACCESSION_NUMBER:
+            return pseudonyms.accession(self._key, value)
+        issuer = str(dataset.get("IssuerOfPatientID", "") or "")
+        return pseudonyms.patient(self._key, issuer, value)
+
+
+def _age(value: str) -> str | None:
+    match = _AGE.fullmatch(value)
+    if match is None:
+        return None
+    years = int(match[1]) / _PER_YEAR[match[2]]
+    return f"{_OLDEST:03d}Y" if years >= _OLDEST else value
+
+
+def _identifiers(dataset: Dataset) -> Iterator[str]:
+    for keyword in _OWN:
+        if keyword in dataset:
+            yield from values_of(dataset[keyword])
+    born = str(dataset.get("PatientBirthDate", "") or "").strip()
+    if re.fullmatch(r"\d{8}", born):
+        year, month, day = born[:4], born[4:6], born[6:]
+        for written in (year, year[2:]):
+            yield from (written + month + day, day + month + written, month + day + written)

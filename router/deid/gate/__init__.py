@@ -1,0 +1,207 @@
+"""The gate: reads back what Orthanc made and lets it pass, or says why not.
+
+It trusts neither Orthanc nor the plan. It shares the standard's table, the options and the
+pseudonyms with the plan, and no code: it reads the two files itself, lays them side by side, and
+asks of each attribute whether it may be there with this value. What it cannot judge does not pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router import part10
+from router.deid import iod, mask, profile
+from router.deid.gate.expected import Expected
+from router.deid.gate.judge import Judge
+from router.deid.gate.scan import scan
+from router.deid.gate.traces import TIERS, Traces, search_bytes
+from router.errors import Code, Hold
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydicom.dataset import Dataset, FileDataset
+    from pydicom.tag import BaseTag
+
+    from router.deid.gate.scan import Level
+
+__all__ = ["TIERS", "Expected", "Traces", "check_copy", "check_outgoing", "header"]
+
+#: What a file header may hold (PS3.10, table 7.1-1): no AE titles, no private information.
+_FILE_META = frozenset({
+    0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013,
+})  # fmt: skip
+#: What says how stored pixel values are to be read: without it they mean something else.
+_SAME_IMAGE = (
+    "SOPClassUID", "Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation",
+)  # fmt: skip
+_PIECE = 1 << 20
+_LATIN_1 = ["iso8859"]
+_GROUPS = 0x52009229
+
+
+def check_copy(
+    original: FileDataset,
+    original_view: memoryview,
+    copy: FileDataset,
+    view: memoryview,
+    expected: Expected,
+    traces: Traces,
+    *,
+    compressed: bool = False,
+) -> None:
+    """Raises Hold (GATE_…) unless the anonymized copy may leave the truck.
+
+    ``view`` is the whole file of ``copy``, ``original_view`` that of ``original``; ``expected``
+    and ``traces`` are of the original. ``compressed``: the copy was compressed, and that it has
+    the original's pixels was seen by decoding it (``lossless.same_pixels``).
+    """
+    for keyword in _SAME_IMAGE:
+        if copy.get(keyword) != original.get(keyword):
+            raise Hold(Code.GATE_WRONG_ACTION, f"{keyword} differs from the original's")
+    if not compressed:
+        if copy.file_meta.TransferSyntaxUID != original.file_meta.TransferSyntaxUID:
+            raise Hold(Code.GATE_PIXELS_CHANGED, "its transfer syntax differs from the original's")
+        _check_pixels(original, original_view, copy, view, expected)
+    _check_file_meta(copy, view, expected)
+    before = _scanned(original, original_view, strict=False)
+    after = _scanned_copy(copy, view, traces)
+    kind = iod.kind_of(str(copy.SOPClassUID))
+    if kind == "image" and _GROUPS in before:
+        kind = "enhanced"
+    Judge(view, original_view, expected, traces, kind, {}, {}).level(after, before, 0, _LATIN_1)
+    _check_declared(copy, expected)
+    search_bytes(part10.without_pixels(copy, view), traces)
+
+
+def check_outgoing(
+    copy: FileDataset,
+    view: memoryview,
+    expected: Expected,
+    traces: Traces,
+    own: Mapping[BaseTag, str],
+    source: Mapping[int, bytes] | None = None,
+) -> None:
+    """Raises Hold (GATE_…) unless the object that the router made may leave the truck.
+
+    ``own``: attributes of the top level that the table forbids and the router wrote itself, with
+    the one value each may have (a capture's description). ``source``: the header of the copy that
+    it was made of, which has passed the gate.
+    """
+    _check_file_meta(copy, view, expected)
+    kind = iod.kind_of(str(copy.get("SOPClassUID", "")))
+    Judge(view, None, expected, traces, kind, own, source or {}).level(
+        _scanned_copy(copy, view, traces), None, 0, _LATIN_1
+    )
+    _check_declared(copy, expected)
+    search_bytes(part10.without_pixels(copy, view), traces)
+
+
+def header(copy: FileDataset, view: memoryview) -> dict[int, bytes]:
+    """The values of the top level of a copy, for the gate of what is made of it."""
+    return {
+        tag: bytes(view[element.start : element.end]).rstrip(b" \0")
+        for tag, element in _scanned(copy, view).items()
+        if element.items is None and tag not in part10.PIXEL_TAGS
+    }
+
+
+def _scanned(dataset: FileDataset, view: memoryview, *, strict: bool = True) -> Level:
+    return scan(
+        view, part10.dataset_offset(view), dataset.file_meta.TransferSyntaxUID,
+        profile.DEEPEST_NESTING, strict=strict,
+    )  # fmt: skip
+
+
+def _scanned_copy(copy: FileDataset, view: memoryview, traces: Traces) -> Level:
+    try:
+        return _scanned(copy, view)
+    except Hold:
+        # Bytes that no reader reaches are searched all the same: what they tell is said first.
+        search_bytes(part10.without_pixels(copy, view), traces)
+        raise
+
+
+def _check_pixels(
+    original: FileDataset,
+    original_view: memoryview,
+    copy: FileDataset,
+    view: memoryview,
+    expected: Expected,
+) -> None:
+    before = part10.pixel_span(original, original_view)
+    after = part10.pixel_span(copy, view)
+    if (before is None) != (after is None):
+        raise Hold(Code.GATE_PIXELS_CHANGED, "pixels appeared or went away")
+    if not before or not after:
+        return
+    old, new = original_view[slice(*before)], view[slice(*after)]
+    if expected.regions:
+        _check_masked(mask.layout(copy), old, new, expected)
+    elif not _same(old, new):
+        raise Hold(Code.GATE_PIXELS_CHANGED, "the pixel bytes differ")
+
+
+def _check_masked(shape: mask.Layout, old: memoryview, new: memoryview, expected: Expected) -> None:
+    """Each row by itself: nothing but zeros inside the regions, nothing changed outside."""
+    if len(old) != len(new):
+        raise Hold(Code.GATE_PIXELS_CHANGED, "the pixel bytes differ")
+    for plane_row in range(shape.frames * shape.planes * shape.rows):
+        start, y = plane_row * shape.row, plane_row % shape.rows
+        row, was = bytes(new[start : start + shape.row]), bytes(old[start : start + shape.row])
+        hidden = [r for r in expected.regions if r.y <= y < r.y + r.height]
+        for region in hidden:
+            first = max(0, region.x) * shape.pixel
+            last = max(0, region.x + region.width) * shape.pixel
+            if any(row[first:last]):
+                raise Hold(Code.GATE_PIXELS_CHANGED, "a region was not masked")
+            was = was[:first] + bytes(len(was[first:last])) + was[last:]
+        if row != was:
+            raise Hold(Code.GATE_PIXELS_CHANGED, "pixels outside the masked regions differ")
+    if new[shape.size :] != old[shape.size :]:
+        raise Hold(Code.GATE_PIXELS_CHANGED, "the bytes behind the pixels differ")
+
+
+def _same(one: memoryview, other: memoryview) -> bool:
+    """Whether the bytes are equal. Piece by piece as bytes: views are compared one byte at a time."""
+    return len(one) == len(other) and all(
+        bytes(one[start : start + _PIECE]) == bytes(other[start : start + _PIECE])
+        for start in range(0, len(one), _PIECE)
+    )
+
+
+def _check_file_meta(copy: FileDataset, view: memoryview, expected: Expected) -> None:
+    if any(bytes(view[:128])):
+        raise Hold(Code.GATE_FILE_META, "the preamble is not empty")
+    surplus = sorted(set(map(int, copy.file_meta.keys())) - _FILE_META)
+    if surplus:
+        raise Hold(Code.GATE_FILE_META, f"({surplus[0]:08x}) is in the file header")
+    sop_class = str(copy.file_meta.get("MediaStorageSOPClassUID", ""))
+    of_the_standard = sop_class.startswith(profile.STANDARD_ROOT)
+    if sop_class != copy.get("SOPClassUID") and not of_the_standard:
+        raise Hold(Code.GATE_FILE_META, "MediaStorageSOPClassUID is no SOP class")
+    if copy.file_meta.get("MediaStorageSOPInstanceUID") != expected.sop_uid:
+        raise Hold(Code.GATE_FILE_META, "MediaStorageSOPInstanceUID is not the pseudonymous one")
+
+
+def _check_declared(copy: Dataset, expected: Expected) -> None:
+    for keyword, value in (
+        ("PatientID", expected.patient),
+        ("StudyInstanceUID", expected.study_uid),
+        ("SeriesInstanceUID", expected.series_uid),
+        ("SOPInstanceUID", expected.sop_uid),
+    ):
+        if copy.get(keyword) != value:
+            raise Hold(Code.GATE_WRONG_STUDY, f"{keyword} is not the expected pseudonym")
+    items = copy.get("DeidentificationMethodCodeSequence") or ()
+    shown = [(i.get("CodeValue"), i.get("CodingSchemeDesignator"), i.get("CodeMeaning"), len(i))
+             for i in items]  # fmt: skip
+    must = [(code, "DCM", profile.MEANINGS[code], 3) for code in expected.codes]
+    if shown != must:
+        raise Hold(Code.GATE_NOT_DECLARED, "DeidentificationMethodCodeSequence")
+    if copy.get("PatientIdentityRemoved") != "YES":
+        raise Hold(Code.GATE_NOT_DECLARED, "PatientIdentityRemoved")
+    times = "MODIFIED" if expected.profile.shifts else "REMOVED"
+    if copy.get("LongitudinalTemporalInformationModified") != times:
+        raise Hold(Code.GATE_NOT_DECLARED, "LongitudinalTemporalInformationModified")

@@ -1,0 +1,553 @@
+"""May this attribute be here, with this value? Asked of each element of a finished copy.
+
+The judge sees the original and the copy side by side. It knows the letters of Table E.1-1 and the
+options that were chosen; how the plan carries them out it does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, NoReturn
+
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.datadict import keyword_for_tag
+from pydicom.tag import BaseTag, Tag
+
+from router.deid import iod, profile, pseudonyms
+from router.deid.gate.scan import known_vr
+from router.deid.gate.traces import DUMMY_TEXT, TextSearch, runs, search_bytes
+from router.deid.iod import Need
+from router.deid.profile import Option
+from router.errors import Code, Hold
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from router.deid.gate.expected import Expected
+    from router.deid.gate.scan import Element, Level
+    from router.deid.gate.traces import Traces
+
+_PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_CHARSET, _CODE_MEANING, _SCHEME = 0x00080005, 0x00080104, 0x00080102
+_PATIENT_GROUP, _PIXEL_GROUP = 0x0010, 0x7FE0
+_BINARY = frozenset({
+    "AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SQ", "SS", "SV", "UL", "UN", "US",
+    "UV",
+})  # fmt: skip
+_FREE = frozenset({"LT", "ST", "UC", "UR", "UT"})
+_TEXTUAL = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_LATIN_1 = ["iso8859"]
+_TEMPORAL = frozenset({"DA", "DT", "TM"})
+#: Options under which text may stay where it is harmless.
+_CLEANED = frozenset({
+    Option.CLEAN_DESCRIPTORS, Option.PATIENT_CHARACTERISTICS, Option.CLEAN_STRUCTURED,
+    Option.CLEAN_GRAPHICS,
+})  # fmt: skip
+_LONGEST_NUMBER, _MOST_NUMBERS = 3, 3
+_OLDEST = 90
+_DAYS_OF = {"D": 1, "W": 7, "M": 30, "Y": 365}
+_TIME = re.compile(r"\d{2}(:?\d{2}(:?\d{2}(\.\d+)?)?)?")
+_DUMMY_CODE = ("ANON", "99EDGE", "Anonymized")
+#: Designators of coding schemes whose meanings nobody at a site writes.
+_PUBLIC_SCHEME = re.compile(
+    r"DCM|SCT|SRT|SNM3|99SDM|LN|UCUM|NCIT|RADLEX|FMA|I9C?|I10P?|ICD10|ICDO3|UMLS|MDC|BARI|NICIP|ACR"
+    r"|RADELEMENT|C4|C5|ISO3166_1|ISO639_[12]|RFC5646|DCMUID",
+    re.IGNORECASE,
+)
+
+
+def shown(tag: int, depth: int) -> str:
+    """An attribute in a detail: its name and depth, never its value."""
+    return f"{keyword_for_tag(BaseTag(tag)) or BaseTag(tag)} at depth {depth}"
+
+
+class Judge:
+    """Judges one copy. Raises Hold (GATE_…) at the first thing that may not be."""
+
+    def __init__(
+        self, view: memoryview, source: memoryview | None, expected: Expected, traces: Traces,
+        kind: str, own: Mapping[BaseTag, str], reference: Mapping[int, bytes],
+    ) -> None:  # fmt: skip
+        self._view = view
+        self._source = source
+        self._expected = expected
+        self._profile = expected.profile
+        self._traces = traces
+        self._search = TextSearch(traces)
+        self._kind = kind
+        self._own = own
+        self._reference = reference
+        self._encodings = _LATIN_1  # of the element that is being judged
+        #: (tag, VR, bytes of the copy, bytes of the original) that were judged: frames repeat.
+        self._passed: set[tuple[int, str, bytes, bytes | None, bool]] = set()
+
+    def level(self, copy: Level, original: Level | None, depth: int, encodings: list[str]) -> None:
+        """Judges the elements of a data set or an item beside those of the original."""
+        if _CHARSET in copy:
+            encodings = _encodings(self._bytes(copy[_CHARSET]))
+        creators = self._private_creators(copy)
+        for tag, element in copy.items():
+            if tag in _PIXELS and depth == 0:
+                continue
+            before = original.get(tag) if original is not None else None
+            self._element(element, before, depth, encodings, creators, copy)
+        if original is not None:
+            for tag, before in original.items():
+                if tag not in copy:
+                    self._gone(before, depth)
+
+    # --- one element --------------------------------------------------------------------------
+
+    def _element(
+        self, element: Element, before: Element | None, depth: int, encodings: list[str],
+        creators: frozenset[int], copy: Level,
+    ) -> None:  # fmt: skip
+        tag = element.tag
+        if (tag >> 16) & 1:
+            if tag not in creators:
+                self._refuse(Code.GATE_PRIVATE_ATTRIBUTE, tag, depth, "")
+            self._equal(element, before, depth)
+            return
+        self._known(element, depth)
+        key = None
+        if element.items is None:
+            value = self._bytes(element)
+            was = self._source_bytes(before)
+            key = (tag, element.vr, value, was, depth == 0)
+            # The meaning of a code depends on the scheme beside it.
+            if key in self._passed and tag != _CODE_MEANING:
+                return
+        self._encodings = encodings
+        if element.items is not None:
+            self._sequence(element, before, depth, encodings)
+        else:
+            self._leaf(element, before, depth, encodings, copy)
+            if key is not None and element.end - element.start <= 1024:  # noqa: PLR2004
+                self._passed.add(key)
+
+    def _known(self, element: Element, depth: int) -> None:
+        tag = BaseTag(element.tag)
+        if profile.is_overlay_or_curve(tag):
+            self._refuse(Code.GATE_OVERLAY, tag, depth, "")
+        if profile.is_unknown(tag):
+            self._refuse(Code.GATE_UNKNOWN_ATTRIBUTE, tag, depth, "")
+        if tag.group == _PIXEL_GROUP and depth:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is a picture inside a sequence")
+
+    def _leaf(
+        self, element: Element, before: Element | None, depth: int, encodings: list[str],
+        copy: Level,
+    ) -> None:  # fmt: skip
+        tag, texts = BaseTag(element.tag), self._texts(element, encodings)
+        if depth == 0 and (mine := self._own.get(tag)) is not None and texts == [mine]:
+            return
+        vrs = {element.vr, known_vr(tag)}
+        if "UI" in vrs:
+            self._uids(element, before, texts, depth)
+        if "PN" in vrs and not set(texts) <= {self._expected.patient, *DUMMY_TEXT}:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "holds a name")
+        if depth == 0 and tag in self._expected.own:
+            must = [v for v in self._expected.own[tag].split("\\") if v]
+            if (
+                texts != must
+                and tag not in _DECLARED
+                and not (tag == profile.PATIENT_ID and set(texts) <= DUMMY_TEXT)
+            ):
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is not what the router sets")
+        elif "UI" not in vrs and "PN" not in vrs:
+            self._value(element, before, texts, depth, copy, encodings)
+        self._need(element, before, depth)
+        if element.vr == "UN" and known_vr(tag) != "UN" and texts:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is still encoded as UN")
+        for text in texts:
+            if self._search.finds(element.vr, text):
+                self._found(tag, depth)
+
+    def _value(  # noqa: C901  (one branch a letter)
+        self, element: Element, before: Element | None, texts: list[str], depth: int, copy: Level,
+        encodings: list[str],
+    ) -> None:  # fmt: skip
+        """Against the letters of Table E.1-1 and the options."""
+        tag = BaseTag(element.tag)
+        row = profile.TABLE.get(tag)
+        if self._reference.get(element.tag) == self._bytes(element).rstrip(b" \0") and depth == 0:
+            return  # a capture's, from the copy that it was made of
+        if row is not None and self._replaced(element, before, row.basic, texts, depth):
+            return
+        if row is None and self._gone_or_dummy(element, texts):
+            return
+        letters = row.options if row is not None else {}
+        chosen = [option for option in letters if option in self._profile.options]
+        vr = known_vr(tag)
+        if row is None:
+            self._unlisted(element, before, texts, depth, copy, encodings)
+        elif Option.MODIFIED_DATES in chosen and vr in {"DA", "DT"}:
+            self._shifted(element, before, texts, depth)
+        elif Option.MODIFIED_DATES in chosen and vr == "TM":
+            if not all(_TIME.fullmatch(text) for text in texts):
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no time of day")
+            self._equal(element, before, depth)
+        elif tag == Tag("PatientAge") and chosen:
+            self._age(element, before, texts, depth)
+        elif Option.DEVICE_IDENTITY in chosen and vr not in _TEMPORAL:
+            self._equal(element, before, depth)
+        elif set(chosen) & _CLEANED and vr in _TEXTUAL:
+            self._free_text(element, before, texts, depth)
+        elif Option.PATIENT_CHARACTERISTICS in chosen:
+            self._equal(element, before, depth)
+        else:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, _SHOULD[row.basic == "X"])
+
+    def _replaced(
+        self, element: Element, before: Element | None, basic: str, texts: list[str], depth: int
+    ) -> bool:
+        """Whether the value is one that the Basic Profile's letter may leave."""
+        tag = BaseTag(element.tag)
+        need = iod.need(tag, self._kind)
+        empty = not texts and not self._bytes(element).strip(b"\0 ")
+        if empty:
+            # Of a letter X nothing may be left, unless the object needs it.
+            return (
+                basic != "X" or need in {Need.VALUE, Need.PRESENT} or self._was_empty(before, tag)
+            )
+        if basic == "X" and need is not Need.VALUE:
+            return False
+        if ("D" in basic or need is Need.VALUE) and set(texts) <= DUMMY_TEXT and texts:
+            return True
+        return bool(depth) and bool(texts) and texts == self._nested_pseudonym(before, tag)
+
+    def _was_empty(self, before: Element | None, tag: BaseTag) -> bool:
+        """An option keeps what was empty before: nothing is left of it either."""
+        options = profile.TABLE[tag].options
+        kept = any(option in self._profile.options for option in options)
+        return kept and before is not None and not self._source_bytes_of(before).strip(b"\0 ")
+
+    def _nested_pseudonym(self, before: Element | None, tag: BaseTag) -> list[str]:
+        if before is None:
+            return []
+        text = self._source_bytes_of(before).decode("latin-1").strip(" \0")
+        if tag == profile.ACCESSION_NUMBER:
+            return [pseudonyms.accession(self._expected.key, text)]
+        if tag == profile.PATIENT_ID:
+            return [pseudonyms.patient(self._expected.key, "", text)]
+        return []
+
+    def _gone_or_dummy(self, element: Element, texts: list[str]) -> bool:
+        """Nothing, or a dummy, in place of free text that the table does not name."""
+        vrs = {element.vr, known_vr(element.tag)}
+        written = profile.describes(BaseTag(element.tag), vrs) or bool(vrs & {"DA", "DT", "TM"})
+        dummy = bool(texts) and set(texts) <= DUMMY_TEXT and written
+        return dummy or not self._bytes(element).strip(b"\0 ")
+
+    def _unlisted(  # noqa: C901  (one branch a kind of value)
+        self, element: Element, before: Element | None, texts: list[str], depth: int, copy: Level,
+        encodings: list[str],
+    ) -> None:  # fmt: skip
+        tag = BaseTag(element.tag)
+        vrs = {element.vr, known_vr(tag)}
+        of_the_patient = tag.group == _PATIENT_GROUP
+        if vrs & {"DA", "DT"}:
+            if of_the_patient or not self._profile.shifts:
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is free text or a date")
+            self._shifted(element, before, texts, depth)
+        elif vrs & (_FREE | {"TM"}) and tag not in profile.CODES:
+            kept_time = "TM" in vrs and self._profile.shifts and not of_the_patient
+            if kept_time and all(_TIME.fullmatch(text) for text in texts):
+                self._equal(element, before, depth)
+                return
+            if "TM" in vrs or "UR" in vrs or of_the_patient or not self._profile.words:
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is free text or a date")
+            self._free_text(element, before, texts, depth)
+        elif profile.describes(tag, vrs) or (of_the_patient and vrs & {"LO", "SH"}):
+            if of_the_patient or not self._profile.words:
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is free text")
+            self._free_text(element, before, texts, depth)
+        elif tag == _CODE_MEANING and self._kind in iod.REPORTS:
+            scheme = copy.get(_SCHEME)
+            text = "".join(self._texts(scheme, encodings)) if scheme is not None else ""
+            if texts != ["ANONYMIZED"] and not _PUBLIC_SCHEME.fullmatch(text):
+                if texts != [_DUMMY_CODE[2]]:
+                    self._free_text(element, before, texts, depth)
+            elif texts != ["ANONYMIZED"]:
+                self._equal(element, before, depth)
+        else:
+            self._equal(element, before, depth)
+
+    # --- kinds of values ----------------------------------------------------------------------
+
+    def _uids(self, element: Element, before: Element | None, texts: list[str], depth: int) -> None:
+        tag = element.tag
+        for value in texts:
+            if value in self._traces.uids:
+                self._refuse(Code.GATE_FOREIGN_UID, tag, depth, "still has its original value")
+            if not _of_the_standard(value) and not value.startswith(pseudonyms.UID_ROOT):
+                self._refuse(
+                    Code.GATE_FOREIGN_UID, tag, depth, "is neither the standard's nor ours"
+                )
+        if before is None or before.items is not None:
+            if self._source is not None and texts and tag not in self._expected.own:
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "was not there before")
+            return
+        originals = [
+            part.strip(" \0")
+            for part in self._source_bytes_of(before).decode("latin-1").split("\\")
+        ]
+        mapped = [
+            uid if not uid or _of_the_standard(uid) else pseudonyms.uid(self._expected.key, uid)
+            for uid in originals
+        ]
+        if depth == 0 and tag in self._expected.own:
+            return
+        removed = profile.TABLE.get(BaseTag(tag))
+        if removed is not None and removed.basic == "X" and texts:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
+        if texts != [uid for uid in mapped if uid]:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is not the pseudonym of its original")
+
+    def _shifted(
+        self, element: Element, before: Element | None, texts: list[str], depth: int
+    ) -> None:
+        was = self._source_texts(before)
+        if len(was) != len(texts) or not all(
+            _is_shifted(one, other, self._expected.days)
+            for one, other in zip(was, texts, strict=True)
+        ):
+            self._refuse(
+                Code.GATE_WRONG_ACTION, element.tag, depth, "is not the original date, moved"
+            )
+
+    def _age(self, element: Element, before: Element | None, texts: list[str], depth: int) -> None:
+        was = self._source_texts(before)
+        for one, other in zip(was, texts, strict=False):
+            match = re.fullmatch(r"(\d{3})([DWMY])", one)
+            # A few days of doubt around the limit: 90 years in months have two readings.
+            days = int(match[1]) * _DAYS_OF[match[2]] if match else None
+            old = days is None or days >= _OLDEST * 365
+            if other != ("090Y" if old else one) and not (
+                days is not None and days >= (_OLDEST - 1) * 360 and other == "090Y"
+            ):
+                self._refuse(Code.GATE_WRONG_ACTION, element.tag, depth, "tells too high an age")
+        if len(was) != len(texts):
+            self._refuse(Code.GATE_WRONG_ACTION, element.tag, depth, "has other values")
+
+    def _free_text(
+        self, element: Element, before: Element | None, texts: list[str], depth: int
+    ) -> None:
+        """Kept as it was, of allowed words alone, with nothing of the patient in it."""
+        for text in texts:
+            found = runs(text)
+            numbers = [word for word in runs(_DECIMAL.sub("0", text)) if word.isdigit()]
+            if (
+                any(len(number) > _LONGEST_NUMBER for number in numbers)
+                or len(numbers) > _MOST_NUMBERS
+                or not all(word.isdigit() or word in self._profile.words for word in found)
+            ):
+                self._refuse(Code.GATE_WRONG_ACTION, element.tag, depth, "holds words not allowed")
+            joined = "".join(found)
+            if any(
+                w in found or (len(w) > _LONGEST_NUMBER and w in joined) for w in self._traces.own
+            ):
+                self._found(element.tag, depth)
+        self._equal(element, before, depth)
+
+    def _equal(self, element: Element, before: Element | None, depth: int) -> None:
+        """Nothing may be in the copy that the original did not have there."""
+        if self._source is None:
+            return
+        if before is None:
+            self._differs(element, depth, "was not there before")
+        value, was = self._bytes(element), self._source_bytes_of(before)
+        if value == was or value.rstrip(b" \0") == was.rstrip(b" \0"):
+            return
+        # Written anew, from UN or without surplus blanks.
+        one, other = (
+            [part.strip(" \0") for part in data.decode("latin-1").split("\\")]
+            for data in (value, was)
+        )
+        if element.vr in _BINARY or (one != other and before.vr != "UN"):
+            self._differs(element, depth, "is not as it was")
+
+    def _differs(self, element: Element, depth: int, why: str) -> NoReturn:
+        """What has another value is wrong; where the value tells of the patient, that is said."""
+        search_bytes(self._bytes(element), self._traces)
+        for text in self._texts(element, self._encodings):
+            if self._search.finds(element.vr, text):
+                self._found(element.tag, depth)
+        self._refuse(Code.GATE_WRONG_ACTION, element.tag, depth, why)
+
+    def _found(self, tag: int, depth: int) -> NoReturn:
+        self._refuse(Code.GATE_IDENTIFIER, tag, depth, "holds an identifying value")
+
+    # --- sequences ----------------------------------------------------------------------------
+
+    def _sequence(
+        self, element: Element, before: Element | None, depth: int, encodings: list[str]
+    ) -> None:
+        tag, items = BaseTag(element.tag), element.items or []
+        if depth == 0 and tag == profile.METHOD_SEQUENCE:
+            return  # compared with what must be declared
+        row = profile.TABLE.get(tag)
+        if self._source is None and depth == 0 and row is None:
+            for item in items:  # a capture's own
+                self.level(item, None, depth + 1, encodings)
+            return
+        if row is not None and not self._may_hold_items(tag, row):
+            if row.basic == "X" and iod.need(tag, self._kind) is not Need.PRESENT:
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
+            if any(not self._is_dummy_code(item, encodings) for item in items):
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "still has items")
+            self._need(element, before, depth)
+            return
+        originals = before.items if before is not None else None
+        if self._source is not None and originals is not None and len(originals) != len(items):
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "has other items")
+        for index, item in enumerate(items):
+            was = originals[index] if originals is not None else None
+            if was is None and self._source is not None and item:
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "was not there before")
+            self.level(item, was, depth + 1, encodings)
+
+    def _may_hold_items(self, tag: BaseTag, row: profile.Row) -> bool:
+        needed = iod.need(tag, self._kind) is Need.VALUE or row.basic == "D"
+        if row.basic.endswith("U*") or needed:
+            return not row.name.endswith("Code Sequence")
+        kept = [option for option in row.options if option in self._profile.options]
+        return any(option is not Option.CLEAN_DESCRIPTORS for option in kept)
+
+    def _is_dummy_code(self, item: Level, encodings: list[str]) -> bool:
+        values = tuple(
+            "".join(self._texts(item[tag], encodings)) if tag in item else ""
+            for tag in (0x00080100, 0x00080102, 0x00080104)
+        )
+        return values == _DUMMY_CODE and len(item) == len(_DUMMY_CODE)
+
+    # --- what is not there --------------------------------------------------------------------
+
+    def _gone(self, before: Element, depth: int) -> None:
+        """An attribute of the original that the copy has no more."""
+        tag = BaseTag(before.tag)
+        if (
+            tag.is_private or tag.element == 0 or profile.is_overlay_or_curve(tag)
+            or profile.is_unknown(tag) or (tag.group == _PIXEL_GROUP and depth)
+        ):  # fmt: skip
+            return
+        need = iod.need(tag, self._kind)
+        had_value = before.items or self._source_bytes_of(before).strip(b"\0 ")
+        if (need is Need.VALUE and had_value) or need is Need.PRESENT:
+            self._refuse(Code.GATE_IOD, tag, depth, "is gone, and the object needs it")
+        row = profile.TABLE.get(tag)
+        if row is not None:
+            # A dummy sequence cannot be made, and goes.
+            may_go = "X" in row.basic or before.items is not None or not had_value
+            if not may_go:
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is gone")
+            return
+        vrs = {before.vr, known_vr(tag)}
+        goes = profile.describes(tag, vrs) or vrs & (_FREE | {"DA", "DT", "TM", "PN", "UI"})
+        if not goes and not (tag.group == _PATIENT_GROUP and vrs & {"LO", "SH"}):
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is gone")
+
+    def _need(self, element: Element, before: Element | None, depth: int) -> None:
+        """A Type 1 attribute that had a value must have one."""
+        if before is None or iod.need(BaseTag(element.tag), self._kind) is not Need.VALUE:
+            return
+        has = element.items or self._bytes(element).strip(b"\0 ")
+        had = before.items or self._source_bytes_of(before).strip(b"\0 ")
+        if had and not has:
+            self._refuse(Code.GATE_IOD, element.tag, depth, "is empty, and the object needs it")
+
+    # --- bytes and texts ----------------------------------------------------------------------
+
+    def _private_creators(self, copy: Level) -> frozenset[int]:
+        """The private elements of this level that are on the allow-list, and their creators."""
+        fine: set[int] = set()
+        for tag, element in copy.items():
+            if not (tag >> 16) & 1 or not self._profile.private:
+                continue
+            creator_tag = (tag & 0xFFFF0000) | (tag >> 8 & 0xFF)
+            creator = copy.get(creator_tag)
+            if creator is None or creator_tag == tag:
+                continue
+            name = self._bytes(creator).decode("latin-1").strip(" \0")
+            for safe in self._profile.private:
+                if (safe.creator, safe.group, safe.element, safe.vr) == (
+                    name, tag >> 16, tag & 0xFF, element.vr,
+                ):  # fmt: skip
+                    fine |= {tag, creator_tag}
+        return frozenset(fine)
+
+    def _bytes(self, element: Element) -> bytes:
+        return bytes(self._view[element.start : element.end])
+
+    def _source_bytes_of(self, before: Element) -> bytes:
+        assert self._source is not None  # noqa: S101  (there is an element of it)
+        return bytes(self._source[before.start : before.end])
+
+    def _source_bytes(self, before: Element | None) -> bytes | None:
+        return None if before is None or before.items is not None else self._source_bytes_of(before)
+
+    def _source_texts(self, before: Element | None) -> list[str]:
+        data = self._source_bytes(before) or b""
+        texts = (part.strip(" \0") for part in data.decode("latin-1").split("\\"))
+        return [text for text in texts if text]
+
+    def _texts(self, element: Element, encodings: list[str]) -> list[str]:
+        """The values of an element as text; none for bytes and sequences."""
+        vr = known_vr(element.tag) if element.vr == "UN" else element.vr
+        if vr in _BINARY:
+            return []
+        data = self._bytes(element)
+        if data.isascii() and b"\x1b" not in data:
+            text = data.decode("ascii")
+        else:
+            text = decode_bytes(data, encodings, _DELIMITERS)
+        single = vr in {"LT", "ST", "UT", "UR"}
+        texts = [part.strip(" \0") for part in ([text] if single else text.split("\\"))]
+        return [text for text in texts if text]
+
+    def _refuse(self, code: Code, tag: int, depth: int, why: str) -> NoReturn:
+        raise Hold(code, f"{shown(tag, depth)} {why}".rstrip())
+
+
+#: Compared with what is expected after all else, under codes of their own.
+_DECLARED = frozenset({
+    profile.STUDY_UID, profile.SERIES_UID, profile.SOP_UID, profile.IDENTITY_REMOVED,
+    profile.TIME_MODIFIED,
+})  # fmt: skip
+#: What resets an ISO 2022 code extension (PS3.5, 6.1.2.5.3).
+_DELIMITERS = {ord(char) for char in "\\^=\r\n\f\t"}
+_SHOULD = {True: "should be gone", False: "still has a value"}
+_DECIMAL = re.compile(r"(?<![\d.])\d{1,3}[.,]\d{1,2}(?![\d.,])")
+
+
+def _of_the_standard(uid: str) -> bool:
+    return uid.startswith(profile.STANDARD_ROOT)
+
+
+def _encodings(charset: bytes) -> list[str]:
+    terms = [term.strip(" \0") for term in charset.decode("latin-1").split("\\")]
+    try:
+        return convert_encodings(terms) or ["iso8859"]
+    except (LookupError, ValueError, UserWarning):
+        return ["iso8859"]
+
+
+def _is_shifted(was: str, now: str, days: int) -> bool:
+    """Whether a date (and what follows it) is the other one, moved by the days."""
+    digits = re.match(r"(\d{4})\.?(\d{2})?\.?(\d{2})?", was)
+    moved = re.match(r"(\d{4})(\d{2})?(\d{2})?", now)
+    if digits is None or moved is None:
+        return False
+    rest, rest_now = was[digits.end() :], now[moved.end() :]
+    first = [part is not None for part in digits.groups()]
+    if rest != rest_now or first != [part is not None for part in moved.groups()]:
+        return False
+    year, month, day = digits.groups()
+    try:
+        expected = date(int(year), int(month or 7), int(day or (15 if month else 1)))
+        expected += timedelta(days=days)
+    except (ValueError, OverflowError):
+        return False
+    told = f"{expected.year:04d}{expected.month:02d}{expected.day:02d}"
+    return told.startswith("".join(part or "" for part in moved.groups()))

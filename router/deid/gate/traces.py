@@ -1,0 +1,376 @@
+"""What of an original may appear nowhere in what leaves the truck, and how it is looked for.
+
+How hard a value is looked for depends on what it tells and how easily it turns up by chance: a
+search that finds "12" in every header would hold every image and would soon be switched off. The
+tiers are in TIERS; the documents print them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from pydicom.charset import convert_encodings, encode_string
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.errors import BytesLengthException
+from pydicom.multival import MultiValue
+from pydicom.tag import Tag
+
+from router.deid import profile, vocabulary
+from router.errors import Code, Hold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pydicom.dataelem import DataElement
+    from pydicom.dataset import Dataset
+
+#: Attributes that name a person or lead straight to one. Their values are looked for everywhere.
+_IDENTIFYING = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "PatientID", "OtherPatientIDs", "PatientBirthDate", "PatientAddress",
+        "PatientTelephoneNumbers", "PatientTelecomInformation", "MedicalRecordLocator",
+        "AccessionNumber", "AdmissionID", "IssuerOfPatientID", "ReferringPhysicianAddress",
+        "ReferringPhysicianTelephoneNumbers", "PlacerOrderNumberImagingServiceRequest",
+        "FillerOrderNumberImagingServiceRequest", "StudyID", "RequestedProcedureID",
+        "ScheduledProcedureStepID", "PerformedProcedureStepID",
+        "PatientBirthDateInAlternativeCalendar",
+    )
+)  # fmt: skip
+_PATIENTS_NAMES = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName",
+    )
+)  # fmt: skip
+#: Numbers of the patient that may be very short: looked for as the whole of a text.
+_PATIENTS_NUMBERS = frozenset({Tag("PatientID"), Tag("OtherPatientIDs")})
+_MAKER = ("Manufacturer", "ManufacturerModelName", "ConvolutionKernel")
+#: Attributes that name a place or a machine. They are looked for too, unless the value is a part
+#: of the maker's or the model's name: sites enter "TOSHIBA" as their institution.
+_LOCATING = frozenset(
+    Tag(keyword)
+    for keyword in ("InstitutionName", "InstitutionAddress", "DeviceSerialNumber", "StationName")
+)
+_DEVICE = frozenset({Tag("DeviceSerialNumber"), Tag("StationName")})
+#: Values that are in use as "nothing" and identify no one.
+_NOBODY = frozenset({
+    "ANONYMOUS", "ANONYMIZED", "ANONYMISED", "ANON", "UNKNOWN", "NONE", "REMOVED", "DEIDENTIFIED",
+})  # fmt: skip
+#: From this length on a value is searched as bytes; shorter ones only as words of text, because
+#: they turn up in numbers and codes by chance.
+_LONG, _LONG_NUMBER = 6, 8
+_SHORTEST, _SHORTEST_NAME, _SHORTEST_NUMBER = 3, 2, 4
+_SHORTEST_WHOLE = 2
+_UID_SHAPED = re.compile(rb"[0-9]+(?:\.[0-9]+){3,}")
+_FEWEST_DOTS = 3
+DUMMY_TEXT = frozenset({
+    "ANONYMIZED", "000Y", "19000101", "19000101000000", "000000", "0", "urn:anonymized",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How one kind of values is looked for."""
+
+    values: str
+    search: str
+    reason: str
+
+
+#: For the documents: from what may stand nowhere to what only counts as a whole.
+TIERS = (
+    Tier(
+        "names and numbers of 6 letters and more (digits alone: 8 and more), dates of birth in 10 "
+        "writings, original UIDs",
+        "as bytes in the whole file outside the pixels, with the comments of compressed frames; "
+        "as text without case and accents, in each character set of the file",
+        "too long to turn up by chance",
+    ),
+    Tier(
+        "names of 2 letters and more; numbers and other identifiers of 3 (digits alone: 4) to 5",
+        "as whole words of text, without case and accents",
+        "as a part of other words and numbers they turn up everywhere: Li in Lieberkühn",
+    ),
+    Tier(
+        "numbers of the patient of 2 and 3 digits",
+        "as the whole of a text of VR LO, LT, ST, UC, UT; as a word of free text that was kept",
+        "as words they are versions and slice counts",
+    ),
+    Tier(
+        "names that are words of radiology (Bone, Thorax, Kernel)",
+        "as words of free text that was kept; as a part of the full name",
+        "in codes and names of parts they stand whoever the patient is",
+    ),
+    Tier(
+        "staff, places and machines",
+        "as in the first two tiers, unless the value is a part of the maker's or model's name",
+        "sites enter the maker as the institution and its engineer as the operator",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Traces:
+    """The values of an original that may appear nowhere in what leaves the truck."""
+
+    long: frozenset[bytes]
+    short: frozenset[str]
+    uids: frozenset[str]
+    #: The words and numbers of the patient's own identifiers: what free text may not hold.
+    own: frozenset[str] = frozenset()
+    #: Very short numbers of the patient: what may not be the whole of a text.
+    whole: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        original: Dataset,
+        station: str = "",
+        *,
+        harmless: frozenset[str] = frozenset(),
+        keeps_device: bool = False,
+    ) -> Traces:
+        """``station``: what StationName becomes; the scanner may have the same name.
+
+        ``harmless``: words that a site says identify no one. ``keeps_device``: the profile
+        retains the identity of the device (113109).
+        """
+        found = _Found(vocabulary.WORDS | harmless)
+        maker = " ".join(str(original.get(keyword, "")) for keyword in _MAKER).upper()
+        uids: set[str] = set()
+        for element in _walk(original, 0):
+            values = _texts(element)
+            if "UI" in _vrs(element):
+                uids.update(v for v in values if not v.startswith(profile.STANDARD_ROOT))
+            elif "PN" in _vrs(element):
+                parts = [part for value in values for part in _name_parts(value)]
+                if element.tag in _PATIENTS_NAMES:
+                    found.add(parts, _SHORTEST_NAME)
+                    found.add_own(values)
+                else:  # staff: sites enter the maker's name
+                    found.add(p for p in parts if p.upper() not in maker)
+            elif element.tag in _IDENTIFYING:
+                written = [v for value in values for v in _variants(value)]
+                found.add(written)
+                found.add_own(written)
+                if element.tag in _PATIENTS_NUMBERS:
+                    found.add_whole(values)
+            elif element.tag in _LOCATING and not (keeps_device and element.tag in _DEVICE):
+                found.add(v for v in values if v.upper() not in maker)
+        return found.traces(station, uids, str(original.get("SpecificCharacterSet", "") or ""))
+
+
+class _Found:
+    """Collects the values by how they are looked for."""
+
+    def __init__(self, harmless: frozenset[str]) -> None:
+        self._harmless = harmless
+        self._long: set[str] = set()
+        self._short: set[str] = set()
+        self._own: set[str] = set()
+        self._whole: set[str] = set()
+
+    def add(self, values: Iterable[str], shortest: int = _SHORTEST) -> None:
+        for value in values:
+            text = value.strip()
+            plain = folded(text)
+            if text.upper() in _NOBODY or text in DUMMY_TEXT or plain in self._harmless:
+                continue
+            if not text.isascii() and (not plain.isascii() or len(plain) >= _LONG):
+                # One character can be a name, but only in a writing without letters.
+                if len(text) > 1 or text.lower() == text.upper():
+                    self._long.add(text)
+            elif len(text) >= (_LONG_NUMBER if text.isdigit() else _LONG):
+                self._long.add(text)
+            # A short name with accents is a short name too: "Bö" without them is a part of "abort".
+            elif len(plain) >= (_SHORTEST_NUMBER if text.isdigit() else shortest):
+                self._short.add(plain)
+
+    def add_own(self, values: Iterable[str]) -> None:
+        for value in values:
+            if value.upper() not in _NOBODY:
+                found = runs(value)
+                self._own.update(w for w in found if len(w) > 1 or not w.isascii())
+                self._own.add("".join(found))
+
+    def add_whole(self, values: Iterable[str]) -> None:
+        self._whole.update(
+            v for v in values if v.isdigit() and _SHORTEST_WHOLE <= len(v) < _SHORTEST_NUMBER
+        )
+
+    def traces(self, station: str, uids: set[str], charset: str) -> Traces:
+        self._long.discard(station)
+        self._short.discard(folded(station))
+        encoded = {value.encode() for value in self._long}
+        for value in self._long:
+            if not value.isascii():
+                encoded |= set(_encodings(value, charset))
+        return Traces(
+            frozenset(encoded), frozenset(self._short), frozenset(uids),
+            frozenset(self._own) - {""}, frozenset(self._whole),
+        )  # fmt: skip
+
+
+def _encodings(value: str, charset: str) -> Iterator[bytes]:
+    """The value as bytes in the character sets of its file and in those in wide use."""
+    terms = [term.strip() for term in charset.split("\\")] if charset else []
+    try:
+        named = convert_encodings(terms) if terms else []
+        yield encode_string(value, named) if named else b""
+    except (ValueError, LookupError, UserWarning):
+        pass  # a character set that nobody knows; the ones below remain
+    for encoding in (
+        "latin-1",
+        "gb18030",
+        "shift_jis",
+        "euc_kr",
+        "iso8859_5",
+        "cp1251",
+        "iso8859_7",
+    ):
+        try:
+            yield value.encode(encoding)
+        except UnicodeEncodeError:
+            continue
+
+
+def search_bytes(outside_pixels: bytes, traces: Traces) -> None:
+    """Raises Hold (GATE_IDENTIFIER, GATE_FOREIGN_UID) where a long value stands in the bytes."""
+    if (pattern := _pattern(traces)) is not None and pattern.search(outside_pixels):
+        raise Hold(Code.GATE_IDENTIFIER, "an identifying value was found in the bytes of the copy")
+    if _holds_uid(outside_pixels, traces.uids):
+        raise Hold(Code.GATE_FOREIGN_UID, "an original UID was found in the bytes of the copy")
+
+
+class TextSearch:
+    """Looks for the values in decoded text, without case and accents."""
+
+    def __init__(self, traces: Traces) -> None:
+        self._short = traces.short
+        self._whole = traces.whole
+        self._foreign = {folded(_decoded(value)) for value in traces.long if not value.isascii()}
+        self._foreign.discard("")
+
+    def finds(self, vr: str, text: str) -> bool:
+        """Whether a value stands in the text of an element of this VR."""
+        plain = folded(text)
+        if any(value in plain for value in self._foreign):
+            return True
+        if vr in _TEXT:
+            words = {plain, *re.split(r"[\W_]+", plain)}
+        elif vr in _NUMBERS and not plain.isdigit():
+            words = {plain}  # numbers stand in IS and DS by chance
+        else:
+            return False
+        return not words.isdisjoint(self._short) or (vr in _LONG_TEXT and text in self._whole)
+
+
+#: VRs in which people write.
+_TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+_LONG_TEXT = frozenset({"LO", "LT", "ST", "UC", "UT"})
+_NUMBERS = frozenset({"AS", "DS", "IS"})
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return ""  # the value in another encoding; its text is searched in UTF-8
+
+
+def folded(text: str) -> str:
+    """Without case and accents."""
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+def runs(text: str) -> list[str]:
+    """The runs of letters and the runs of digits in a text, folded."""
+    kinds = groupby(folded(text), key=lambda c: "a" if c.isalpha() else "1" if c.isdigit() else "")
+    return ["".join(run) for kind, run in kinds if kind]
+
+
+def _walk(dataset: Dataset, depth: int) -> Iterator[DataElement]:
+    """Every element of an original, but the pixels."""
+    if depth > profile.DEEPEST_NESTING:
+        raise Hold(Code.NESTING_TOO_DEEP, f"deeper than {profile.DEEPEST_NESTING} levels")
+    for tag in dataset.keys():  # noqa: SIM118  (values of a Dataset would be converted)
+        if tag.group == profile.PIXEL_DATA.group and depth == 0:
+            continue
+        try:
+            element = dataset[tag]
+        except (BytesLengthException, ValueError, TypeError, NotImplementedError) as error:
+            raise Hold(
+                Code.GATE_UNREADABLE, f"{tag} breaks its VR ({type(error).__name__})"
+            ) from None
+        yield element
+        if element.VR == "SQ":
+            for item in element.value or ():
+                yield from _walk(item, depth + 1)
+
+
+def _texts(element: DataElement) -> list[str]:
+    """The values of an element as text; none for bytes and sequences."""
+    value = element.value
+    if value is None or element.VR == "SQ" or isinstance(value, bytes):
+        return []
+    values = list(value) if isinstance(value, MultiValue | list) else [value]
+    texts = (str(v).strip(" \0") for v in values)
+    return [text for text in texts if text]
+
+
+def _vrs(element: DataElement) -> set[str]:
+    """The VR that the file gives and the one of the standard: senders put names under others."""
+    known = dictionary_has_tag(element.tag)
+    return {element.VR, dictionary_VR(element.tag) if known else element.VR}
+
+
+def _name_parts(name: str) -> Iterator[str]:
+    yield name
+    # Family, given, middle name …, in each of the three writings (PS3.5, 6.2.1.2).
+    parts = [part for part in re.split(r"[\^=,; ]+", name) if part]
+    yield from parts
+    yield "".join(parts)
+
+
+def _variants(value: str) -> Iterator[str]:
+    """A number or a date as people write it elsewhere."""
+    yield value
+    if value.isdigit():
+        yield value.lstrip("0")
+    if re.fullmatch(r"(18|19|20)[0-9]{6}", value):
+        year, month, day = value[:4], value[4:6], value[6:]
+        for mark in ".-/":
+            yield f"{year}{mark}{month}{mark}{day}"
+            yield f"{day}{mark}{month}{mark}{year}"
+            yield f"{month}{mark}{day}{mark}{year}"
+
+
+def _holds_uid(outside_pixels: bytes, uids: frozenset[str]) -> bool:
+    """Whether one of the UIDs stands in the bytes, alone or with more components behind it."""
+    for match in _UID_SHAPED.finditer(outside_pixels):
+        token = match.group().decode()
+        while token.count(".") >= _FEWEST_DOTS:
+            if token in uids:
+                return True
+            token = token.rpartition(".")[0]
+    return False
+
+
+def _pattern(traces: Traces) -> re.Pattern[bytes] | None:
+    # A number counts only where it stands alone: "12345678" in "0.12345678" is a pixel spacing.
+    alternatives = [
+        rb"(?<![0-9])(?<![0-9]\.)%s(?![0-9])(?!\.[0-9])" % re.escape(value)
+        if value.isdigit()
+        else re.escape(value)
+        for value in sorted(traces.long)
+        if len(value) >= _LONG
+    ]
+    return re.compile(b"|".join(alternatives), re.IGNORECASE) if alternatives else None

@@ -1,0 +1,233 @@
+"""The delivery loop of one destination: its lanes, its gate, and the watch over both."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from router.delivery.flights import Flight, Queue
+from router.delivery.gate import LinkGate
+from router.delivery.readback import Reader
+from router.delivery.sender import Sender, TooBusy
+from router.delivery.verdicts import Verdicts
+from router.errors import (
+    Code,
+    DestinationPaused,
+    LinkDown,
+    OrthancDenied,
+    OrthancUnreachable,
+)
+from router.pace import Pace, RateCap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.destinations import Destination
+    from router.journal import Journal
+    from router.metrics import Metrics
+    from router.orthanc import TruckOrthanc
+
+_ORTHANC_DOWN_S = 2.0
+#: Between two read-backs while more is being sent: each costs bytes.
+_READ_EVERY_S = 2.0
+#: A request whose bytes do not move is not waited for: a fresh connection is asked.
+_STALL_S = 5.0
+_TICK_S = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a destination may be asked to bear."""
+
+    most_connections: int = 4
+    #: Bits a second; 0: no cap.
+    rate_bps: float = 0.0
+    #: Whether it is sent JPEG-LS.
+    compressed: bool = True
+
+
+class Delivery:
+    """Works on the receipts of one destination. One thread calls it; its lanes are its own."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        orthanc: TruckOrthanc,
+        journal: Journal,
+        metrics: Metrics,
+        now: Callable[[], float],
+        draw: Callable[[], float],
+        stopping: Callable[[], bool],
+        limits: Limits = Limits(),
+    ) -> None:
+        self._destination = destination
+        self._metrics = metrics
+        self._draw = draw
+        self._stopping = stopping
+        self._pace = Pace(limits.most_connections)
+        self._queue = Queue(journal.outbox, destination.name, now, destination.most_together)
+        self._verdicts = Verdicts(destination.name, journal, metrics, now, draw)
+        self._reader = Reader(destination, journal, metrics, self._verdicts, now)
+        self._sender = Sender(
+            destination,
+            orthanc,
+            journal,
+            metrics,
+            self._verdicts,
+            self._queue,
+            self._reader,
+            now,
+            RateCap(limits.rate_bps),
+            compressed=limits.compressed,
+        )
+        # The lanes, and one that reads back meanwhile.
+        self._lanes = ThreadPoolExecutor(
+            limits.most_connections + 1, thread_name_prefix=f"lane-{destination.name}"
+        )
+        self._read_at = 0.0
+        self.gate = LinkGate()
+        self._show_gate()
+
+    @property
+    def name(self) -> str:
+        return self._destination.name
+
+    def close(self) -> None:
+        """Ends the lanes after the requests they are at. ``work_once`` has returned before."""
+        self._lanes.shutdown(wait=True)
+
+    def work_once(self) -> float:
+        """Sends and verifies all that is due. Returns the seconds until there may be more to do.
+
+        What goes wrong with one instance or one study puts off that one and not the others.
+        Raises JournalError.
+        """
+        try:
+            if not self.gate.open and (left := self._probe()) > 0:
+                return left
+            worked = self._work()
+        except LinkDown as down:
+            self._close(down.code, paused=False)
+        except DestinationPaused as pause:
+            self._close(pause.code, paused=True)
+        except TooBusy as busy:
+            self.gate.close_busy(busy.code, busy.retry_after_s, self._draw(), time.monotonic())
+            self._show_gate()
+        except (OrthancUnreachable, OrthancDenied) as error:
+            self._verdicts.warn("the truck's Orthanc: %s", error)
+            return _ORTHANC_DOWN_S
+        else:
+            return 0.0 if worked else 1.0
+        return self.gate.wait_s(time.monotonic())
+
+    # --- the lanes ----------------------------------------------------------------------------
+
+    def _work(self) -> int:
+        """Keeps the lanes full until nothing is due; how many flights and read-backs that were.
+
+        Raises what closes the gate, after every lane has landed.
+        """
+        running: dict[Future[None], Flight | None] = {}
+        trouble: Exception | None = None
+        begun = 0
+        while True:
+            if trouble is None and not self._stopping():
+                begun += self._fill(running)
+            if not running:
+                break
+            done, _ = wait(running, timeout=_TICK_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                running.pop(future)
+                error = future.exception()
+                if isinstance(error, Exception):
+                    trouble = trouble or error
+                elif error is not None:
+                    raise error
+            if trouble is None:
+                trouble = self._watch()
+            if isinstance(trouble, LinkDown):
+                self._pace.broke()
+                self._destination.abort()  # what still hangs would hang on after the outage
+        self._pace.idle()
+        if trouble is not None:
+            raise trouble
+        return begun
+
+    def _fill(self, running: dict[Future[None], Flight | None]) -> int:
+        """Begins what there is a free lane for."""
+        before = len(running)
+        reading = None in running.values()
+        sending = len(running) - reading
+        while sending < self._pace.connections:
+            flight = self._queue.take(self._pace.body_bytes)
+            if flight is None:
+                break
+            running[self._lanes.submit(self._fly, flight)] = flight
+            sending += 1
+        if not reading and (not sending or time.monotonic() >= self._read_at):
+            sent = self._reader.due()
+            if sent:
+                self._read_at = time.monotonic() + _READ_EVERY_S
+                running[self._lanes.submit(self._reader.verify, sent)] = None
+        return len(running) - before
+
+    def _fly(self, flight: Flight) -> None:
+        begun = time.monotonic()
+        try:
+            sent = self._sender.fly(flight)
+        finally:
+            self._queue.landed(flight)
+        if sent:
+            self.gate.served()
+            now = time.monotonic()
+            self._pace.went_through(sent, now - begun, now)
+            self._metrics.goodput.labels(self.name).set(self._pace.goodput)
+
+    def _watch(self) -> Exception | None:
+        """Why the link is down, where bytes that should move do not; or None."""
+        now = time.monotonic()
+        still = [
+            flight
+            for flight in self._queue.flights()
+            if flight.moved_at is not None and now - flight.moved_at > _STALL_S
+        ]
+        if not still:
+            return None
+        try:
+            self._destination.probe()
+        except (LinkDown, DestinationPaused) as error:
+            return error
+        for flight in still:  # it is only slow to answer
+            flight.moved_at = time.monotonic()
+        return None
+
+    # --- the link -----------------------------------------------------------------------------
+
+    def _probe(self) -> float:
+        """Tries to open the gate; the seconds still to wait, 0: it is open."""
+        left = self.gate.wait_s(time.monotonic())
+        if left > 0:
+            return left
+        self._destination.probe()
+        self.gate.opened()
+        self._show_gate()
+        _log.info("the link is up", extra={"action": "link", "destination": self.name})
+        return 0.0
+
+    def _close(self, code: Code, *, paused: bool) -> None:
+        if self.gate.code is not code:
+            _log.warning(
+                "the destination is paused" if paused else "the link is down",
+                extra={"action": "link", "destination": self.name, "code": code},
+            )
+        self.gate.close(code, paused=paused, now=time.monotonic())
+        self._show_gate(paused=paused)
+
+    def _show_gate(self, *, paused: bool = False) -> None:
+        self._metrics.link_up.labels(self.name).set(self.gate.open)
+        self._metrics.paused.labels(self.name).set(paused)

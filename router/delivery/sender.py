@@ -1,0 +1,260 @@
+"""One flight from the truck's disk to the destination's answer. Several lanes use it at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from router import lossless, part10
+from router.destinations.base import Outgoing
+from router.errors import (
+    Code,
+    DeliveryDeferred,
+    DestinationPaused,
+    EdgeRouterError,
+    Hold,
+    JournalError,
+    LinkDown,
+    OrthancDenied,
+    OrthancUnreachable,
+    SyntaxRefused,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from router.delivery.flights import Flight, Queue
+    from router.delivery.readback import Reader
+    from router.delivery.verdicts import Verdicts
+    from router.destinations import Destination
+    from router.destinations.base import Stored
+    from router.journal import Journal
+    from router.metrics import Metrics
+    from router.orthanc import TruckOrthanc
+    from router.pace import RateCap
+    from router.spool import Body
+    from router.study import Copy, Receipt
+
+#: So many in a row who are told "later" speak of the destination, and not of themselves.
+_BUSY_IN_A_ROW = 3
+_BUSY = frozenset({Code.DESTINATION_BUSY, Code.DESTINATION_FULL})
+#: These say nothing of an instance, and concern all that go there.
+_NOT_THE_ITEMS = (LinkDown, DestinationPaused, OrthancUnreachable, OrthancDenied, JournalError)
+
+_log = logging.getLogger(__name__)
+
+
+class TooBusy(EdgeRouterError):
+    """The destination says "later" to whatever it is sent."""
+
+    def __init__(self, error: DeliveryDeferred) -> None:
+        super().__init__(error.code, error.sentence)
+        self.retry_after_s = error.retry_after_s
+
+
+class Sender:
+    """Thread-safe."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        orthanc: TruckOrthanc,
+        journal: Journal,
+        metrics: Metrics,
+        verdicts: Verdicts,
+        queue: Queue,
+        reader: Reader,
+        now: Callable[[], float],
+        cap: RateCap,
+        *,
+        compressed: bool,
+    ) -> None:
+        self._destination = destination
+        self._orthanc = orthanc
+        self._journal = journal
+        self._metrics = metrics
+        self._verdicts = verdicts
+        self._queue = queue
+        self._reader = reader
+        self._now = now
+        self._cap = cap
+        self._lock = threading.Lock()
+        self._busy = 0
+        #: Syntaxes that this destination was seen to refuse.
+        self._refused: set[str] = set() if compressed else {lossless.SYNTAX}
+
+    def fly(self, flight: Flight) -> int:
+        """Sends a flight, or asks whether it has arrived before; bytes that were accepted.
+
+        Raises LinkDown, DestinationPaused, TooBusy, OrthancUnreachable, OrthancDenied,
+        JournalError: what says nothing of the instances.
+        """
+        if flight.doubtful:
+            # A try that was cut off may have arrived: asking costs less than sending, and
+            # sending twice is what we promise not to do.
+            settled = self._reader.read_back(flight.receipts)
+            self._queue.absent([r for r in flight.receipts if r.instance not in settled])
+            return 0
+        begun = time.monotonic()
+        accepted: list[Receipt] = []
+        try:
+            with ExitStack() as bodies:
+                outgoing = dict(self._opened(flight, bodies))
+                if outgoing:
+                    accepted = self._send(flight, outgoing)
+        finally:
+            flight.moved_at = None
+            size = sum(receipt.copy.size for receipt in accepted)
+            self._metrics.wasted_bytes.labels(self._destination.name).inc(
+                max(0, flight.handed - size)
+            )
+            self._metrics.step_seconds.labels("send").observe(time.monotonic() - begun)
+        return size
+
+    # --- from the truck -----------------------------------------------------------------------
+
+    def _opened(
+        self, flight: Flight, bodies: ExitStack
+    ) -> Iterator[tuple[str, tuple[Receipt, Outgoing]]]:
+        """The files of a flight, by SOP Instance UID; what cannot be read is put off alone."""
+        for receipt in flight.receipts:
+            try:
+                outgoing = self._open(receipt, flight, bodies)
+            except _NOT_THE_ITEMS:
+                raise
+            except OSError as error:
+                self._verdicts.no_room(receipt, error)
+            except EdgeRouterError as error:
+                self._count(error.code)
+                self._verdicts.failed(receipt, error)
+            else:
+                yield receipt.copy.sop_uid, (receipt, outgoing)
+
+    def _open(self, receipt: Receipt, flight: Flight, bodies: ExitStack) -> Outgoing:
+        copy = receipt.copy
+        if receipt.syntax is None and copy.transfer_syntax not in self._refused:
+            body = bodies.enter_context(self._orthanc.file(copy.orthanc_id))
+            if part10.digest(body.view) != copy.digest:
+                raise Hold(Code.COPY_DIFFERS, "the stored copy has changed")
+            return Outgoing(copy, body.view, self._counter(flight))
+        body = bodies.enter_context(
+            self._orthanc.file(copy.orthanc_id, transcode=lossless.PLAIN_SYNTAX)
+        )
+        return Outgoing(self._as_plain(receipt, body), body.view, self._counter(flight))
+
+    def _as_plain(self, receipt: Receipt, body: Body) -> Copy:
+        """The copy in Explicit VR Little Endian, with a digest of its own in the receipt."""
+        if part10.read(body.stream()).file_meta.TransferSyntaxUID != lossless.PLAIN_SYNTAX:
+            raise Hold(Code.DESTINATION_REFUSED, "it takes another transfer syntax only")
+        copy = replace(
+            receipt.copy,
+            transfer_syntax=lossless.PLAIN_SYNTAX,
+            digest=part10.digest(body.view),
+            md5=part10.md5(body.view),
+            size=body.size,
+        )
+        self._journal.outbox.send_as(receipt, copy)
+        return copy
+
+    def _counter(self, flight: Flight) -> Callable[[int], None]:
+        def count(number: int) -> None:
+            with self._lock:
+                pause = self._cap.wait_s(number, time.monotonic())
+            while pause > 0:  # a wait by choice is no stall
+                flight.count(0)
+                time.sleep(min(pause, 1.0))
+                pause -= 1.0
+            flight.count(number)
+
+        return count
+
+    # --- to the destination -------------------------------------------------------------------
+
+    def _send(
+        self, flight: Flight, outgoing: Mapping[str, tuple[Receipt, Outgoing]]
+    ) -> list[Receipt]:
+        """Sends the files in one request, and writes down what became of each."""
+        receipts = [receipt for receipt, _ in outgoing.values()]
+        self._journal.outbox.begin_sending(receipts, self._now())
+        self._queue.begun(receipts)
+        flight.count(0)
+        try:
+            answers = self._answers(outgoing)
+        except (LinkDown, DestinationPaused) as error:
+            self._count(error.code)
+            if flight.handed and isinstance(error, LinkDown):
+                for receipt in receipts:
+                    self._verdicts.broke_off(receipt, error.code)
+            raise
+        return self._judge(outgoing, answers)
+
+    def _answers(
+        self, outgoing: Mapping[str, tuple[Receipt, Outgoing]]
+    ) -> Mapping[str, Stored | EdgeRouterError]:
+        files = [one for _, one in outgoing.values()]
+        if len(files) > 1:
+            return self._destination.send_together(files)
+        (sop_uid,) = outgoing
+        try:
+            return {sop_uid: self._destination.send(files[0])}
+        except (LinkDown, DestinationPaused):
+            raise
+        except EdgeRouterError as error:
+            return {sop_uid: error}
+        # A fault of ours in one instance must not keep the others; it is counted, and then held.
+        except Exception as error:  # noqa: BLE001
+            _log.exception("sending failed", extra={"action": "deliver"})
+            return {sop_uid: DeliveryDeferred(Code.UNEXPECTED, type(error).__name__)}
+
+    def _judge(
+        self,
+        outgoing: Mapping[str, tuple[Receipt, Outgoing]],
+        answers: Mapping[str, Stored | EdgeRouterError],
+    ) -> list[Receipt]:
+        accepted: list[Receipt] = []
+        later: DeliveryDeferred | None = None
+        for sop_uid, (receipt, file) in outgoing.items():
+            answer = answers[sop_uid]
+            if not isinstance(answer, EdgeRouterError):
+                self._count(answer)
+                accepted.append(replace(receipt, copy=file.copy))
+                continue
+            self._count(answer.code)
+            if isinstance(answer, SyntaxRefused):
+                self._refuse(receipt, file, answer)
+            elif isinstance(answer, DeliveryDeferred) and answer.code in _BUSY:
+                later = answer
+                self._verdicts.failed(receipt, answer)
+            elif len(outgoing) > 1 and answer.code is Code.DESTINATION_ANSWER_UNCLEAR:
+                self._verdicts.send_alone(receipt, answer.code)
+            else:
+                self._verdicts.failed(receipt, answer)
+        self._journal.outbox.sent(accepted, self._now())
+        size = sum(receipt.copy.size for receipt in accepted)
+        self._metrics.sent_bytes.labels(self._destination.name).inc(size)
+        self._note_busy(later, any_accepted=bool(accepted))
+        return accepted
+
+    def _refuse(self, receipt: Receipt, file: Outgoing, error: SyntaxRefused) -> None:
+        """Once refused, the syntax is not tried again at this destination, until a restart."""
+        if file.copy.transfer_syntax == lossless.PLAIN_SYNTAX:
+            self._verdicts.hold(receipt, Code.DESTINATION_REFUSED, error.sentence)
+            return
+        with self._lock:
+            self._refused.add(file.copy.transfer_syntax)
+        self._journal.outbox.plain_next(receipt, error.code, self._now())
+        self._verdicts.warn("it is sent uncompressed: %s", error, receipt)
+
+    def _note_busy(self, later: DeliveryDeferred | None, *, any_accepted: bool) -> None:
+        with self._lock:
+            self._busy = 0 if any_accepted or later is None else self._busy + 1
+            too_busy = self._busy >= _BUSY_IN_A_ROW
+        if too_busy and later is not None:
+            raise TooBusy(later)
+
+    def _count(self, result: str) -> None:
+        self._metrics.attempts.labels(self._destination.name, result).inc()

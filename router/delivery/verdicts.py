@@ -1,0 +1,123 @@
+"""What becomes of an instance after a try: sent, put off, sent another way, made again, or held."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from router import backoff
+from router.errors import (
+    Code,
+    DeliveryDeferred,
+    EdgeRouterError,
+    Hold,
+    OrthancError,
+    ResourceMissing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.journal import Journal
+    from router.metrics import Metrics
+    from router.study import Receipt
+
+#: Refusals of one instance after which a person decides.
+MOST_TRIES = 3
+_NO_ROOM_S = 30.0
+#: A body that keeps breaking off is tried again at least this often.
+_LONGEST_BREAK_S = 60.0
+#: Failures that will not pass by themselves, and what the instance is then held for.
+_HELD_AFTER_TRIES = {
+    Code.DESTINATION_ANSWER_UNCLEAR: Code.DESTINATION_REFUSED,
+    Code.UNEXPECTED: Code.UNEXPECTED,
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Verdicts:
+    """Writes into the journal what a try came to. Thread-safe."""
+
+    def __init__(
+        self,
+        destination: str,
+        journal: Journal,
+        metrics: Metrics,
+        now: Callable[[], float],
+        draw: Callable[[], float],
+    ) -> None:
+        self.destination = destination
+        self._journal = journal
+        self._metrics = metrics
+        self._now = now
+        self._draw = draw
+
+    def warn(self, text: str, error: EdgeRouterError, receipt: Receipt | None = None) -> None:
+        extra = {"action": "deliver", "destination": self.destination, "code": error.code}
+        if receipt is not None:
+            extra |= {"study": receipt.alias}
+        _log.warning(text, error.sentence, extra=extra)
+
+    def broke_off(self, receipt: Receipt, code: Code) -> None:
+        """The link broke in the middle of its body: others go first the next time.
+
+        Perhaps it is the body (too large for a proxy on the way) and not the link. It costs no
+        attempts, and the wait stays short.
+        """
+        wait = backoff.delay_s(receipt.breaks + 1, self._draw(), longest_s=_LONGEST_BREAK_S)
+        self._journal.outbox.broke_off(receipt, code, self._now() + wait)
+
+    def send_alone(self, receipt: Receipt, code: Code) -> None:
+        """The answer to a shared body says nothing of it: it goes once more, in a body of its own."""
+        self._journal.outbox.broke_off(receipt, code, self._now())
+
+    def failed(self, receipt: Receipt, error: EdgeRouterError) -> None:
+        """One more failure of this instance: tried again later, made again, or held."""
+        if isinstance(error, Hold):
+            self.hold(receipt, error.code, error.sentence)
+            return
+        tries = receipt.attempts + 1
+        if isinstance(error, ResourceMissing) or (
+            isinstance(error, OrthancError) and tries == MOST_TRIES
+        ):
+            self._journal.make_again(receipt.instance, self._now())
+        elif isinstance(error, OrthancError) and tries > 2 * MOST_TRIES:
+            self.hold(receipt, Code.COPY_DIFFERS, "the truck cannot read its copy")
+            return
+        elif error.code in _HELD_AFTER_TRIES and tries >= MOST_TRIES:
+            self.hold(receipt, _HELD_AFTER_TRIES[error.code], error.sentence)
+            return
+        wait = backoff.delay_s(tries, self._draw())
+        if isinstance(error, DeliveryDeferred):
+            wait = max(wait, min(error.retry_after_s or 0.0, backoff.LONGEST_S))
+        self.put_off(receipt, error, wait, counts=True)
+
+    def no_room(self, receipt: Receipt, error: OSError) -> None:
+        """The spool folder is full or gone: says nothing of the instance."""
+        shown = DeliveryDeferred(Code.SPOOL_UNUSABLE, f"the spool folder: {error.strerror}")
+        self.put_off(receipt, shown, _NO_ROOM_S, counts=False)
+
+    def put_off(
+        self, receipt: Receipt, error: EdgeRouterError, wait_s: float, *, counts: bool
+    ) -> None:
+        self._journal.outbox.put_off(receipt, error.code, self._now() + wait_s, counts=counts)
+        self.warn("an instance is put off: %s", error, receipt)
+
+    def hold(self, receipt: Receipt, code: Code, detail: str) -> None:
+        self._journal.hold(
+            receipt.instance,
+            code,
+            f"{self.destination}: {detail}",
+            self._now(),
+            destination=self.destination,
+        )
+        self._metrics.holds.labels(code).inc()
+        self.warn("an instance is held: %s", Hold(code, detail), receipt)
+        self.settle(receipt.study, receipt.alias)
+
+    def settle(self, study: str, alias: str) -> None:
+        """Moves the study, where this was the last that it waited for."""
+        outcome = self._journal.settle(study, self._now())
+        if outcome is not None:
+            _log.info("ANALYSED %s", outcome, extra={"action": "move", "study": alias})

@@ -1,0 +1,151 @@
+"""What may leave the truck, what has left it, and what came back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from router.errors import Code
+from router.study import Outcome, Role, Stage, State, advance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from router.journal.database import Database
+
+# An image may go when each receipt of it is verified and none is missing. While its study is
+# still analysed it stays, and so does one whose capture is not verified: that is made of it.
+_MAY_GO = (
+    "i.purged_at IS NULL AND (i.stage = 'DISCARDED' AND s.state IN ('DELIVERED', 'DISCARDED')"
+    " OR i.stage = 'ANONYMIZED' AND s.state IN ('DELIVERED', 'ANALYSED')"
+    " AND EXISTS (SELECT 1 FROM receipt r WHERE r.instance = i.orthanc_id)"
+    " AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.instance = i.orthanc_id"
+    "   AND r.verified_at IS NULL)"
+    " AND NOT EXISTS (SELECT 1 FROM instance c WHERE c.source = i.orthanc_id"
+    "   AND c.stage <> 'DISCARDED' AND (c.stage <> 'ANONYMIZED' OR NOT EXISTS"
+    "     (SELECT 1 FROM receipt r WHERE r.instance = c.orthanc_id)"
+    "   OR EXISTS (SELECT 1 FROM receipt r WHERE r.instance = c.orthanc_id"
+    "     AND r.verified_at IS NULL))))"
+)
+
+
+@dataclass(frozen=True)
+class Purgeable:
+    """An instance whose files may leave the truck."""
+
+    instance: str
+    study: str
+    #: Orthanc's ids of its files there: the original (none of a capture) and the copy.
+    files: tuple[str, ...]
+    #: Bytes of these files, as far as the journal knows them.
+    size: int
+
+
+@dataclass(frozen=True)
+class Returned:
+    """An instance that was purged and that the truck holds again."""
+
+    instance: str
+    study: str
+    alias: str
+    file: str
+    #: SHA-256 of the data set that was delivered; ``None`` where it was not noted yet.
+    original_digest: str | None
+    #: Whether it is our copy that is there, and not the scanner's image.
+    is_copy: bool
+
+
+class Purges:
+    """Each change is a transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def candidates(self, limit: int) -> list[Purgeable]:
+        """What may go, the oldest first."""
+        rows = self._db.rows(
+            "SELECT i.orthanc_id, i.study, i.role, i.copy_id, i.size, i.original_size"  # noqa: S608
+            " FROM instance i CROSS JOIN study s ON s.orthanc_id = i.study"
+            f" WHERE {_MAY_GO} ORDER BY i.received_at LIMIT ?",
+            (limit,),
+        )
+        return [
+            Purgeable(
+                row["orthanc_id"],
+                row["study"],
+                tuple(
+                    name
+                    for name in dict.fromkeys((row["orthanc_id"], row["copy_id"]))
+                    if name is not None
+                ),
+                (row["size"] or 0)
+                + (0 if row["role"] == Role.CAPTURE else row["original_size"] or row["size"] or 0),
+            )
+            for row in rows
+        ]
+
+    def purgeable_bytes(self) -> int:
+        (row,) = self._db.rows(
+            "SELECT coalesce(sum(coalesce(i.size, 0) + iif(i.role = 'CAPTURE', 0,"  # noqa: S608
+            " coalesce(i.original_size, i.size, 0))), 0) AS bytes"
+            f" FROM instance i CROSS JOIN study s ON s.orthanc_id = i.study WHERE {_MAY_GO}"
+        )
+        return int(row["bytes"])
+
+    def purged(self, gone: Iterable[Purgeable], now: float) -> None:
+        """Their files are gone; the receipts stay. A study is PURGED with its last instance."""
+        with self._db.writing() as db:
+            studies = set()
+            for purgeable in gone:
+                db.execute(
+                    "UPDATE instance SET purged_at = ? WHERE orthanc_id = ?",
+                    (now, purgeable.instance),
+                )
+                studies.add(purgeable.study)
+            for study in studies:
+                left = db.execute(
+                    "SELECT 1 FROM instance WHERE study = ? AND purged_at IS NULL LIMIT 1",
+                    (study,),
+                ).fetchone()
+                if left is not None:
+                    continue
+                for state in (State.DELIVERED, State.DISCARDED):
+                    db.execute(
+                        "UPDATE study SET state = ?, changed_at = ?, purged_at = ?"
+                        " WHERE orthanc_id = ? AND state = ?",
+                        (advance(state, Outcome.PURGE), now, now, study, state),
+                    )
+
+    def returned(self, present: Iterable[str]) -> list[Returned]:
+        """What was purged and is on the truck all the same."""
+        rows = self._db.rows(
+            "SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest"
+            " FROM json_each(?) p CROSS JOIN instance i ON i.orthanc_id = p.value"
+            " JOIN study s ON s.orthanc_id = i.study WHERE i.purged_at IS NOT NULL"
+            " UNION ALL SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest"
+            " FROM json_each(?) p CROSS JOIN instance i ON i.copy_id = p.value"
+            " JOIN study s ON s.orthanc_id = i.study"
+            " WHERE i.purged_at IS NOT NULL AND i.orthanc_id <> i.copy_id",
+            (names := json.dumps(list(present)), names),
+        )
+        return [
+            Returned(
+                row["orthanc_id"],
+                row["study"],
+                row["alias"],
+                row["value"],
+                row["original_digest"],
+                is_copy=row["value"] != row["orthanc_id"],
+            )
+            for row in rows
+        ]
+
+    def came_back_different(self, instance: str, detail: str, now: float) -> None:
+        """The scanner sent other bytes under the UID of a purged image: held, and kept."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE instance SET stage = ?, hold_code = ?, hold_detail = ?, held_at = ?,"
+                " purged_at = NULL WHERE orthanc_id = ?",
+                (Stage.HELD, Code.SAME_UID_OTHER_BYTES, detail, now, instance),
+            )

@@ -1,0 +1,92 @@
+"""A look at each image as it arrives, before its study is stable: figures and quality flags.
+
+It never touches the state of a study, and costs one image at a time: what does not come to an end
+is left out, and what was seen once is not looked at again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from router import part10, qc
+from router.errors import AnalysisSkipped, Code, Hold, ResourceMissing
+from router.pixels.decoding import DECODED_BY_ORTHANC
+from router.qc import Flag, Raised, Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.analyser import Analyser, Look
+    from router.journal import Journal
+    from router.journal.quality import Unseen
+    from router.metrics import Metrics
+    from router.orthanc import TruckOrthanc
+    from router.spool import Spool
+
+_log = logging.getLogger(__name__)
+
+
+class Looking:
+    """One thread uses it."""
+
+    def __init__(
+        self,
+        orthanc: TruckOrthanc,
+        journal: Journal,
+        spool: Spool,
+        analyser: Analyser,
+        metrics: Metrics,
+        now: Callable[[], float],
+    ) -> None:
+        self._orthanc = orthanc
+        self._quality = journal.quality
+        self._spool = spool
+        self._analyser = analyser
+        self._metrics = metrics
+        self._now = now
+
+    def look_once(self) -> bool:
+        """Looks at one image; whether there was one. Raises OrthancError, JournalError."""
+        unseen = self._quality.unseen(self._now())
+        if unseen is None:
+            return False
+        begun = time.monotonic()
+        try:
+            self._enter(unseen, self._look(unseen))
+        except (AnalysisSkipped, Hold) as left_out:
+            self._quality.enter_unreadable(unseen, left_out.code, self._now())
+        except ResourceMissing:
+            self._quality.enter_unreadable(unseen, Code.SOURCE_MISSING, self._now())
+        self._metrics.step_seconds.labels("look").observe(time.monotonic() - begun)
+        return True
+
+    def _look(self, unseen: Unseen) -> Look:
+        with self._orthanc.file(unseen.instance) as body:
+            syntax = part10.read(body.stream()).file_meta.get("TransferSyntaxUID")
+            if syntax not in DECODED_BY_ORTHANC:
+                with self._spool.as_file(body) as path:
+                    return self._analyser.look(path)
+        with (
+            self._orthanc.decoded_file(unseen.instance) as decoded,
+            self._spool.as_file(decoded) as path,
+        ):
+            return self._analyser.look(path)
+
+    def _enter(self, unseen: Unseen, look: Look) -> None:
+        features = look.features | look.acquisition.figures
+        raised: list[Raised] = []
+        if look.code is None:
+            baseline = self._quality.baseline(look.acquisition)
+            raised = qc.judge(look.acquisition.modality, features, baseline)
+        images = [*self._quality.shown(unseen.study), Shown(unseen.instance, look.acquisition)]
+        if unseen.instance in qc.repeated(images):
+            raised.append(Raised(Flag.REPEATED_EXPOSURE, 1, 0))
+        self._quality.enter(unseen, look.acquisition, features, look.code, raised, self._now())
+        if raised:
+            _log.warning(
+                "an image is to be looked at: %s",
+                ", ".join(one.flag for one in raised),
+                extra={"action": "look", "study": unseen.alias, "code": raised[0].flag},
+            )

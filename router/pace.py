@@ -1,0 +1,102 @@
+"""How a link is used: how many connections, how much in one body, how fast. The clock is an argument.
+
+A cut wastes the bodies that are in flight, so on a poor link each holds one instance. Where the
+link has proven good, waiting for an answer costs more than a cut would: several small instances
+share a body then.
+"""
+
+from __future__ import annotations
+
+#: A body should be on its way no longer than this: seconds.
+_BODY_S = 0.25
+_LARGEST_BODY = 4 * 1024 * 1024
+#: Requests in a row that went through before bodies are shared.
+_PROVEN = 4
+#: A look at whether one more connection helps takes so many requests, and seconds.
+_WINDOW_REQUESTS, _WINDOW_S = 8, 2.0
+#: One more connection stays if it carries so much more than the ones before.
+_WORTH = 1.1
+#: … and is tried again after so long.
+_SETTLED_S = 60.0
+_SMOOTHING = 0.3
+
+
+class Pace:
+    """Adapts to what went through. Not thread-safe."""
+
+    def __init__(self, most_connections: int) -> None:
+        self._most = most_connections
+        self._connections = min(2, most_connections)
+        #: Bytes a second over all connections, as last measured; 0.0: not yet.
+        self.goodput = 0.0
+        self._rate = 0.0
+        self._in_a_row = 0
+        self._before: float | None = None
+        self._settled_until = 0.0
+        self._window_at: float | None = None
+        self._window_bytes = 0
+        self._window_requests = 0
+
+    @property
+    def connections(self) -> int:
+        """Requests that may be under way at once; the first after a break goes ahead alone."""
+        return self._connections if self._in_a_row else 1
+
+    @property
+    def body_bytes(self) -> int:
+        """Instances may share a body up to this size; 0: each has its own."""
+        if self._in_a_row < _PROVEN:
+            return 0
+        return min(int(self._rate * _BODY_S), _LARGEST_BODY)
+
+    def went_through(self, size: int, seconds: float, now: float) -> None:
+        """A request of ``size`` bytes took so long; ``now``: monotonic."""
+        rate = size / max(seconds, 1e-6)
+        self._rate += (rate - self._rate) * (_SMOOTHING if self._rate else 1.0)
+        self._in_a_row += 1
+        if self._window_at is None:
+            self._window_at = now - seconds
+        self._window_bytes += size
+        self._window_requests += 1
+        passed = now - self._window_at
+        if self._window_requests >= _WINDOW_REQUESTS and passed >= _WINDOW_S:
+            self._look(self._window_bytes / passed, now)
+
+    def broke(self) -> None:
+        """The link broke off: it has to prove itself again."""
+        self._in_a_row = 0
+        self.idle()
+
+    def idle(self) -> None:
+        """There was nothing to send: what passed since then is no measure."""
+        self._window_at, self._window_bytes, self._window_requests = None, 0, 0
+
+    def _look(self, goodput: float, now: float) -> None:
+        """One connection more, as long as each carries more than the ones before did."""
+        self.goodput = goodput
+        self.idle()
+        if self._before is not None and goodput < self._before * _WORTH:
+            self._connections = max(1, self._connections - 1)
+            self._before, self._settled_until = None, now + _SETTLED_S
+        elif now >= self._settled_until and self._connections < self._most:
+            self._before = goodput
+            self._connections += 1
+        else:
+            self._before = None
+
+
+class RateCap:
+    """A bucket of bytes that fills at the rate of the cap. Not thread-safe."""
+
+    def __init__(self, bits_per_s: float) -> None:
+        """``bits_per_s``: 0: no cap."""
+        self._bytes_per_s = bits_per_s / 8
+        self._free_at = 0.0
+
+    def wait_s(self, number: int, now: float) -> float:
+        """Seconds to wait before so many bytes may go; they count as gone. ``now``: monotonic."""
+        if not self._bytes_per_s:
+            return 0.0
+        wait = max(0.0, self._free_at - now)
+        self._free_at = max(self._free_at, now) + number / self._bytes_per_s
+        return wait

@@ -1,0 +1,313 @@
+"""What is done to a truck. Each scenario leaves it in trouble or out of it; the runner heals it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.contract.faulty_pacs import PASSING, Fault
+from tests.faults.scanning import Scanner, Scanning
+from tests.link.conditions import Conditions
+from tests.orthancs import DELETE
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from tests.faults.truck import Truck
+
+DAY_S = 86400.0
+#: A cut that is noticed and over within a test; those of minutes are the bench's.
+_CUT_S = (0.3, 3.0)
+_MOBILE = Conditions(rate_bps=20e6, rtt_s=0.06)
+_INDEX = "/var/lib/orthanc-data"
+#: What a PACS may answer for a while. Left out is what takes the router a quarter of an hour to be
+#: sure of (an instance that was taken and forgotten), and what it holds after three of them.
+_PASSING = [
+    fault for name, fault in PASSING.items() if "forgets" not in name and "without a word" not in name
+]  # fmt: skip
+
+
+@dataclass
+class Amounts:
+    """How much of everything."""
+
+    router_kills: int = 14
+    orthanc_kills: int = 6
+    both_kills: int = 4
+    cuts: int = 14
+    pacs_restarts: int = 3
+    lies: int = 20
+
+
+SHORT = Amounts(2, 1, 1, 4, 1, 6)
+LONG = Amounts(440, 60, 30, 210, 20, 300)
+
+
+@dataclass
+class Run:
+    """One run of the scenarios on one truck."""
+
+    truck: Truck
+    scanner: Scanner
+    amounts: Amounts
+    chance: random.Random
+    cuts: int = 0
+    #: Seconds until the first byte of an image after each outage with something to send.
+    recoveries: list[float] = field(default_factory=list)
+
+    def some_ct(self) -> Callable[[], list]:  # type: ignore[type-arg]
+        return lambda: self.scanner.ct(slices=3)
+
+    def between(self, least: float, most: float) -> None:
+        """A random moment: the moment is the point."""
+        time.sleep(self.chance.uniform(least, most))
+
+    def cut_once(self) -> None:
+        """One cut of a random kind, and the time until an image goes again."""
+        link = self.truck.link
+        self.cuts += 1
+        kind = self.chance.choice(["silent", "silent", "reset", "after", "rst"])
+        if kind == "rst":
+            link.reset()
+            return
+        if kind == "after":
+            link.cut_after(
+                self.chance.randrange(1, 60_000), self.chance.choice(["silent", "reset"])
+            )
+            self.between(0.2, 1.0)
+        else:
+            link.cut("reset" if kind == "reset" else "silent")
+        self.between(*_CUT_S)
+        waits = self.truck.undelivered() > 0 and link.is_cut
+        before = len(link.recoveries)
+        link.cut_after(1 << 60)
+        link.restore()
+        if waits:
+            until(lambda: len(link.recoveries) > before, 120, what="an image after the cut")
+            self.recoveries.append(link.recoveries[before])
+
+
+# --- kills ------------------------------------------------------------------------------------
+
+
+def router_killed(run: Run) -> None:
+    """The router is killed at random moments while studies go their way."""
+    with Scanning(run.scanner, run.some_ct(), 1.5):
+        for _ in range(run.amounts.router_kills):
+            run.between(0.8, 3.0)
+            run.truck.router.kill()
+            run.truck.router.start()
+
+
+def orthanc_killed(run: Run) -> None:
+    """The truck's Orthanc is killed while the scanner stores and the router reads and writes."""
+    with Scanning(run.scanner, run.some_ct(), 0.5):
+        for _ in range(run.amounts.orthanc_kills):
+            run.between(0.5, 3.0)
+            run.truck.kill_orthanc()
+            run.truck.start_orthanc()
+            run.truck.orthanc.wait_ready()
+
+
+def both_killed(run: Run) -> None:
+    """Both at once, as in a power cut of the truck; the link goes with them now and then."""
+    with Scanning(run.scanner, run.some_ct(), 0.5):
+        for _ in range(run.amounts.both_kills):
+            run.between(0.8, 3.0)
+            run.truck.kill_orthanc()
+            run.truck.router.kill()
+            if run.chance.random() < 0.5:
+                run.truck.link.reset()
+            run.truck.router.start()
+            run.truck.start_orthanc()
+            run.truck.orthanc.wait_ready()
+
+
+# --- the link ---------------------------------------------------------------------------------
+
+
+def link_cut(run: Run) -> None:
+    """The link of a mobile network: silent cuts, resets, cuts in the middle of a body."""
+    run.truck.link.change(_MOBILE)
+    with Scanning(run.scanner, lambda: run.scanner.ct(slices=4, size=128), 0.1):
+        for _ in range(run.amounts.cuts):
+            run.between(0.3, 1.5)
+            run.cut_once()
+    run.truck.link.change(Conditions())
+
+
+def link_cut_and_router_killed(run: Run) -> None:
+    """The router is killed while the link is cut, and has to remember what it was at."""
+    run.truck.link.change(_MOBILE)
+    with Scanning(run.scanner, run.some_ct(), 1.0):
+        for _ in range(max(2, run.amounts.cuts // 6)):
+            run.between(0.5, 2.0)
+            run.cuts += 1
+            run.truck.link.cut_after(run.chance.randrange(1, 60_000))
+            run.between(0.3, 1.5)
+            run.truck.router.kill()
+            run.truck.router.start()
+            run.between(0.5, 1.5)
+            run.truck.link.cut_after(1 << 60)
+            run.truck.link.restore()
+    run.truck.link.change(Conditions())
+
+
+# --- the PACS ---------------------------------------------------------------------------------
+
+
+def pacs_restarted(run: Run) -> None:
+    """The cloud's Orthanc is killed in the middle of what it stores."""
+    with Scanning(run.scanner, run.some_ct(), 0.3):
+        for _ in range(run.amounts.pacs_restarts):
+            run.between(1.0, 3.0)
+            run.truck.cloud.container.get_wrapped_container().kill("SIGKILL")
+            run.between(0.5, 2.0)
+            run.truck.start_cloud()
+
+
+def pacs_refuses(run: Run) -> None:
+    """Full, overloaded, locked: it says so for some seconds, and then takes everything."""
+    for fault in (
+        Fault(507, b"", stores=0),
+        Fault(400, stores=0, reason=0xA700),
+        Fault(503, b"", "2", stores=0),
+        Fault(401, b"", stores=0),
+    ):
+        before = run.truck.pacs.requests
+        run.truck.pacs.otherwise = lambda _, f=fault: f  # type: ignore[misc]
+        run.scanner.hand_over(run.scanner.ct(slices=2))
+        until(lambda b=before: run.truck.pacs.requests > b, 60, what="a refused instance")  # type: ignore[misc]
+        run.between(0.5, 2.0)
+        run.truck.pacs.otherwise = lambda _: Fault()
+
+
+def pacs_lies(run: Run) -> None:
+    """Answers that are lost, wrong, late, partial, or say the opposite of what was done."""
+    run.truck.pacs.script.extend(
+        run.chance.choice(_PASSING) for _ in range(run.amounts.lies)
+    )  # fmt: skip
+    for _ in range(max(2, run.amounts.lies // 8)):
+        run.scanner.hand_over(run.scanner.ct(slices=4))
+    run.scanner.hand_over(run.scanner.mammogram())
+    until(lambda: not run.truck.pacs.script, 300, what="every lie told")
+
+
+# --- the truck itself -------------------------------------------------------------------------
+
+
+def clock_set(run: Run) -> None:
+    """The truck's clock jumps a day ahead and two days back while it works, and while it waits."""
+    run.truck.pacs.otherwise = lambda _: Fault(503, b"", stores=0)
+    run.scanner.hand_over(run.scanner.ct())
+    for offset in (DAY_S, -DAY_S, 0.0):
+        run.truck.router.set_clock(offset)
+        run.scanner.hand_over(run.scanner.ct())
+        run.between(1.5, 2.5)
+    run.truck.pacs.otherwise = lambda _: Fault()
+    for offset in (-DAY_S, DAY_S):
+        run.truck.router.set_clock(offset)
+        run.scanner.hand_over(run.scanner.ct())
+        run.between(1.0, 2.0)
+        run.truck.router.kill()
+        run.truck.router.start()
+    run.scanner.hand_over(run.scanner.mammogram())
+    run.between(2.0, 3.0)
+    run.truck.router.set_clock(0.0)
+
+
+def change_list_cleared(run: Run) -> None:
+    """Orthanc's list of changes is emptied before the router has seen it."""
+    run.truck.router.kill()
+    run.scanner.hand_over(run.scanner.ct())
+    answer = run.truck.orthanc.request("DELETE", "/changes", headers=DELETE)
+    answer.raise_for_status()
+    run.truck.router.start()
+    run.scanner.hand_over(run.scanner.ct())
+
+
+def index_rolled_back(run: Run) -> None:
+    """Orthanc's index is put back as it was some studies ago; the files lie in its storage still."""
+    container = run.truck.orthanc.container.get_wrapped_container()
+    run.scanner.hand_over(run.scanner.ct())
+    until(lambda: run.truck.undelivered() == 0, 60, what="the first study delivered")
+    container.stop(timeout=20)
+    chunks, _ = container.get_archive(f"{_INDEX}/index")
+    before = b"".join(chunks)
+    container.start()
+    run.truck.orthanc.wait_ready()
+    run.truck.router.kill()
+    run.scanner.hand_over(run.scanner.ct())
+    run.scanner.hand_over(run.scanner.mammogram())
+    run.truck.router.start()
+    run.between(0.5, 3.0)
+    run.truck.kill_orthanc()
+    container.put_archive(_INDEX, _without_wal(before))
+    run.truck.start_orthanc()
+    run.truck.orthanc.wait_ready()
+    run.scanner.hand_over(run.scanner.ct())
+
+
+def _without_wal(index: bytes) -> bytes:
+    """The index of an archive, with an empty write-ahead log beside it."""
+    made = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(index)) as old,
+        tarfile.open(fileobj=made, mode="w") as new,
+    ):
+        for member in old.getmembers():
+            new.addfile(member, old.extractfile(member))
+            for name in ("index-wal", "index-shm"):
+                empty = tarfile.TarInfo(name)
+                empty.uid, empty.gid, empty.mode = member.uid, member.gid, member.mode
+                new.addfile(empty)
+    return made.getvalue()
+
+
+def truck_full(run: Run) -> None:
+    """The scanner fills the truck while the link is down; what was refused comes again later."""
+    run.truck.link.cut()
+    run.cuts += 1
+    end = time.monotonic() + 60
+    studies = []
+    while not run.scanner.refused and time.monotonic() < end:
+        studies.append(run.scanner.ct(slices=4, size=256))
+        run.scanner.hand_over(studies[-1], deadline_s=20)
+    assert run.scanner.refused, "the truck never said that it is full"
+    run.between(2.0, 4.0)
+    run.truck.link.restore()
+    # The scanner of a full truck tries again; in the end there must be room for all of it.
+    done = threading.Event()
+
+    def try_again() -> bool:
+        for study in studies:
+            run.scanner.hand_over(study, deadline_s=10)
+        if all(image.sop_uid in run.scanner.acknowledged for study in studies for image in study):
+            done.set()
+        return done.is_set()
+
+    until(try_again, 180, what="room for what the truck had refused")
+
+
+SCENARIOS: tuple[Callable[[Run], None], ...] = (
+    router_killed,
+    orthanc_killed,
+    both_killed,
+    link_cut,
+    link_cut_and_router_killed,
+    pacs_restarted,
+    pacs_refuses,
+    pacs_lies,
+    clock_set,
+    change_list_cleared,
+    index_rolled_back,
+)
+#: On a truck with little room.
+SMALL_TRUCK: tuple[Callable[[Run], None], ...] = (truck_full,)
+SMALL_TRUCK_MIB = 12

@@ -1,0 +1,221 @@
+"""A truck for faults: Orthanc in a container, the router as a process, and the link to the cloud."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from tests.contract.faulty_pacs import Before, FaultyPacs
+from tests.link.emulator import Link
+from tests.orthancs import PASSWORD, ROOT, Orthanc, start
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.link.conditions import Conditions
+
+KEY = bytes.fromhex("5a" * 32)
+CLOUD_USERS = ["truck", "health"]
+TRUCK_USERS = ["router", "health"]
+
+
+def free_port() -> int:
+    """A port that is free now; the next to ask for it gets it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@contextmanager
+def cloud_pacs(folder: Path) -> Iterator[Orthanc]:
+    """The cloud's Orthanc, on a port that stays through its restarts."""
+    yield from start("cloud", folder, CLOUD_USERS, ports={8042: free_port()})
+
+
+class RouterProcess:
+    """``edge-router run`` as a process that may be killed."""
+
+    def __init__(self, folder: Path, truck: Orthanc) -> None:
+        self.folder = folder
+        self.kills = 0
+        self._truck = truck
+        self._offset = folder / "clock-offset"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        (folder / "key").write_text(f"test-key:{KEY.hex()}")
+        (folder / "password").write_text(PASSWORD)
+        self.set_clock(0.0)
+
+    def configure(self, destination: str, extra: str = "") -> None:
+        """Writes the settings; the next start reads them.
+
+        Timeouts of the link are the shipped ones: how soon a dead link is noticed is measured.
+        """
+        folder = self.folder
+        (folder / "config.toml").write_text(f"""
+[truck]
+id = "TRUCK1"
+[orthanc]
+url = "{self._truck.url}"
+password_file = "{folder}/password"
+timeout_s = 30
+[journal]
+path = "{folder}/journal.db"
+spool = "{folder}/spool"
+audit = "{folder}/audit.jsonl"
+[deid]
+key_files = ["{folder}/key"]
+[intake]
+poll_s = 0.5
+reconcile_s = 2
+[api]
+port = {self.port}
+[[destinations]]
+kind = "stow"
+name = "cloud"
+url = "http://{destination}/dicom-web"
+user = "truck"
+password_file = "{folder}/password"
+readback = "orthanc"
+readback_url = "http://{destination}"
+{extra}
+""")
+
+    def set_clock(self, seconds: float) -> None:
+        """Sets the clock of the router, running or not, so many seconds before or after the time."""
+        fresh = self._offset.with_suffix(".new")
+        fresh.write_text(str(seconds))
+        fresh.replace(self._offset)
+
+    def start(self) -> None:
+        with (self.folder / "router.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.clocked", str(self._offset), "run",
+                 "--config", str(self.folder / "config.toml")],
+                cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": str(ROOT)},
+            )  # fmt: skip
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """kill -9, as a power cut does it to this process."""
+        if self._process is None:
+            return
+        assert self._process.poll() is None, f"the router ended by itself: {self.last_words()}"
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        self.kills += 1
+
+    def stop(self) -> None:
+        """SIGTERM, and as long as it takes."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(60)
+            self._process = None
+
+    def last_words(self) -> str:
+        return (self.folder / "router.log").read_text(errors="replace")[-2000:]
+
+    def studies(self) -> list[dict[str, Any]]:
+        """What its status says of each study; none while it is down."""
+        try:
+            answer = requests.get(f"http://127.0.0.1:{self.port}/status", timeout=10)
+            found: list[dict[str, Any]] = answer.json()["studies"]
+        except (requests.RequestException, ValueError):
+            return []
+        return found
+
+    def metric(self, prefix: str) -> float:
+        """The sum of the metrics whose line begins so."""
+        text = requests.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).text
+        lines = (line for line in text.splitlines() if line.startswith(prefix))
+        return sum(float(line.split()[-1]) for line in lines)
+
+    def wait_up(self) -> None:
+        def answers() -> bool:
+            assert self.runs, f"the router ended by itself: {self.last_words()}"
+            try:
+                return requests.get(f"http://127.0.0.1:{self.port}/health/live", timeout=2).ok
+            except requests.RequestException:
+                return False
+
+        until(answers, 60, what="the router")
+
+
+@dataclass
+class Truck:
+    """All that a scenario may break."""
+
+    orthanc: Orthanc
+    router: RouterProcess
+    link: Link
+    pacs: FaultyPacs
+    cloud: Orthanc
+    orthanc_kills: int = field(default=0)
+
+    def kill_orthanc(self) -> None:
+        """kill -9; it is started again by ``start_orthanc``."""
+        self.orthanc.container.get_wrapped_container().kill("SIGKILL")
+        self.orthanc_kills += 1
+
+    def start_orthanc(self) -> None:
+        self.orthanc.container.get_wrapped_container().start()
+
+    def heal(self) -> None:
+        """Ends every fault: the link is up, all processes run, the PACS is honest."""
+        self.pacs.script.clear()
+        self.link.restore()
+        self.start_orthanc()
+        self.orthanc.wait_ready()
+        self.start_cloud()
+        if not self.router.runs:
+            self.router.start()
+        self.router.wait_up()
+
+    def start_cloud(self) -> None:
+        self.cloud.container.get_wrapped_container().start()
+        self.cloud.wait_ready()
+
+    def undelivered(self) -> int:
+        """Images that the router knows and that are not verified in the cloud."""
+        return sum(
+            study["images"] - study["delivered"]
+            for study in self.router.studies()
+            if not study["at_rest"]
+        )
+
+
+@contextmanager
+def started(
+    folder: Path, cloud: Orthanc, storage_mib: int = 0, conditions: Conditions | None = None
+) -> Iterator[Truck]:
+    """A truck in a folder of its own, with its router running."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        ports = {8042: free_port(), 4242: free_port()}
+        running = contextmanager(start)(
+            "truck", folder, TRUCK_USERS, ports=ports, STORAGE_MIB=str(storage_mib)
+        )
+        orthanc = stack.enter_context(running)
+        pacs = stack.enter_context(FaultyPacs(Before(cloud.url, ("truck", PASSWORD))))
+        link = stack.enter_context(Link(pacs.address, conditions, seed=time.monotonic_ns()))
+        router = RouterProcess(folder, orthanc)
+        router.configure(link.address)
+        truck = Truck(orthanc, router, link, pacs, cloud)
+        router.start()
+        stack.callback(router.stop)
+        router.wait_up()
+        yield truck

@@ -1,0 +1,185 @@
+"""A look at each image as it arrives: flags within seconds, before the study is stable."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pydicom
+import pytest
+import requests
+from pydicom.uid import JPEGLosslessSV1
+
+from tests import data, image_faults, scanner
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+    from router.app import App
+    from tests.conftest import AtRest, Router
+    from tests.orthancs import Orthanc
+
+#: From the response to the C-STORE to the flag.
+MOST_S = 5.0
+
+
+def mammograms(seed: str) -> list[FileDataset]:
+    patient = data.Patient.made(seed)
+    images = list(data.mammogram_study(seed, patient, 1024, 832))[:4]
+    for number, image in enumerate(images):
+        image.AcquisitionDate, image.AcquisitionTime = "20260311", f"10150{number}"
+    return images
+
+
+def seen(app: App) -> dict[str, Any]:
+    (study,) = requests.get(f"http://127.0.0.1:{app.port}/status", timeout=10).json()["studies"]
+    return dict(study)
+
+
+def checked(router: Router) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(router.command("check-now").stdout)["studies"]
+    return rows
+
+
+def lossless(dataset: FileDataset, truck: Orthanc) -> FileDataset:
+    """The data set with its pixels as JPEG lossless, which Orthanc can make and we cannot."""
+    stored = truck.request("POST", "/instances", data=data.file_bytes(dataset)).json()["ID"]
+    path = f"/instances/{stored}/file?transcode={JPEGLosslessSV1}"
+    made = pydicom.dcmread(io.BytesIO(truck.request("GET", path).content))
+    truck.wipe()
+    assert made.file_meta.TransferSyntaxUID == JPEGLosslessSV1
+    return made
+
+
+def test_a_flag_is_seen_within_seconds_and_before_the_study_is_stable(
+    router: Router, truck: Orthanc, at_rest: AtRest
+) -> None:
+    images = mammograms("look")
+    image_faults.blank(images[1], np.random.default_rng(1))
+    with router.running() as app:
+        for image in images[:2]:
+            assert scanner.store([image], truck.dicom_port) == [scanner.SUCCESS]
+        answered = time.monotonic()
+        until(lambda: seen(app)["look_at"], MOST_S, what="the flag")
+        took = time.monotonic() - answered
+        study = seen(app)
+        (image,) = study["look_at"]
+        assert took < MOST_S
+        assert study["arriving"]
+        assert (image["view"], image["series"], image["image"]) == ("L-CC", 2, 2)
+        assert [flag["flag"] for flag in image["flags"]] == ["BLANK"]
+        assert study["missing_views"] == ["R-MLO", "L-MLO"]
+        assert scanner.store(images[2:], truck.dicom_port) == [scanner.SUCCESS] * 2
+        until(lambda: not seen(app)["missing_views"], MOST_S, what="the missing views")
+        # Flags never touch the way of the study; of an image of nothing there is no capture.
+        (study,) = at_rest(app, 1)
+        assert (study["state"], study["way"]) == ("DELIVERED", "7 delivered, 0 held")
+        text = requests.get(f"http://127.0.0.1:{app.port}/metrics", timeout=10).text
+    assert 'edge_router_qc_flags_total{flag="BLANK",modality="MG"} 1.0' in text
+    assert 'edge_router_qc_feature_count{feature="kvp_kv",modality="MG",view="CC"} 2.0' in text
+    assert not any(value in text for value in data.Patient.made("look").identifiers())
+
+
+def test_check_now_lists_what_to_look_at_and_never_says_what_to_do(
+    router: Router, truck: Orthanc
+) -> None:
+    images = mammograms("check")
+    again = mammograms("check-again")[0]
+    for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(again, keyword, images[0][keyword].value)
+    again.AcquisitionTime = "111111"
+    with router.running() as app:
+        scanner.store([*images[:3], again], truck.dicom_port)
+        until(lambda: seen(app)["seen"] == 4, 20, what="the looks")
+        (row,) = checked(router)
+        assert row["missing_views"] == ["L-MLO"]
+        (image,) = row["look_at"]
+        assert [flag["flag"] for flag in image["flags"]] == ["REPEATED_EXPOSURE"]
+        shown = router.command("check-now", row["study"])
+        assert shown.returncode == 1
+        told = router.command(
+            "expect", row["study"], "R-CC,L-CC,R-MLO", "--reason", "mastectomy", "--by", "Ana"
+        )
+        assert told.returncode == 0
+        (row,) = checked(router)
+        assert row["missing_views"] == []
+    entries = [json.loads(x) for x in (router.folder / "audit.jsonl").read_text().splitlines()]
+    (line,) = [entry for entry in entries if entry["action"] == "expect"]
+    assert (line["by"], line["views"]) == ("Ana", "R-CC,L-CC,R-MLO")
+
+
+def test_jpeg_lossless_is_decoded_by_orthanc_for_the_look_and_for_the_capture(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    image = lossless(mammograms("lossless")[0], truck)
+    scanner.store([image], truck.dicom_port)
+    with router.running() as app:
+        (study,) = at_rest(app, 1)
+    assert (study["captures"], study["seen"]) == (1, 1)
+    kinds = {
+        str(pydicom.dcmread(io.BytesIO(cloud.file(i)), stop_before_pixels=True).Modality)
+        for i in cloud.instances()
+    }
+    assert kinds == {"MG", "OT"}
+
+
+def test_a_capture_of_an_earlier_version_is_taken_over_and_gets_no_second(
+    router: Router,
+    truck: Orthanc,
+    cloud: Orthanc,
+    at_rest: AtRest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scanner.store(mammograms("earlier")[:1], truck.dicom_port)
+    with router.running() as app:
+        at_rest(app, 1)
+    before = set(cloud.instances())
+    # The journal is lost, and a newer router takes everything up again.
+    for file in router.folder.glob("journal.db*"):
+        file.unlink()
+    monkeypatch.setattr("router.analysis.density.EARLIER_VERSIONS", ("2", "1"))
+    monkeypatch.setattr("router.analysis.density.VERSION", "3")
+    with router.running() as app:
+        (study,) = at_rest(app, 1)
+    assert (study["state"], study["captures"]) == ("DELIVERED", 1)
+    assert set(cloud.instances()) == before
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_import_sends_a_folder_or_a_zip_and_a_bad_file_never_stops_it(
+    router: Router, truck: Orthanc, *, packed: bool
+) -> None:
+    place = router.folder / "import"
+    (place / "deep").mkdir(parents=True)
+    for number, image in enumerate(data.ct_series("import", data.Patient.made("import"), 3, 64)):
+        (place / "deep" / f"{number}.dcm").write_bytes(data.file_bytes(image))
+    (place / "aaa.txt").write_bytes(b"no image at all")
+    (place / "deep" / "1a.dcm").write_bytes((place / "deep" / "1.dcm").read_bytes()[:900])
+    if packed:
+        archive = router.folder / "import.zip"
+        with zipfile.ZipFile(archive, "w") as file:
+            for path in sorted(place.rglob("*")):
+                if path.is_file():
+                    file.write(path, path.relative_to(place))
+        place = archive
+    done = router.command("import", str(place), "--port", str(truck.dicom_port))
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["stored"]) == (1, 3)
+    assert [fault["file"] for fault in told["faults"]] == ["aaa.txt", "deep/1a.dcm"]
+    assert len(truck.instances()) == 3
+
+
+def test_import_says_when_the_truck_does_not_let_it_in(router: Router, truck: Orthanc) -> None:
+    file = router.folder / "one" / "a.dcm"
+    file.parent.mkdir()
+    (image,) = data.ct_series("import", data.Patient.made("import"), 1, 64)
+    file.write_bytes(data.file_bytes(image))
+    port = str(truck.dicom_port)
+    done = router.command("import", str(file.parent), "--port", port, "--called", "WRONG")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"] == "TRUCK_UNREACHABLE"

@@ -1,0 +1,71 @@
+"""How a link is used: bodies, connections, and the cap."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.pace import Pace, RateCap
+
+MEGABYTE = 1_000_000
+
+
+def _run(pace: Pace, rates: dict[int, float], requests: int, size: int = MEGABYTE) -> None:
+    """A link that carries so many bytes a second over so many connections."""
+    now = 0.0
+    for _ in range(requests):
+        lanes = pace.connections
+        seconds = size / (rates[lanes] / lanes)
+        now += seconds / lanes
+        pace.went_through(size, seconds, now)
+
+
+def test_each_instance_has_its_own_body_until_the_link_has_proven_good() -> None:
+    pace = Pace(4)
+    assert pace.body_bytes == 0
+    for _ in range(4):
+        pace.went_through(MEGABYTE, 0.01, 1.0)
+    assert pace.body_bytes == 4 * 1024 * 1024
+    pace.broke()
+    assert pace.body_bytes == 0
+
+
+def test_on_a_poor_link_a_body_stays_smaller_than_a_slice() -> None:
+    pace = Pace(4)
+    for _ in range(20):
+        pace.went_through(200_000, 0.35, 1.0)
+    assert 0 < pace.body_bytes < 200_000
+
+
+def test_the_first_request_after_a_break_goes_ahead_alone() -> None:
+    pace = Pace(4)
+    assert pace.connections == 1
+    pace.went_through(MEGABYTE, 0.1, 1.0)
+    assert pace.connections == 2
+    pace.broke()
+    assert pace.connections == 1
+
+
+def test_connections_are_added_as_long_as_they_carry_more() -> None:
+    pace = Pace(4)
+    _run(pace, {1: 0.5e6, 2: 1e6, 3: 1.5e6, 4: 2e6}, 80)
+    assert pace.connections == 4
+
+
+def test_connections_that_carry_no_more_are_given_up() -> None:
+    pace = Pace(4)
+    _run(pace, {1: 1e6, 2: 1e6, 3: 1e6, 4: 1e6}, 40)
+    assert pace.connections <= 2
+
+
+def test_no_more_connections_than_the_settings_say() -> None:
+    pace = Pace(1)
+    _run(pace, {1: 1e6}, 40)
+    assert pace.connections == 1
+
+
+def test_a_cap_spreads_the_bytes_over_time() -> None:
+    cap = RateCap(8_000)
+    assert cap.wait_s(1000, 10.0) == 0.0
+    assert cap.wait_s(1000, 10.0) == pytest.approx(1.0)
+    assert cap.wait_s(1000, 12.5) == 0.0
+    assert RateCap(0).wait_s(10**9, 0.0) == 0.0
