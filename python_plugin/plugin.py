@@ -1,13 +1,17 @@
 """The door and the doorbell: guards the truck's Orthanc and wakes the router.
 
-It keeps no state and knows nothing of the router's journal. Without the router it goes on taking
+It knows nothing of the router's journal, and keeps nothing that could be lost: only, until the
+router fetches them, the digests of what the scanner sent. Without the router it goes on taking
 images; without it the router still finds every image by polling.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import sqlite3
 import sys
 import threading
 import time
@@ -19,10 +23,14 @@ import orthanc
 # Orthanc runs this file by its path and does not put its folder on the import path.
 sys.path.insert(0, str(Path(__file__).parent))
 
+import orphans
+import received
 import rules
 
 #: A waiting client holds one of Orthanc's HTTP threads, so it may not wait for ever.
 LONGEST_WAIT_S = 60.0
+#: A router that has died does not keep the door shut.
+LONGEST_CLOSED_S = 300.0
 
 _SILENT = frozenset({orthanc.ChangeType.UPDATED_METADATA, orthanc.ChangeType.UPDATED_ATTACHMENT})
 
@@ -66,19 +74,39 @@ class Doorbell:
 _bell = Doorbell()
 
 
-def _index_files() -> list[Path]:
-    """The files of Orthanc's SQLite index; empty with another index (PostgreSQL)."""
-    configuration = json.loads(orthanc.GetConfiguration())
-    folder = Path(configuration.get("IndexDirectory") or configuration.get("StorageDirectory", ""))
-    return [folder / "index-wal", folder / "index"]
+_CONFIGURATION = json.loads(orthanc.GetConfiguration())
+_STORAGE = Path(_CONFIGURATION.get("StorageDirectory", ""))
+_INDEX = Path(_CONFIGURATION.get("IndexDirectory") or _STORAGE) / "index"
+#: The files of Orthanc's SQLite index; with another index (PostgreSQL) there are none.
+_INDEX_FILES = [_INDEX.with_name("index-wal"), _INDEX]
+_STARTED_AT = time.time()
+
+_received = received.Received(_STORAGE / "edge-received.txt")
 
 
-_INDEX_FILES = _index_files()
+class Door:
+    """Refuses the scanner's images while the router says that the truck is full."""
+
+    def __init__(self) -> None:
+        self._closed_until = 0.0
+
+    def close(self, seconds: float) -> None:
+        """For so long, if the router does not say it again; 0 opens the door."""
+        self._closed_until = time.monotonic() + seconds
+
+    @property
+    def is_closed(self) -> bool:
+        return time.monotonic() < self._closed_until
+
+
+_door = Door()
 
 
 def on_change(change: int, _level: int, _resource: str) -> None:
     if change == orthanc.ChangeType.ORTHANC_STOPPED:
         _bell.close()
+    elif change == orthanc.ChangeType.ORTHANC_STARTED:
+        threading.Thread(target=import_orphans, daemon=True).start()
     elif change not in _SILENT:
         _bell.ring()
 
@@ -97,6 +125,43 @@ def on_stored(_dicom: Any, _instance: str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def on_c_store(_dicom: Any) -> int:
+    """The status of a C-STORE: 0 to take the image."""
+    return rules.OUT_OF_RESOURCES if _door.is_closed else 0
+
+
+def on_received_instance(file: bytes, origin: int) -> tuple[int, None]:
+    """Notes what the scanner sent, before Orthanc looks whether it has that UID already.
+
+    No call of Orthanc's API in here either.
+    """
+    if origin == orthanc.InstanceOrigin.DICOM_PROTOCOL:
+        line = received.line_of(file)
+        if line is not None:
+            # A full disk: Orthanc says so itself.
+            with contextlib.suppress(OSError):
+                _received.note(line)
+    return orthanc.ReceivedInstanceAction.KEEP_AS_IS, None
+
+
+def import_orphans() -> None:
+    """At a start: takes up what a power cut left in the storage without a row in the index."""
+    try:
+        found = list(orphans.find(_STORAGE, _INDEX, _STARTED_AT))
+    except (sqlite3.Error, OSError) as error:
+        orthanc.LogWarning(f"edge-router: no look for orphan files ({type(error).__name__})")
+        return
+    for path in found:
+        try:
+            file = path.read_bytes()
+            orthanc.RestApiPost("/instances", file)
+            path.unlink()
+        except (orthanc.OrthancException, OSError) as error:
+            orthanc.LogWarning(f"edge-router: an orphan file stays ({type(error).__name__})")
+    if found:
+        orthanc.LogWarning(f"edge-router: {len(found)} orphan files were found")
 
 
 def on_request(uri: str, **request: Any) -> bool:
@@ -121,7 +186,50 @@ def on_wait(output: Any, _uri: str, **request: Any) -> None:
     output.AnswerBuffer(json.dumps({"boot": _bell.boot, "rings": rings}), "application/json")
 
 
+def on_space(output: Any, _uri: str, **request: Any) -> None:
+    """``GET /edge-router/space``: bytes of the disk that the images lie on."""
+    if request["method"] != "GET":
+        output.SendMethodNotAllowed("GET")
+        return
+    disk = shutil.disk_usage(_STORAGE)
+    output.AnswerBuffer(json.dumps({"total": disk.total, "free": disk.free}), "application/json")
+
+
+def on_door(output: Any, _uri: str, **request: Any) -> None:
+    """``POST /edge-router/door`` with S as body: refuse images for S seconds; 0: take them again."""
+    if request["method"] != "POST":
+        output.SendMethodNotAllowed("POST")
+        return
+    try:
+        seconds = float(request["body"])
+    except ValueError:
+        output.SendHttpStatusCode(400)
+        return
+    _door.close(min(max(seconds, 0.0), LONGEST_CLOSED_S))
+    output.AnswerBuffer("{}", "application/json")
+
+
+def on_received(output: Any, _uri: str, **request: Any) -> None:
+    """``GET /edge-router/received``: the lines; ``POST`` with N as body: N characters are noted."""
+    if request["method"] == "POST":
+        until = request["body"]
+        if not until.isdigit():
+            output.SendHttpStatusCode(400)
+            return
+        _received.forget(int(until))
+        output.AnswerBuffer("{}", "application/json")
+    elif request["method"] == "GET":
+        output.AnswerBuffer(_received.lines(), "text/plain")
+    else:
+        output.SendMethodNotAllowed("GET,POST")
+
+
 orthanc.RegisterOnChangeCallback(on_change)
+orthanc.RegisterIncomingCStoreInstanceFilter(on_c_store)
+orthanc.RegisterReceivedInstanceCallback(on_received_instance)
 orthanc.RegisterOnStoredInstanceCallback(on_stored)
 orthanc.RegisterIncomingHttpRequestFilter(on_request)
 orthanc.RegisterRestCallback("/edge-router/wait", on_wait)
+orthanc.RegisterRestCallback("/edge-router/space", on_space)
+orthanc.RegisterRestCallback("/edge-router/door", on_door)
+orthanc.RegisterRestCallback("/edge-router/received", on_received)

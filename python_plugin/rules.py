@@ -23,6 +23,12 @@ _HEALTH_MAY_READ = frozenset({"/system", "/tools/metrics-prometheus"})
 #: The router states why it deletes. Orthanc hands header names over in lower case.
 DELETE_HEADER = "x-edge-router-delete"
 
+#: Of a C-STORE: Refused, Out of Resources (PS3.4, B.2.3).
+OUT_OF_RESOURCES = 0xA700
+
+#: What stays on the truck: it is made of identifiers, or of what the scanner sent.
+_ROUTERS_OWN = frozenset({"/edge-router/received"})
+
 _READING = frozenset({"GET", "HEAD"})
 
 # Calls that are no DELETE and yet remove stored images, or stop what guards them. Modify,
@@ -67,6 +73,8 @@ def allowed(method: str, uri: str, headers: Mapping[str, str]) -> bool:
     if user == HEALTH_USER:
         return method.upper() in _READING and uri in _HEALTH_MAY_READ
     if user != ROUTER_USER:
+        if _SLASHES.sub("/", uri.partition("?")[0]).rstrip("/") in _ROUTERS_OWN:
+            return False
         return method.upper() in _READING
     if deletes(method, uri):
         return bool(headers.get(DELETE_HEADER, "").strip())

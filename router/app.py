@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from router import __version__, status
+from router import __version__, check_now, status
 from router.analyser import Analyser
 from router.api import Api
 from router.delivery import Delivery, Limits
@@ -25,6 +25,7 @@ from router.looking import Looking
 from router.machine import MachineFigures
 from router.metrics import JournalFigures, Metrics, QualityFigures
 from router.orthanc import TruckOrthanc
+from router.space import Keeper, Watermarks
 from router.spool import Spool
 from router.steps import Bench, SiteRules, Steps
 from router.worker import Worker
@@ -88,6 +89,9 @@ class App:
                 self._journal.quality.totals,
                 self._journal.quality.count_flags,
                 lambda: self._journal.quality.devices(time.time()),
+                lambda: check_now.count_missing(
+                    self._journal, settings.quality.expected_views, time.time()
+                ),
             )
         )
         analysis = settings.analysis
@@ -97,7 +101,7 @@ class App:
         )
         chosen = settings.profile()
         self._journal.profiles.enter(chosen.id, chosen.to_json())
-        self._intake = Intake(self._orthanc, self._journal, keys[0], chosen.id, metrics, time.time)
+        self._intake = Intake(self._orthanc, self._journal, keys, chosen.id, metrics, time.time)
         bench = Bench(
             self._orthanc,
             self._journal,
@@ -115,7 +119,30 @@ class App:
             settings.routing,
             self._analyser if settings.compression.enabled else None,
         )
-        self._worker = Worker(self._journal, steps, names, time.time, random.random)
+        self._worker = Worker(
+            self._journal,
+            steps,
+            names,
+            time.time,
+            random.random,
+            ahead=settings.sending.start == "arrival",
+        )
+        space = settings.space
+        self._keeper = Keeper(
+            self._orthanc,
+            self._journal,
+            metrics,
+            Watermarks(
+                space.high_percent,
+                space.low_percent,
+                space.refuse_percent,
+                space.capacity_mib,
+                space.look_s,
+            ),
+            time.time,
+            time.monotonic,
+            self._stop.is_set,
+        )
         self._deliveries = [
             Delivery(
                 destination,
@@ -147,6 +174,8 @@ class App:
         """Starts the loops and the API; returns at once."""
         self._spool.clear()
         gone = self._journal.adopt_destinations([d.name for d in self._deliveries], time.time())
+        if died := self._journal.count_crashes():
+            _log.warning("the router died in a step", extra={"action": "start", "count": died})
         if gone:
             _log.warning(
                 "receipts of destinations that are no longer configured were given up",
@@ -163,6 +192,7 @@ class App:
         )
         self._begin("intake", self._intake_loop)
         self._begin("worker", self._worker_loop)
+        self._begin("space", self._space_loop)
         if self._settings.analysis.enabled:
             self._begin("look", self._looking_loop)
         for delivery in self._deliveries:
@@ -253,6 +283,11 @@ class App:
             while not self._stop.is_set() and self._worker.work_once():
                 self._wake_delivery.set()
             self._wake_worker.wait(_IDLE_S)
+
+    def _space_loop(self) -> None:
+        while not self._stop.is_set():
+            self._keeper.look()
+            self._stop.wait(self._settings.space.look_s)
 
     def _looking_loop(self) -> None:
         while not self._stop.is_set():

@@ -42,7 +42,7 @@ def release(
     OperatorError (NOT_IN_JOURNAL, NOT_HELD, NOT_RELEASABLE), JournalError.
     """
     chosen = _held(journal, name)
-    if any(i.hold and i.hold.code is Code.SAME_UID_OTHER_BYTES for _, i in chosen):
+    if any(_was_delivered(journal, study, instance) for study, instance in chosen):
         raise OperatorError(
             Code.NOT_RELEASABLE,
             "An image under its UID was delivered: another one needs a new SOP Instance UID.",
@@ -59,6 +59,16 @@ def discard(journal: Journal, audit: Audit, name: str, reason: Reason, now: floa
     chosen = _held(journal, name)
     _record(audit, "discard", chosen, {}, reason, now)
     return [i.orthanc_id for _, i in chosen if journal.discard(i.orthanc_id, now)]
+
+
+def _was_delivered(journal: Journal, study: Study, instance: Instance) -> bool:
+    """Whether another image under its UID has arrived somewhere."""
+    if instance.hold is None or instance.hold.code is not Code.SAME_UID_OTHER_BYTES:
+        return False
+    return any(
+        receipt.instance == instance.orthanc_id and receipt.begun_at is not None
+        for receipt in journal.receipts(study.orthanc_id)
+    )
 
 
 def _held(journal: Journal, name: str) -> list[tuple[Study, Instance]]:

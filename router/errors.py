@@ -5,6 +5,7 @@ EdgeRouterError
 ├── JournalError           the journal cannot be used
 ├── OrthancError           the truck's Orthanc did not do as asked
 │   ├── OrthancUnreachable     nobody answered: try again, costs no attempts
+│   │   └── OrthancBrokeOff        it went away in the middle of an answer
 │   ├── OrthancDenied          it does not let us in: try again, and say so
 │   ├── OrthancFull            the truck's disk is full: try again, and say so
 │   └── ResourceMissing        it does not hold what was asked for
@@ -259,6 +260,10 @@ class OrthancError(EdgeRouterError):
 
 class OrthancUnreachable(OrthancError):
     """The truck's Orthanc did not answer, or the answer broke off."""
+
+
+class OrthancBrokeOff(OrthancUnreachable):
+    """The truck's Orthanc went away in the middle of an answer: perhaps it died of the question."""
 
 
 class OrthancDenied(OrthancError):

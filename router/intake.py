@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from router import part10
 from router.deid import pseudonyms
-from router.errors import ResourceMissing
+from router.errors import Code, Hold, ResourceMissing
 from router.journal import Cursor, Journal, Pin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from router.deid.pseudonyms import Key
     from router.metrics import Metrics
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from router.study import Arrival
 
 _PAGE = 200
+#: Digests of what the scanner sent are compared for so long.
+_SIGHTINGS_KEPT_S = 90 * 86400.0
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +40,16 @@ class Intake:
         self,
         orthanc: TruckOrthanc,
         journal: Journal,
-        key: Key,
+        keys: Sequence[Key],
         profile_id: str,
         metrics: Metrics,
         now: Callable[[], float],
     ) -> None:
+        """``keys``: the current one first."""
         self._orthanc = orthanc
         self._journal = journal
-        self._key = key
+        self._keys = keys
+        self._key = keys[0]
         self._profile_id = profile_id
         self._metrics = metrics
         self._now = now
@@ -82,10 +87,64 @@ class Intake:
         stable = [study for study in sorted(waiting) if self._is_stable(study)]
         found = self._take_in(arrivals, stable, None)
         found += self._journal.found_again(present, self._now())
+        self._look_at_returned(present)
+        self._look_at_sightings()
         if found:
             self._metrics.reconcile_found.inc(found)
             _log.info("found by reconciling", extra={"action": "reconcile", "count": found})
         return found
+
+    def _look_at_returned(self, present: Iterable[str]) -> None:
+        """What was purged and is there again: the same image goes again, another one is held."""
+        for returned in self._journal.purges.returned(present):
+            try:
+                if not returned.is_copy:
+                    with self._orthanc.file(returned.file) as body:
+                        digest = part10.digest(body.view)
+                    if returned.original_digest not in {None, digest}:
+                        self._hold_other_bytes(
+                            returned.instance,
+                            returned.alias,
+                            (str(returned.original_digest), digest),
+                        )
+                        continue
+                self._orthanc.delete(returned.file, "delivered and purged before; sent again")
+                self._metrics.duplicates.labels("SAME").inc()
+            except ResourceMissing:
+                continue
+            except Hold as hold:
+                _log.warning(
+                    "an image that was sent again cannot be read",
+                    extra={"action": "intake", "study": returned.alias, "code": hold.code},
+                )
+
+    def _look_at_sightings(self) -> None:
+        """Other bytes under the UID of an image that the truck holds: Orthanc kept the first."""
+        seen, until = self._orthanc.received()
+        if until:
+            self._journal.sightings.note(
+                (
+                    (pseudonyms.uid(key, sop_uid), digest)
+                    for sop_uid, digest in seen
+                    for key in self._keys
+                ),
+                self._now(),
+            )
+            self._orthanc.forget_received(until)
+        for conflict in self._journal.sightings.conflicts():
+            self._hold_other_bytes(conflict.instance, conflict.alias, conflict.digests)
+        self._journal.sightings.settle(self._now(), _SIGHTINGS_KEPT_S)
+
+    def _hold_other_bytes(self, instance: str, alias: str, digests: tuple[str, ...]) -> None:
+        detail = f"SHA-256 first {digests[0]}, then {digests[1]}"
+        self._journal.purges.hold(instance, Code.SAME_UID_OTHER_BYTES, detail, self._now())
+        self._metrics.duplicates.labels(Code.SAME_UID_OTHER_BYTES).inc()
+        self._metrics.holds.labels(Code.SAME_UID_OTHER_BYTES).inc()
+        _log.warning(
+            "an instance is held: %s",
+            detail,
+            extra={"action": "hold", "study": alias, "code": Code.SAME_UID_OTHER_BYTES},
+        )
 
     def _arrivals(self, instances: Iterable[str]) -> list[Arrival]:
         arrivals = []

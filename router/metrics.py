@@ -121,6 +121,34 @@ class Metrics:
             "Instances that were found by the reconcile pass and not by an event.",
             registry=registry,
         )
+        self.disk_full_seconds = Gauge(
+            "edge_router_disk_full_seconds",
+            "Seconds until the truck takes no more images, if it goes on like this; +Inf: it "
+            "does not fill.",
+            registry=registry,
+        )
+        self.disk_used_ratio = Gauge(
+            "edge_router_disk_used_ratio",
+            "How full the truck's storage is: 0 to 1, of the limit that is nearest.",
+            registry=registry,
+        )
+        self.ingest_refused = Gauge(
+            "edge_router_ingest_refused",
+            "Whether the truck refuses the scanner's images, because all that is left on it is "
+            "undelivered (1).",
+            registry=registry,
+        )
+        self.purged = Counter(
+            "edge_router_instances_purged_total",
+            "Instances whose files left the truck, verified at every destination.",
+            registry=registry,
+        )
+        self.duplicates = Counter(
+            "edge_router_duplicates_total",
+            "Images that the scanner sent again, by result: SAME (removed again) or the hold's code.",
+            ["result"],
+            registry=registry,
+        )
         self.step_seconds = Histogram(
             "edge_router_step_seconds",
             "Time that a step took for one instance.",
@@ -186,10 +214,12 @@ class QualityFigures:
         totals: Callable[[], Iterable[Total]],
         count_flags: Callable[[], Mapping[tuple[str, str], int]],
         devices: Callable[[], Iterable[tuple[str, str, str, str]]],
+        count_missing: Callable[[], int],
     ) -> None:
         self._totals = totals
         self._count_flags = count_flags
         self._devices = devices
+        self._count_missing = count_missing
 
     def collect(self) -> Iterable[Metric]:
         labels = ["modality", "view", "feature"]
@@ -223,3 +253,9 @@ class QualityFigures:
         for device in self._devices():
             info.add_metric(list(device), 1.0)
         yield info
+        missing = GaugeMetricFamily(
+            "edge_router_qc_studies_view_missing",
+            "Studies of the last hours that have arrived and lack an expected view.",
+        )
+        missing.add_metric([], self._count_missing())
+        yield missing

@@ -14,6 +14,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from router.errors import (
     Code,
+    OrthancBrokeOff,
     OrthancDenied,
     OrthancError,
     OrthancFull,
@@ -48,6 +49,14 @@ class Ring:
 
     boot: str
     rings: int
+
+
+@dataclass(frozen=True)
+class Space:
+    """Bytes that images take, or that are taken on their disk, of those that there are."""
+
+    used: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -147,6 +156,55 @@ class TruckOrthanc:
         with _coded():
             return bool(_json(self._client.get_studies_id(study))["IsStable"])
 
+    # --- the door -----------------------------------------------------------------------------
+
+    @_reading_again
+    def space(self, capacity_mib: int = 0) -> Space:
+        """Of the limits that there are, the one that is nearest.
+
+        ``capacity_mib``: one of our own; 0: none. Without any limit, and without the plugin, the
+        total is infinite for practical purposes.
+        """
+        with _coded():
+            limit = int(_json(self._client.get_system()).get("MaximumStorageSize") or 0)
+            stored = int(_json(self._client.get_statistics())["TotalDiskSize"])
+            limits = [Space(stored, mib << 20) for mib in (limit, capacity_mib) if mib]
+            response = self._client.get(f"{self._client.url}/edge-router/space")
+            if response.status_code != _NOT_FOUND:
+                disk = _json(response)
+                limits.append(Space(int(disk["total"]) - int(disk["free"]), int(disk["total"])))
+        unlimited = Space(stored, 1 << 62)
+        return max(limits, key=lambda space: space.used / max(space.total, 1), default=unlimited)
+
+    def close_door(self, seconds: float) -> None:
+        """Lets the plugin refuse the scanner's images for so long; 0: no longer."""
+        with _coded():
+            response = self._client.post(
+                f"{self._client.url}/edge-router/door", content=f"{seconds:.0f}"
+            )
+            if response.status_code != _NOT_FOUND:
+                _check(response)
+
+    @_reading_again
+    def received(self) -> tuple[list[tuple[str, str]], int]:
+        """What the scanner sent, as (SOP Instance UID, SHA-256); and what to say when it is noted."""
+        with _coded():
+            response = self._client.get(f"{self._client.url}/edge-router/received")
+            if response.status_code == _NOT_FOUND:
+                return [], 0
+            _check(response)
+            # The last line may be half written.
+            whole = response.text[: response.text.rfind("\n") + 1]
+            lines = [line.split(" ") for line in whole.splitlines()]
+        return [(line[0], line[1]) for line in lines if len(line) == 2], len(whole)  # noqa: PLR2004
+
+    def forget_received(self, until: int) -> None:
+        """What ``received`` told is written down."""
+        with _coded():
+            _check(
+                self._client.post(f"{self._client.url}/edge-router/received", content=str(until))
+            )
+
     # --- files --------------------------------------------------------------------------------
 
     @_reading_again
@@ -244,6 +302,11 @@ def _coded() -> Iterator[None]:
     """Third parties' texts can hold identifiers: only the type of their exceptions goes on."""
     try:
         yield
+    except (httpx.ReadError, httpx.RemoteProtocolError) as error:
+        raise OrthancBrokeOff(
+            Code.ORTHANC_UNREACHABLE,
+            f"The truck's Orthanc broke off its answer ({type(error).__name__}).",
+        ) from None
     except httpx.HTTPError as error:
         raise OrthancUnreachable(
             Code.ORTHANC_UNREACHABLE,

@@ -19,6 +19,9 @@ _WORTH = 1.1
 #: … and is tried again after so long.
 _SETTLED_S = 60.0
 _SMOOTHING = 0.3
+#: Bytes a second of one connection above which the ends are the bottleneck, and not the link: they
+#: gain from doing several things at once.
+_FAST = 8e6
 
 
 class Pace:
@@ -31,6 +34,7 @@ class Pace:
         self.goodput = 0.0
         self._rate = 0.0
         self._in_a_row = 0
+        self._broken = False
         self._before: float | None = None
         self._settled_until = 0.0
         self._window_at: float | None = None
@@ -40,7 +44,9 @@ class Pace:
     @property
     def connections(self) -> int:
         """Requests that may be under way at once; the first after a break goes ahead alone."""
-        return self._connections if self._in_a_row else 1
+        if self._broken:
+            return 1
+        return self._most if self._rate > _FAST else self._connections
 
     @property
     def body_bytes(self) -> int:
@@ -54,6 +60,7 @@ class Pace:
         rate = size / max(seconds, 1e-6)
         self._rate += (rate - self._rate) * (_SMOOTHING if self._rate else 1.0)
         self._in_a_row += 1
+        self._broken = False
         if self._window_at is None:
             self._window_at = now - seconds
         self._window_bytes += size
@@ -65,6 +72,7 @@ class Pace:
     def broke(self) -> None:
         """The link broke off: it has to prove itself again."""
         self._in_a_row = 0
+        self._broken = True
         self.idle()
 
     def idle(self) -> None:

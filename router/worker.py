@@ -14,7 +14,9 @@ from router.errors import (
     OrthancDenied,
     OrthancFull,
     OrthancUnreachable,
+    SettingsError,
 )
+from router.steps import StepIncomplete
 from router.study import Outcome, State
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _UNREACHABLE_S = 2.0
 #: A full disk is emptied by people, or by what is sent.
 _FULL_S = 30.0
+#: So many images of a study that still arrives are taken before others are looked at.
+_AHEAD = 8
 #: Failed analyses of a study after which its images go on without.
 _MOST_ANALYSES = 3
 
@@ -44,7 +48,11 @@ class Worker:
         destinations: Sequence[str],
         now: Callable[[], float],
         draw: Callable[[], float],
+        *,
+        ahead: bool = False,
     ) -> None:
+        """``ahead``: images are anonymized and sent while the scanner still sends others."""
+        self._ahead = ahead
         self._journal = journal
         self._steps = steps
         self._destinations = destinations
@@ -55,7 +63,7 @@ class Worker:
         """Does one step of one study; whether there was one to do. Raises JournalError."""
         study = self._journal.due_study(self._now())
         if study is None:
-            return False
+            return self._ahead and self._work_ahead()
         try:
             outcome = self._steps.take(study)
         except (OrthancUnreachable, OrthancDenied) as error:
@@ -73,6 +81,29 @@ class Worker:
         else:
             if outcome is not None:
                 self._move(study, outcome)
+        return True
+
+    def _work_ahead(self) -> bool:
+        """Makes the copies of what has arrived of a study, and lets them travel.
+
+        The study itself moves when the scanner has finished; what fails is tried again then.
+        """
+        found = self._journal.arrived()
+        if found is None:
+            return False
+        study, instances = found
+        try:
+            for instance in instances[:_AHEAD]:
+                self._steps.take_ahead(study, instance)
+        except (OrthancUnreachable, OrthancDenied, OrthancFull, SettingsError) as error:
+            # Not put off: it would be due, and that says that the scanner has finished.
+            extra = {"action": "step", "study": study.alias, "code": error.code}
+            _log.warning("nothing can be done ahead", extra=extra)
+            return False
+        except StepIncomplete:
+            return False
+        finally:
+            self._journal.open_receipts(study.orthanc_id, self._destinations, self._now())
         return True
 
     def _failed(self, study: Study, code: Code) -> None:

@@ -41,6 +41,10 @@ def made() -> Dashboard:
         ),
         number("Sent today", "Bytes that destinations accepted.", sent, "bytes"),
         number(
+            "Saved today", "Bytes that compression did not have to send.",
+            f"sum(increase(edge_router_compression_saved_bytes_total{_W}[1d]))", "bytes",
+        ),
+        number(
             "Wasted today", "Share of the bytes on the link that were not accepted.",
             f"{wasted} / ({wasted} + {sent} > 0)", "percentunit", limits=(0.1, 0.3),
         ),

@@ -84,6 +84,10 @@ def _trucks(seen: str) -> table.Panel:
             f"min by (truck) (edge_router_disk_free_bytes{_SITE} / edge_router_disk_size_bytes"
             f"{_SITE})", "percentunit", (0.1, 0.3), falling=True,
         ),
+        Column(
+            "Full in", f"min by (truck) (edge_router_disk_full_seconds{_SITE})", "s",
+            (86400, 604800), falling=True,
+        ),
         Column("Held", f"sum by (truck) (edge_router_instances_held{_SITE})", "none", (1, 20)),
         Column(
             "Flagged today",

@@ -124,6 +124,10 @@ def _link() -> list[Part]:
             "Bps",
         ),
         lines(
+            "Throughput", "As the router last measured it while it sent.",
+            [(f"edge_router_link_throughput_bytes_per_second{{{_T}}}", "{{destination}}")], "Bps",
+        ),
+        lines(
             "Oldest undelivered image", "By destination.",
             [(f"edge_router_oldest_undelivered_seconds{{{_T}}}", "{{destination}}")], "s",
             limits=(21600, 86400),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.commands.terminal import Add
-    from router.destinations.stow import StowSettings
+    from router.destinations import AnySettings
 
 
 def register(add: Add) -> None:
@@ -63,7 +63,7 @@ def _reconcile(asked: argparse.Namespace) -> int:
         metrics = Metrics(CollectorRegistry())
         chosen = settings.profile()
         journal.profiles.enter(chosen.id, chosen.to_json())
-        intake = Intake(orthanc, journal, settings.keys()[0], chosen.id, metrics, time.time)
+        intake = Intake(orthanc, journal, settings.keys(), chosen.id, metrics, time.time)
         found = intake.reconcile()
     show(asked, {"found": found}, [f"{found} images that the journal did not know"])
     return FINE
@@ -130,7 +130,7 @@ def _try_orthanc(settings: Settings, *, offline: bool) -> None:
             )
 
 
-def _try_destination(settings: StowSettings, *, offline: bool) -> None:
+def _try_destination(settings: AnySettings, *, offline: bool) -> None:
     with closing(KINDS[settings.kind].make(settings)) as destination:
         if not offline:
             destination.probe()

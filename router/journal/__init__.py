@@ -20,6 +20,7 @@ from router.journal.purges import Purges
 from router.journal.quality import Quality
 from router.journal.receipts import Receipts, open_for
 from router.journal.routes import Routes, enter, inherit
+from router.journal.sightings import Sightings
 from router.study import (
     CAPTURE_GONE,
     CAPTURED,
@@ -75,6 +76,7 @@ class Journal:
         self._db = Database(path)
         self.outbox = Receipts(self._db)
         self.purges = Purges(self._db)
+        self.sightings = Sightings(self._db)
         self.routes = Routes(self._db)
         self.quality = Quality(self._db)
         self.profiles = Profiles(self._db)
@@ -417,6 +419,24 @@ class Journal:
             ).fetchall()
         return int(rows[0]["attempts"])
 
+    def begin_step(self, instance: str, now: float) -> None:
+        """A step is at the instance: if the router dies of it, the next start sees that."""
+        with self._db.writing() as db:
+            db.execute("UPDATE instance SET step_at = ? WHERE orthanc_id = ?", (now, instance))
+
+    def end_steps(self) -> None:
+        """The step has come to an end, whichever."""
+        with self._db.writing() as db:
+            db.execute("UPDATE instance SET step_at = NULL WHERE step_at IS NOT NULL")
+
+    def count_crashes(self) -> int:
+        """Orthanc or the router died in a step: counts against the instance that it was at."""
+        with self._db.writing() as db:
+            return db.execute(
+                "UPDATE instance SET crashes = crashes + 1, step_at = NULL"
+                " WHERE step_at IS NOT NULL"
+            ).rowcount
+
     def decide_analysis(self, decisions: Mapping[str, str]) -> None:
         """Writes once, for each instance, that a capture was made of it or why not."""
         with self._db.writing() as db:
@@ -457,7 +477,7 @@ class Journal:
         """
         with self._db.writing() as db:
             rows = db.execute(
-                "UPDATE instance SET stage = ?, attempts = 0, hold_code = NULL,"
+                "UPDATE instance SET stage = ?, attempts = 0, crashes = 0, hold_code = NULL,"
                 " hold_detail = NULL, held_at = NULL, hold_destination = NULL,"
                 " policy = coalesce(?, policy) WHERE orthanc_id = ? AND stage = ? RETURNING study",
                 (Stage.RECEIVED, policy, instance, Stage.HELD),
@@ -572,7 +592,7 @@ def _send_back(
 
 def _finish(db: sqlite3.Connection, instance: str) -> None:
     db.execute(
-        "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
+        "UPDATE instance SET stage = ?, step_at = NULL WHERE orthanc_id = ? AND stage = ?",
         (Stage.ANONYMIZED, instance, Stage.RECEIVED),
     )
     # A copy that was made again by other settings or another Orthanc can have other bytes.

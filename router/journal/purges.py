@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.errors import Code
 from router.study import Outcome, Role, Stage, State, advance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from router.errors import Code
     from router.journal.database import Database
 
 # An image may go when each receipt of it is verified and none is missing. While its study is
@@ -141,11 +141,20 @@ class Purges:
             for row in rows
         ]
 
-    def came_back_different(self, instance: str, detail: str, now: float) -> None:
-        """The scanner sent other bytes under the UID of a purged image: held, and kept."""
+    def hold(self, instance: str, code: Code, detail: str, now: float) -> None:
+        """The scanner sent other bytes under the UID of an image that is known: held."""
         with self._db.writing() as db:
             db.execute(
                 "UPDATE instance SET stage = ?, hold_code = ?, hold_detail = ?, held_at = ?,"
-                " purged_at = NULL WHERE orthanc_id = ?",
-                (Stage.HELD, Code.SAME_UID_OTHER_BYTES, detail, now, instance),
+                " purged_at = NULL, hold_destination = NULL"
+                " WHERE orthanc_id = ? AND stage IN (?, ?)",
+                (
+                    Stage.HELD,
+                    code,
+                    detail,
+                    now,
+                    instance,
+                    Stage.ANONYMIZED,
+                    Stage.RECEIVED,
+                ),
             )

@@ -131,6 +131,16 @@ MIGRATIONS: tuple[str, ...] = (
         WHERE sent_at IS NOT NULL AND verified_at IS NULL;
     CREATE INDEX receipt_open ON receipt (destination, size, due_at) WHERE verified_at IS NULL;
     CREATE INDEX receipt_study ON receipt (study);
+
+    CREATE TABLE sighting (                -- what the scanner sent, whether Orthanc kept it or not
+        sop_uid TEXT NOT NULL,             -- the pseudonymous one
+        digest TEXT NOT NULL,              -- of the data set, as it came
+        seen_at REAL NOT NULL,
+        settled INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (sop_uid, digest)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sighting_open ON sighting (sop_uid) WHERE settled = 0;
+    CREATE INDEX sighting_age ON sighting (seen_at);
     """,
     # What the routing rules decided of each image. Written once.
     """

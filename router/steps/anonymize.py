@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from router import lossless, part10
 from router.analyser import Analyser, Comparison
-from router.deid import clearance, gate, mask, plan
+from router.deid import clearance, gate, mask, plan, rule_policy
 from router.errors import (
     AnalysisSkipped,
     Code,
     Hold,
     JournalError,
+    OrthancBrokeOff,
     OrthancDenied,
     OrthancError,
     OrthancFull,
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from router.spool import Body
     from router.study import Route
 
+#: Deaths in a step with one instance after which it is parked. Two can be chance: somebody pulls
+#: the plug twice; so it is tried once more, after all others of its study.
+MOST_CRASHES = 3
+
 _log = logging.getLogger(__name__)
 
 
@@ -51,9 +56,13 @@ class Anonymizing:
         """Makes the missing copies. Raises OrthancError, StepIncomplete, JournalError."""
         key = self._bench.key(study)
         failed = 0
-        for instance in self._bench.journal.instances(study.orthanc_id):
-            if instance.role is not Role.SOURCE or instance.stage is not Stage.RECEIVED:
-                continue
+        todo = [
+            instance
+            for instance in self._bench.journal.instances(study.orthanc_id)
+            if instance.role is Role.SOURCE and instance.stage is Stage.RECEIVED
+        ]
+        # What something died of goes last: the others are safe by then.
+        for instance in sorted(todo, key=lambda instance: instance.crashes):
             if self._bench.stopping():
                 return None
             with self._bench.timed("anonymize"):
@@ -70,6 +79,23 @@ class Anonymizing:
 
     def _try_anonymize(self, study: Study, instance: Instance, key: Key) -> bool:
         """Whether the instance is decided (copied or held); otherwise it is tried again."""
+        if instance.crashes >= MOST_CRASHES:
+            detail = f"{instance.crashes} times"
+            self._bench.hold(study, instance, Code.INSTANCE_CRASHES, detail)
+            return True
+        self._bench.journal.begin_step(instance.orthanc_id, self._bench.now())
+        try:
+            decided = self._try_once(study, instance, key)
+        except OrthancBrokeOff:
+            self._bench.journal.count_crashes()
+            raise
+        except BaseException:
+            self._bench.journal.end_steps()
+            raise
+        self._bench.journal.end_steps()
+        return decided
+
+    def _try_once(self, study: Study, instance: Instance, key: Key) -> bool:
         try:
             self._anonymize(study, instance, key)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, JournalError):
@@ -99,10 +125,9 @@ class Anonymizing:
         with self._bench.orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
             route = self._route(instance, dataset)
-            regions = clearance.check(
-                dataset, clearance.under(route.policy, instance.policy), self._bench.site.policies,
-                chosen,
-            )  # fmt: skip
+            release = clearance.POLICIES[instance.policy]
+            regions = clearance.check(dataset, release, self._bench.site.policies, chosen)
+            rule_policy.check(dataset, route.policy, release.clears)
             part10.pixel_span(dataset, original.view)
             source = _Source(instance, original, dataset, key, chosen, regions)
             if not self._compressed_copy(source, route):

@@ -187,8 +187,8 @@ def _prometheus(network: Network, folder: Path) -> Iterator[Service]:
     with monitoring.running(
         "prometheus", monitoring.PROMETHEUS, network, "/-/ready",
         files={settings: "/etc/edge-prometheus/prometheus.yml"},
-        command="--storage.tsdb.min-block-duration=1d --storage.tsdb.max-block-duration=1d "
-        "--query.max-samples=500000000 --query.timeout=10m",
+        command="--storage.tsdb.retention.time=400d --storage.tsdb.min-block-duration=1d "
+        "--storage.tsdb.max-block-duration=1d --query.max-samples=500000000 --query.timeout=10m",
     ) as service:  # fmt: skip
         yield service
 

@@ -116,4 +116,4 @@ def test_no_panel_fails_and_none_is_empty(fed: Service) -> None:
 
 
 def _has_values(result: list[dict[str, Any]]) -> bool:
-    return any(one["value"][1] not in {"NaN", "+Inf", "-Inf"} for one in result)
+    return any(one["value"][1] != "NaN" for one in result)

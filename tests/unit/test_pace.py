@@ -38,11 +38,17 @@ def test_on_a_poor_link_a_body_stays_smaller_than_a_slice() -> None:
 
 def test_the_first_request_after_a_break_goes_ahead_alone() -> None:
     pace = Pace(4)
-    assert pace.connections == 1
-    pace.went_through(MEGABYTE, 0.1, 1.0)
     assert pace.connections == 2
     pace.broke()
     assert pace.connections == 1
+    pace.went_through(MEGABYTE, 1.0, 1.0)
+    assert pace.connections == 2
+
+
+def test_a_link_that_is_no_bottleneck_gets_all_connections_at_once() -> None:
+    pace = Pace(4)
+    pace.went_through(MEGABYTE, 0.05, 1.0)
+    assert pace.connections == 4
 
 
 def test_connections_are_added_as_long_as_they_carry_more() -> None:

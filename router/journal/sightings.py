@@ -1,0 +1,72 @@
+"""What the scanner sent under which SOP Instance UID: the second file of one is not kept by Orthanc."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from router.study import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from router.journal.database import Database
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """An instance that the scanner sent twice, with other bytes the second time."""
+
+    instance: str
+    study: str
+    alias: str
+    sop_uid: str
+    #: SHA-256 of each data set, hexadecimal: the one that was kept first.
+    digests: tuple[str, ...]
+
+
+class Sightings:
+    """Digests by pseudonymous SOP Instance UID: what identifies is not written down."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def note(self, seen: Iterable[tuple[str, str]], now: float) -> None:
+        """``seen``: pseudonymous SOP Instance UIDs with the digest of the data set."""
+        with self._db.writing() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO sighting (sop_uid, digest, seen_at) VALUES (?, ?, ?)",
+                [(sop_uid, digest, now) for sop_uid, digest in seen],
+            )
+
+    def conflicts(self) -> list[Conflict]:
+        """Instances that are known by now, and of which other bytes were seen."""
+        rows = self._db.rows(
+            "SELECT i.orthanc_id, i.study, s.alias, i.sop_uid, i.original_digest, g.digest"
+            " FROM sighting g JOIN instance i ON i.sop_uid = g.sop_uid"
+            " JOIN study s ON s.orthanc_id = i.study"
+            " WHERE g.settled = 0 AND i.role = ? AND i.original_digest IS NOT NULL"
+            " AND i.original_digest <> g.digest ORDER BY g.seen_at",
+            (Role.SOURCE,),
+        )
+        return [
+            Conflict(
+                row["orthanc_id"],
+                row["study"],
+                row["alias"],
+                row["sop_uid"],
+                (row["original_digest"], row["digest"]),
+            )
+            for row in rows
+        ]
+
+    def settle(self, now: float, kept_s: float) -> None:
+        """What was compared is not compared again; what is old is forgotten."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE sighting SET settled = 1 WHERE settled = 0 AND sop_uid IN"
+                " (SELECT sop_uid FROM instance WHERE role = ? AND original_digest IS NOT NULL"
+                "  AND sop_uid IN (SELECT sop_uid FROM sighting WHERE settled = 0))",
+                (Role.SOURCE,),
+            )
+            db.execute("DELETE FROM sighting WHERE seen_at < ?", (now - kept_s,))
