@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from router import __version__, check_now, status
+from router import __version__, check_now, golden, status
 from router.analyser import Analyser
 from router.api import Api
 from router.delivery import Delivery, Limits
@@ -191,6 +191,8 @@ class App:
             lambda: status.overview(self._journal, self._settings.quality.expected_views),
         )
         self._begin("intake", self._intake_loop)
+        if self._settings.analysis.golden is not None:
+            self._begin("golden", self._golden_loop)
         self._begin("worker", self._worker_loop)
         self._begin("space", self._space_loop)
         if self._settings.analysis.enabled:
@@ -276,6 +278,19 @@ class App:
         except OrthancError as error:
             self._orthanc_answers(str(error.code))
             raise
+
+    def _golden_loop(self) -> None:
+        """Analyses the golden images at the start and every week."""
+        folder = self._settings.analysis.golden
+        while folder is not None and not self._stop.is_set():
+            found = golden.check(folder, self._analyser, self._spool.path(".golden"))
+            self._metrics.golden_moved.labels(golden.ALGORITHM).set(len(found.moved))
+            if found.moved:
+                _log.error(
+                    "the analysis gives other results than before",
+                    extra={"action": "golden", "count": len(found.moved)},
+                )
+            self._stop.wait(golden.WEEK_S)
 
     def _worker_loop(self) -> None:
         while not self._stop.is_set():

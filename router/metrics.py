@@ -99,6 +99,12 @@ class Metrics:
             buckets=_DELIVERY_BUCKETS_S,
             registry=registry,
         )
+        self.golden_moved = Gauge(
+            "edge_router_golden_moved",
+            "Golden images whose result has moved, as of the last weekly analysis.",
+            ["algorithm"],
+            registry=registry,
+        )
         self.link_up = Gauge(
             "edge_router_link_up",
             "Whether the link gate of a destination is open (1) or closed (0).",

@@ -45,8 +45,9 @@ def picture(mined: Mined) -> bytes:
     if not groups:
         panels[0].text(0.5, 0.5, "No images in this window.", ha="center")
     figure.suptitle(
-        f"{mined.trucks} trucks, {mined.streams} devices and views, {_window(mined)}: "
-        f"{len(_devices(mined.findings))} devices out of line"
+        f"{mined.trucks} trucks, {mined.streams} devices and views, {_window(mined)}:\n"
+        f"{len(_devices(mined.findings))} devices out of line",
+        fontsize=11,
     )
     kept = io.BytesIO()
     figure.savefig(kept, format="png", metadata={"Software": "edge-router fleet QC"})
@@ -123,6 +124,7 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 img { max-width: 100%; height: auto }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #d0d7de }
+td { white-space: nowrap } td:nth-child(5), td:nth-child(6) { white-space: normal }
 td.number { text-align: right; font-variant-numeric: tabular-nums }
 p.fine { color: #116329 } p.note { color: #57606a }
 """
@@ -170,7 +172,7 @@ def _findings(findings: Sequence[Finding]) -> str:
         (
             f.stream.truck, f.stream.device, f"{f.stream.modality} {f.stream.view}", f.feature,
             _MEANING[f.kind], f.detail, "" if f.since is None else _day(f.since),
-            f"{f.deviation:+.1f}", f"{100 * f.confidence:.2f} %",
+            f"{f.deviation:+.1f}", _sure(f.confidence),
         )
         for f in findings[:_MOST_ROWS]
     ]  # fmt: skip
@@ -178,6 +180,10 @@ def _findings(findings: Sequence[Finding]) -> str:
     table = _table(heads, rows)
     more = len(findings) - _MOST_ROWS
     return table + (f"<p class='note'>… and {more} more.</p>" if more > 0 else "")
+
+
+def _sure(confidence: float) -> str:
+    return "> 99.99 %" if confidence > 0.9999 else f"{100 * confidence:.2f} %"  # noqa: PLR2004
 
 
 def _shifts(mined: Mined) -> str:

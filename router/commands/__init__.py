@@ -1,9 +1,9 @@
 """The commands of ``edge-router``, one module a topic, each with a ``register``."""
 
-from router.commands import files, mine, operator, quality, sending, service
+from router.commands import files, golden, mine, operator, quality, sending, service
 
 #: In the order in which the help shows them.
 TOPICS = (
     service.register, operator.register, quality.register, files.register, sending.register,
-    mine.register,
+    mine.register, golden.register,
 )  # fmt: skip

@@ -37,6 +37,7 @@ def _one_instance(metrics: Metrics) -> None:
     metrics.delivery_seconds.labels("cloud").observe(60)
     metrics.link_up.labels("cloud").set(1)
     metrics.paused.labels("cloud").set(0)
+    metrics.golden_moved.labels("density-kmeans 1").set(0)
 
 
 def every_metric() -> str:
