@@ -76,8 +76,11 @@ def fed(router: Router, truck: Orthanc, at_rest: AtRest, tmp_path: Path) -> Iter
         _write(prometheus, fleet)
         patient = data.Patient.made("panels")
         images = list(data.mammogram_study("panels", patient, rows=256, columns=208))
+        held = data.radiograph("held", data.Patient.made("held"), 96, 64)
+        held.BurnedInAnnotation = "YES"
+        images.append(held)
         assert set(scanner.store(images, truck.dicom_port)) == {scanner.SUCCESS}
-        at_rest(app, 1)
+        at_rest(app, 2)
         with monitoring.running(
             "fleet-qc", monitoring.FLEET_QC, network, "/metrics",
             command="--days 18 --every-s 5 --prometheus http://prometheus:9090",
