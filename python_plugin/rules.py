@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 ROUTER_USER = "router"
 HEALTH_USER = "health"
 
+#: All that this user may read: whether Orthanc answers, and its counts and sizes, for vmagent.
+_HEALTH_MAY_READ = frozenset({"/system", "/tools/metrics-prometheus"})
+
 #: The router states why it deletes. Orthanc hands header names over in lower case.
 DELETE_HEADER = "x-edge-router-delete"
 
@@ -68,7 +71,7 @@ def allowed(method: str, uri: str, headers: Mapping[str, str]) -> bool:
     """
     user = user_of(headers)
     if user == HEALTH_USER:
-        return method.upper() in _READING and uri == "/system"
+        return method.upper() in _READING and uri in _HEALTH_MAY_READ
     if user != ROUTER_USER:
         if _SLASHES.sub("/", uri.partition("?")[0]).rstrip("/") in _ROUTERS_OWN:
             return False

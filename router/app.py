@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from router import __version__, check_now, status
+from router import __version__, check_now, golden, status
 from router.analyser import Analyser
 from router.api import Api
 from router.delivery import Delivery, Limits
@@ -21,6 +22,7 @@ from router.errors import Code, EdgeRouterError, JournalError, OrthancError
 from router.intake import Intake
 from router.journal import Journal, lock
 from router.looking import Looking
+from router.machine import MachineFigures
 from router.metrics import JournalFigures, Metrics, QualityFigures
 from router.orthanc import TruckOrthanc
 from router.space import Keeper, Watermarks
@@ -82,10 +84,12 @@ class App:
                 names,
             )
         )
+        registry.register(MachineFigures(self._disk, self._clock_offsets))
         registry.register(
             QualityFigures(
                 self._journal.quality.totals,
                 self._journal.quality.count_flags,
+                lambda: self._journal.quality.devices(time.time()),
                 lambda: check_now.count_missing(
                     self._journal, settings.quality.expected_views, time.time()
                 ),
@@ -188,6 +192,8 @@ class App:
             lambda: status.overview(self._journal, self._settings.quality.expected_views),
         )
         self._begin("intake", self._intake_loop)
+        if self._settings.analysis.golden is not None:
+            self._begin("golden", self._golden_loop)
         self._begin("worker", self._worker_loop)
         self._begin("space", self._space_loop)
         if self._settings.analysis.enabled:
@@ -274,6 +280,19 @@ class App:
             self._orthanc_answers(str(error.code))
             raise
 
+    def _golden_loop(self) -> None:
+        """Analyses the golden images at the start and every week."""
+        folder = self._settings.analysis.golden
+        while folder is not None and not self._stop.is_set():
+            found = golden.check(folder, self._analyser, self._spool.path(".golden"))
+            self._metrics.golden_moved.labels(golden.ALGORITHM).set(len(found.moved))
+            if found.moved:
+                _log.error(
+                    "the analysis gives other results than before",
+                    extra={"action": "golden", "count": len(found.moved)},
+                )
+            self._stop.wait(golden.WEEK_S)
+
     def _worker_loop(self) -> None:
         while not self._stop.is_set():
             self._wake_worker.clear()
@@ -301,6 +320,15 @@ class App:
                 self._stop.wait(wait)
             elif wait > 0:
                 self._wake_delivery.wait(wait)
+
+    # --- figures of the machine ----------------------------------------------------------------
+
+    def _disk(self) -> tuple[int, int]:
+        usage = shutil.disk_usage(self._settings.journal.path.parent)
+        return usage.total, usage.free
+
+    def _clock_offsets(self) -> dict[str, float | None]:
+        return {d.name: d.clock_offset_s for d in self._destinations}
 
     # --- health -------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_m
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 
 import router
+from router.study import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
     from router.errors import Code
     from router.qc import Total
-    from router.study import State
 
 # Their creation times double the series and tell nothing that a restart does not.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+#: From minutes in coverage to the days of a truck without any.
+_DELIVERY_BUCKETS_S = (60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400)
 _STEP_BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 
@@ -88,6 +90,19 @@ class Metrics:
             "edge_router_instances_verified_total",
             "Instances that were read back at a destination.",
             ["destination", "verified_by"],
+            registry=registry,
+        )
+        self.delivery_seconds = Histogram(
+            "edge_router_delivery_seconds",
+            "Time from an image's arrival on the truck to its proof at a destination.",
+            ["destination"],
+            buckets=_DELIVERY_BUCKETS_S,
+            registry=registry,
+        )
+        self.golden_moved = Gauge(
+            "edge_router_golden_moved",
+            "Golden images whose result has moved, as of the last weekly analysis.",
+            ["algorithm"],
             registry=registry,
         )
         self.link_up = Gauge(
@@ -170,8 +185,9 @@ class JournalFigures:
         studies = GaugeMetricFamily(
             "edge_router_studies", "Studies in the journal, by state.", labels=["state"]
         )
-        for state, number in self._count_studies().items():
-            studies.add_metric([state], number)
+        counted = self._count_studies()
+        for state in State:  # a state without studies is 0, not unknown
+            studies.add_metric([state], counted.get(state, 0))
         yield studies
         held = GaugeMetricFamily(
             "edge_router_instances_held",
@@ -203,10 +219,12 @@ class QualityFigures:
         self,
         totals: Callable[[], Iterable[Total]],
         count_flags: Callable[[], Mapping[tuple[str, str], int]],
+        devices: Callable[[], Iterable[tuple[str, str, str, str]]],
         count_missing: Callable[[], int],
     ) -> None:
         self._totals = totals
         self._count_flags = count_flags
+        self._devices = devices
         self._count_missing = count_missing
 
     def collect(self) -> Iterable[Metric]:
@@ -233,6 +251,14 @@ class QualityFigures:
         for (flag, modality), number in self._count_flags().items():
             flags.add_metric([flag, modality], number)
         yield flags
+        info = GaugeMetricFamily(
+            "edge_router_device_info",
+            "What the devices of the last week say of themselves (always 1).",
+            labels=["modality", "manufacturer", "model", "software"],
+        )
+        for device in self._devices():
+            info.add_metric(list(device), 1.0)
+        yield info
         missing = GaugeMetricFamily(
             "edge_router_qc_studies_view_missing",
             "Studies of the last hours that have arrived and lack an expected view.",

@@ -102,6 +102,13 @@ class AnalysisSettings(_Section):
     memory_mib: Annotated[
         int, Field(ge=256, description="Address space of the analysis process")
     ] = 2048
+    golden: Annotated[
+        Path | None,
+        Field(
+            description="Folder of images that are analysed again every week: their results must "
+            "not move. Writable, for the results"
+        ),
+    ] = None
 
 
 class QualitySettings(_Section):

@@ -259,6 +259,8 @@ class Receipt:
     alias: str
     destination: str
     copy: Copy
+    #: When the truck got the image, or the router made the capture.
+    received_at: float
     #: Tries that the destination answered with a refusal of this very instance.
     attempts: int
     due_at: float

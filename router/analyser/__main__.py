@@ -10,11 +10,14 @@ import resource
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from router import capture, lossless, part10, pixels, qc
 from router.analysis import ANALYSES, density
 from router.errors import AnalysisSkipped, Code, Hold
+
+if TYPE_CHECKING:
+    from router.frame import Frame
 
 
 def _capture(task: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +42,16 @@ def _look(task: dict[str, Any]) -> dict[str, Any]:
             frame = pixels.to_frame(source, stream, for_processing=True)
         except AnalysisSkipped as skipped:
             return said | {"left_out": skipped.code}
-        return said | {"features": qc.features(frame)}
+        return said | {"features": qc.features(frame) | _fractions(frame)}
+
+
+def _fractions(frame: Frame) -> dict[str, float]:
+    """The area of the brightest class (MG: of what is dense), where there is a segmentation."""
+    try:
+        finding = ANALYSES[density.ALGORITHM](frame)
+    except AnalysisSkipped:
+        return {}
+    return {"dense_fraction": finding.classes[-1].fraction}
 
 
 def _compare(task: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,19 @@
 """The commands of ``edge-router``, one module a topic, each with a ``register``."""
 
-from router.commands import files, identity, operator, proof, quality, sending, service
+from router.commands import (
+    files,
+    golden,
+    identity,
+    mine,
+    operator,
+    proof,
+    quality,
+    sending,
+    service,
+)
 
 #: In the order in which the help shows them.
 TOPICS = (
     service.register, operator.register, proof.register, quality.register, identity.register,
-    files.register, sending.register,
+    files.register, sending.register, mine.register, golden.register,
 )  # fmt: skip

@@ -80,8 +80,11 @@ class Reader:
         found = [(r, answer.verified[r.copy.sop_uid]) for r in members
                  if r.copy.sop_uid in answer.verified]  # fmt: skip
         self._journal.outbox.all_verified(found, self._now())
-        for _, by in found:
+        now = self._now()
+        for receipt, by in found:
             self._metrics.verified.labels(self._destination.name, by).inc()
+            waited = max(0.0, now - receipt.received_at)
+            self._metrics.delivery_seconds.labels(self._destination.name).observe(waited)
         different = [r for r in members if r.copy.sop_uid in answer.different]
         for receipt in different:
             self._verdicts.hold(receipt, Code.STORED_BYTES_DIFFER, "read back")

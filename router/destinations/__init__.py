@@ -24,6 +24,8 @@ class Destination(Protocol):
     """The contract. Every method may be called from several threads at once."""
 
     name: str
+    #: How far our clock was ahead when it last answered, in seconds; ``None``: it cannot tell.
+    clock_offset_s: float | None
     #: So many instances one request may carry.
     most_together: int
 

@@ -80,6 +80,8 @@ class OneByOne:
 
     #: So many instances one request may carry.
     most_together = 1
+    #: They do not tell the time.
+    clock_offset_s: float | None = None
 
     def send(self, outgoing: Outgoing) -> Stored:
         raise NotImplementedError

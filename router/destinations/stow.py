@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http
 import json
+import time
 import uuid
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, FilePath, HttpUrl, model_validator
@@ -139,6 +141,8 @@ class Stow:
     def __init__(self, settings: StowSettings) -> None:
         """Raises SettingsError (SECRET_UNREADABLE)."""
         self.name = settings.name
+        #: How far our clock was ahead when the destination last answered, in seconds.
+        self.clock_offset_s: float | None = None
         self._settings = settings
         self._root = str(settings.url).rstrip("/")
         self._readback_root = str(settings.readback_url or "").rstrip("/")
@@ -153,12 +157,21 @@ class Stow:
         if settings.client_certificate_file and settings.client_key_file:
             session.cert = (str(settings.client_certificate_file), str(settings.client_key_file))
         session.auth = self._auth
+        session.hooks["response"].append(self._read_clock)
 
     def abort(self) -> None:
         self._connections.abort()
 
     def close(self) -> None:
         self._connections.close()
+
+    def _read_clock(self, response: requests.Response, **_: object) -> None:
+        """The destination's Date (RFC 9110, 6.6.1) has whole seconds: half of one is added."""
+        try:
+            there = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+        except ValueError:
+            return
+        self.clock_offset_s = time.time() - there - 0.5
 
     def probe(self) -> None:
         with self._connections.fresh() as session, coded():

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _LATEST_S = 24 * 3600.0
 #: After a long standstill the newest come first: their patients may still be there.
 _RECENT_S = 1800.0
+#: A device that made no image for so long is gone from the truck.
+_DEVICE_S = 7 * 86_400.0
+#: More say more of what is wrong in the headers than of devices.
+_MOST_DEVICES = 6
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,16 @@ class Quality:
     def totals(self) -> list[Total]:
         rows = self._db.rows("SELECT * FROM quality_total ORDER BY modality, view, feature")
         return [Total(*row) for row in rows]
+
+    def devices(self, now: float) -> list[tuple[str, str, str, str]]:
+        """Modality and build of the devices of the last week, the most used first; a few."""
+        rows = self._db.rows(
+            "SELECT modality, json_extract(acquisition, '$.build') AS build, count(*) AS n"
+            " FROM quality WHERE acquisition <> '' AND looked_at > ?"
+            " GROUP BY 1, 2 HAVING build IS NOT NULL ORDER BY n DESC, 1, 2 LIMIT ?",
+            (now - _DEVICE_S, _MOST_DEVICES),
+        )
+        return [(row["modality"], *json.loads(row["build"])) for row in rows]
 
     def count_flags(self) -> dict[tuple[str, str], int]:
         """(flag, modality) → how many images ever had it."""

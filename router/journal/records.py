@@ -85,6 +85,7 @@ def receipt(row: sqlite3.Row) -> Receipt:
         alias=row["alias"],
         destination=row["destination"],
         copy=sent,
+        received_at=row["received_at"],
         attempts=row["r_attempts"],
         due_at=row["due_at"],
         begun_at=row["begun_at"],

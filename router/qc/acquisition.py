@@ -62,6 +62,8 @@ class Acquisition:
     image_number: int
     #: Figures of the header, by the names of router.qc.features.EXPORTED.
     figures: dict[str, float]
+    #: What the device says of itself: Manufacturer, Manufacturer's Model Name, Software Versions.
+    build: tuple[str, str, str] = ("", "", "")
 
 
 def acquisition(dataset: Dataset) -> Acquisition:
@@ -95,6 +97,8 @@ def acquisition(dataset: Dataset) -> Acquisition:
         image_number=header.integer(dataset, "InstanceNumber", 0),
         figures={name: value for name, read in _FIGURES.items()
                  if (value := read(dataset)) is not None},
+        build=(_word(dataset, "Manufacturer"), _word(dataset, "ManufacturerModelName"),
+               _word(dataset, "SoftwareVersions")),
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: What is exported as metrics, pixels first, then the header's (router.qc.acquisition).
 EXPORTED = (
     "mean", "standard_deviation", "maximum", "p01", "p99", "contrast", "noise", "entropy",
-    "share_lowest", "share_highest", "share_padding",
+    "share_lowest", "share_highest", "share_padding", "dense_fraction",
     "kvp_kv", "exposure_mas", "compression_n", "thickness_mm", "organ_dose_mgy",
     "exposure_index", "deviation_index", "detector_temperature_c", "calibration_age_d",
     "ctdi_vol_mgy",

@@ -11,23 +11,29 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, get_args, get_origin
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
+from fleet_qc.exporter import FAMILIES
 from router.deid import gate, policies, profile
 from router.deid.policies import Verdict
 from router.deid.profile import Action
 from router.destinations import KINDS
 from router.errors import ADVICE
+from router.machine import MachineFigures
+from router.metrics import JournalFigures, Metrics, QualityFigures
 from router.settings import Settings
 from router.study import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from prometheus_client.core import Metric
     from pydantic.fields import FieldInfo
 
 ROOT = Path(__file__).parent.parent.parent
@@ -187,10 +193,44 @@ def tiers_table() -> str:
     return "\n".join(rows)
 
 
+def metrics_table() -> str:
+    """Every metric of the router, of the fleet's QC, and what else a truck sends."""
+    rows = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for family in sorted(_families(), key=lambda row: row[0]):
+        name, kind, labels, text = family
+        rows.append(f"| `{name}` | {kind} | {', '.join(f'`{x}`' for x in labels)} | {text} |")
+    return "\n".join(rows)
+
+
+def _families() -> Iterator[tuple[str, str, list[str], str]]:
+    metrics = Metrics(CollectorRegistry())
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            yield from _shown(metric.describe(), metric._labelnames)  # noqa: SLF001
+    yield "edge_router_build_info", "gauge", ["version"], "The router that runs."
+    journal = JournalFigures(dict, dict, dict, float, [])
+    machine = MachineFigures(lambda: (0, 0), dict)
+    quality = QualityFigures(list, dict, list, int)
+    for collector in (journal, machine, quality):
+        for family in collector.collect():
+            yield from _shown([family], family._labelnames)  # type: ignore[attr-defined]  # noqa: SLF001
+    for name, text, labels in FAMILIES.values():
+        yield name, "gauge", labels, text
+
+
+def _shown(
+    families: Iterable[Metric], labels: Iterable[str]
+) -> Iterator[tuple[str, str, list[str], str]]:
+    for family in families:
+        suffix = "_total" if family.type == "counter" else ""
+        yield f"{family.name}{suffix}", family.type, list(labels), family.documentation
+
+
 #: Document → marker → what stands there.
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"settings": settings_table},
     "docs/architecture.md": {"states": state_table},
+    "docs/metrics.md": {"metrics": metrics_table},
     "docs/operations.md": {"holds": hold_table},
     "docs/privacy.md": {
         "options": options_table,

@@ -28,7 +28,7 @@ INSTANCE = Instance(
 RECEIPT = Receipt(
     instance=INSTANCE.orthanc_id, study="orthanc-study", alias="0123456789ab", destination="cloud",
     copy=COPY, attempts=0, due_at=0.0, begun_at=1.0, sent_at=2.0, verified_at=3.0,
-    verified_by=VerifiedBy.DIGEST, last_code=None, breaks=0,
+    verified_by=VerifiedBy.DIGEST, last_code=None, breaks=0, received_at=0.0,
 )  # fmt: skip
 
 

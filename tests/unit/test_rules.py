@@ -134,9 +134,11 @@ def test_a_path_that_only_begins_or_ends_like_a_deletion_is_none(uri: str) -> No
 # --- who asks -----------------------------------------------------------------------------------
 
 
-def test_the_health_check_sees_the_system_and_nothing_else() -> None:
+def test_the_health_check_sees_the_system_and_the_metrics_and_nothing_else() -> None:
     health = basic("health")
     assert rules.allowed("GET", "/system", health)
+    assert rules.allowed("GET", "/tools/metrics-prometheus", health)
+    assert not rules.allowed("POST", "/tools/metrics-prometheus", health)
     assert rules.allowed("HEAD", "/system", health)
     for method, uri in (
         ("GET", "/studies"), ("GET", "/system/x"), ("GET", "/"), ("GET", "/patients/a1b2c3"),

@@ -1,0 +1,28 @@
+"""The Grafana dashboards, as code: ``python -m dashboards`` writes ``monitoring/grafana/dashboards``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from dashboards import delivery, fleet, scanner, truck
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+#: File name → what makes the dashboard.
+ALL: dict[str, Callable[[], Dashboard]] = {
+    "fleet.json": fleet.made,
+    "truck.json": truck.made,
+    "scanner.json": scanner.made,
+    "delivery.json": delivery.made,
+}
+
+
+def text(name: str) -> str:
+    """The JSON of a dashboard, as it is checked in."""
+    return json.dumps(ALL[name]().build(), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"

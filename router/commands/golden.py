@@ -1,0 +1,42 @@
+"""The golden images, analysed now."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from router import golden
+from router.analyser import Analyser
+from router.commands.terminal import ATTENTION, FINE, note, show
+from router.errors import Code, OperatorError
+from router.settings import Settings
+
+if TYPE_CHECKING:
+    import argparse
+
+    from router.commands.terminal import Add
+
+
+def register(add: Add) -> None:
+    add("golden", _golden, "analyse the golden images again, and say whose result has moved")
+
+
+def _golden(asked: argparse.Namespace) -> int:
+    settings = Settings.load(asked.config)
+    note(settings, asked)
+    analysis = settings.analysis
+    if analysis.golden is None:
+        raise OperatorError(Code.FILE_UNREADABLE, "No golden images: set analysis.golden.")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        closing(Analyser(analysis.timeout_s, analysis.memory_mib)) as analyser,
+    ):
+        found = golden.check(analysis.golden, analyser, Path(name) / "capture")
+    lines = [f"{name}: {kind}" for kind in ("same", "moved", "new")
+             for name in getattr(found, kind)]  # fmt: skip
+    value = {"algorithm": golden.ALGORITHM, "same": found.same, "moved": found.moved,
+             "new": found.new}  # fmt: skip
+    show(asked, value, lines or ["there are no golden images"])
+    return ATTENTION if found.moved else FINE

@@ -1,0 +1,357 @@
+"""bench fleet: a fleet of 1,000 trucks in a real Prometheus.
+
+1. QC: 30 days of 1,000 simulated trucks, 20 series each, every 5 minutes, 500 faults planted. Every
+   twentieth truck is away for six hours in the middle and writes them when all others are done. The
+   whole miner runs over the HTTP API; then once for every day, as it would have run, to see how long
+   each fault stayed unseen and what was named without a fault.
+2. Cardinality: 400 series of each of 1,000 trucks for 30 minutes; how long the shipped rules take.
+3. The outage: vmagent cut off for 10 minutes with a restart in between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.server
+import subprocess
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import requests
+from testcontainers.core.network import Network
+
+from fleet_qc import miner, report
+from fleet_qc.prometheus import Prometheus
+from tests import fleet_sim, fleet_traffic, monitoring, remote_write
+from tests.orthancs import ROOT
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from fleet_qc.records import History
+    from tests.monitoring import Service
+
+STEP_S = 300
+#: Written at a time: half a day, so that no truck is far ahead of the others.
+SLICE_S = 43_200
+AWAY_EVERY, AWAY_S = 20, SLICE_S // 2
+SERIES_A_REQUEST = 500
+FIRST_NAMING_DAY = 8
+ALLOWED_DAYS = 3
+SERIES_A_TRUCK, MINUTES, CARDINALITY_STEP_S = 400, 30, 60
+OUTAGE_S = 600
+
+
+@dataclass
+class Counter:
+    """What was written, and how long that took."""
+
+    samples: int = 0
+    seconds: float = 0.0
+
+
+def _post(prometheus: Service, counter: Counter, many: Iterable[tuple[bytes, int]]) -> None:
+    session = requests.Session()
+    url = f"{prometheus.url}/api/v1/write"
+    batch: list[bytes] = []
+
+    def flush() -> None:
+        if batch:
+            begun = time.monotonic()
+            remote_write.send(session, url, batch)
+            counter.seconds += time.monotonic() - begun
+            batch.clear()
+
+    for one, samples in many:
+        batch.append(one)
+        counter.samples += samples
+        if len(batch) >= SERIES_A_REQUEST:
+            flush()
+    flush()
+
+
+# --- 1: QC --------------------------------------------------------------------------------------
+
+
+def _write_month(
+    prometheus: Service, fleet: fleet_sim.Fleet, first: int, last: int
+) -> tuple[Counter, int]:
+    """Everything in the order of time, and late what the trucks that were away have kept."""
+    traffic = fleet_traffic.Traffic(fleet.history)
+    counter = Counter()
+    away_from = first + (last - first) // 2 // SLICE_S * SLICE_S
+    kept: list[tuple[bytes, int]] = []
+    for begin in range(first, last, SLICE_S):
+        end = min(begin + SLICE_S, last)
+        if begin != away_from:
+            _post(prometheus, counter, ((o, n) for _, o, n in traffic.between(begin, end, STEP_S)))
+            continue
+        for part in (begin, begin + AWAY_S):
+            now: list[tuple[bytes, int]] = []
+            for truck, one, samples in traffic.between(part, part + AWAY_S, STEP_S):
+                away = part == begin and int(truck[1:]) % AWAY_EVERY == 0
+                (kept if away else now).append((one, samples))
+            _post(prometheus, counter, now)
+    late_samples = sum(samples for _, samples in kept)
+    _post(prometheus, counter, kept)
+    return counter, late_samples
+
+
+def _lost(prometheus: Service, first: int, last: int, written: int) -> int:
+    """Samples that were written and are not there. Counted day by day, as Prometheus limits."""
+    found = 0
+    for begin in range(first, last, fleet_traffic.DAY_S):
+        end = min(begin + fleet_traffic.DAY_S, last)
+        window = end - begin
+        # A window is open on its left: the sample at its very end belongs to the next one.
+        for metric in ("edge_router_qc_feature_count", "edge_router_qc_feature_sum",
+                       "edge_router_qc_feature_squares", "edge_router_qc_flags_total",
+                       "edge_router_device_info"):  # fmt: skip
+            answer = prometheus.query(f"sum(count_over_time({metric}[{window}s]))", end - 1)
+            found += int(float(answer[0]["value"][1]))
+    return written - found
+
+
+def _score(history: History, fleet: fleet_sim.Fleet) -> tuple[float, float]:
+    """Share of the faults named within three days, and false alarms per truck and month."""
+    days = len(history.moments.days)
+    begun = int(history.moments.days[0]) - int(fleet.history.moments.days[0])
+    named: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for end in range(FIRST_NAMING_DAY, days + 1):
+        mined = miner.mine(history.until(end), with_drift=False)
+        for finding in mined.findings:
+            named[finding.stream.truck, finding.feature, finding.kind].append(begun + end)
+    found: set[str] = set()
+    false = 0
+    for (truck, _, _), seen in named.items():
+        planted = fleet.faults.get(truck)
+        if planted is None or min(seen) <= planted.day:
+            false += 1
+        elif min(seen) - planted.day <= ALLOWED_DAYS:
+            found.add(truck)
+    trucks = len({stream.truck for stream in history.moments.streams})
+    return len(found) / max(len(fleet.faults), 1), false / trucks
+
+
+def bench_qc(
+    network: Network, folder: Path, trucks: int, days: int, faults: int
+) -> tuple[int, float, float, float, float, int]:
+    """Series, samples a second, seconds of the miner, found, false alarms, lost samples."""
+    today = int(time.time() // fleet_traffic.DAY_S)
+    fleet = fleet_sim.fleet(trucks, days, seed=7, faults=faults, first_day=today - days)
+    first, last = (today - days) * fleet_traffic.DAY_S, today * fleet_traffic.DAY_S
+    with _prometheus(network, folder) as prometheus:
+        counter, late = _write_month(prometheus, fleet, first, last)
+        lost = _lost(prometheus, first, last, counter.samples)
+        rate = counter.samples / counter.seconds
+        print(f"  {counter.samples} samples in {counter.seconds:.0f} s, {late} of them late")
+        reader = Prometheus(prometheus.url, timeout_s=600)
+        used, begun = _processor_s(prometheus), time.monotonic()
+        history = reader.history(today - 1, days)
+        read_s = time.monotonic() - begun
+        mined = miner.mine(history)
+        qc_s = time.monotonic() - begun
+        used = _processor_s(prometheus) - used
+        print(
+            f"  read {read_s:.1f} s ({used:.1f} s of processor in Prometheus), mined {qc_s - read_s:.1f} s, {len(mined.findings)} findings"
+        )
+    found, false = _score(history, fleet)
+    Path("mining_report.png").write_bytes(report.picture(mined))
+    return fleet_traffic.Traffic(fleet.history).series, rate, qc_s, found, false, lost
+
+
+def _processor_s(prometheus: Service) -> float:
+    """What Prometheus has used of the processors since its start."""
+    text = requests.get(f"{prometheus.url}/metrics", timeout=60).text
+    (line,) = [x for x in text.splitlines() if x.startswith("process_cpu_seconds_total ")]
+    return float(line.split()[1])
+
+
+@contextmanager
+def _prometheus(network: Network, folder: Path) -> Iterator[Service]:
+    """With the shipped storage, and one block a day: a month is written within minutes.
+
+    It scrapes nothing and has no rules: their samples of today would make the month's late ones.
+    """
+    shipped = (ROOT / "monitoring/prometheus/prometheus.yml").read_text()
+    settings = folder / "prometheus.yml"
+    settings.write_text(shipped.partition("rule_files:")[0])
+    settings.chmod(0o644)
+    with monitoring.running(
+        "prometheus", monitoring.PROMETHEUS, network, "/-/ready",
+        files={settings: "/etc/edge-prometheus/prometheus.yml"},
+        command="--storage.tsdb.retention.time=400d --storage.tsdb.min-block-duration=1d "
+        "--storage.tsdb.max-block-duration=1d --query.max-samples=500000000 --query.timeout=10m",
+    ) as service:  # fmt: skip
+        yield service
+
+
+# --- 2: cardinality -----------------------------------------------------------------------------
+
+
+def _rule_inputs(truck: str) -> list[dict[str, str]]:
+    """One series of each metric that a rule of the truck asks for."""
+    own = {"truck": truck, "site": "depot"}
+    to = own | {"destination": "cloud"}
+    return [
+        {"__name__": name, **labels}
+        for name, labels in (
+            ("edge_router_build_info", own | {"version": "1"}),
+            ("edge_router_oldest_undelivered_seconds", to),
+            ("edge_router_disk_free_bytes", own),
+            ("edge_router_disk_size_bytes", own),
+            ("edge_router_instances_held", own | {"code": "UNREADABLE"}),
+            ("edge_router_destination_paused", to),
+            ("vmagent_remotewrite_packets_dropped_total", own | {"url": "1"}),
+            ("edge_router_clock_offset_seconds", to),
+            ("node_timex_offset_seconds", own),
+            ("edge_router_orthanc_up", own),
+            ("up", own | {"job": "router"}),
+            ("edge_router_qc_flags_total", own | {"flag": "BLANK"}),
+            ("edge_router_instances_received_total", own),
+            ("edge_router_golden_moved", own | {"algorithm": "density-kmeans 1"}),
+        )
+    ]
+
+
+def bench_cardinality(network: Network, trucks: int) -> tuple[int, float, float]:
+    """Series, samples a second, and the slowest round of all rules together in seconds."""
+    labels = []
+    for number in range(trucks):
+        truck = f"T{number:04d}"
+        sets = _rule_inputs(truck)
+        sets += [
+            {"__name__": f"node_stand_in_{n % 50}", "truck": truck, "site": "depot", "of": str(n)}
+            for n in range(SERIES_A_TRUCK - len(sets))
+        ]
+        labels += [remote_write.labels(one) for one in sets]
+    counter = Counter()
+    begun = int(time.time()) - MINUTES * 60
+    with monitoring.running("prometheus", monitoring.PROMETHEUS, network, "/-/ready") as prometheus:
+        for part in range(0, MINUTES * 60, 600):
+            times = np.arange(begun + part, begun + part + 600, CARDINALITY_STEP_S)
+            frame = remote_write.stamps(times * 1000)
+            values = times.astype(float)
+            many = ((remote_write.series(one, frame, values), len(times)) for one in labels)
+            _post(prometheus, counter, many)
+        head = prometheus.query("prometheus_tsdb_head_series")
+        rounds = until(lambda: _rule_rounds(prometheus), 180, what="a round of the rules")
+        for _ in range(3):
+            time.sleep(30)  # the next round
+            rounds = max(rounds, _rule_rounds(prometheus))
+        print(f"  head: {head[0]['value'][1] if head else '?'} series")
+    return len(labels), counter.samples / counter.seconds, rounds
+
+
+def _rule_rounds(prometheus: Service) -> float:
+    """Seconds of all rule groups, once they have been evaluated over the data."""
+    answer = requests.get(f"{prometheus.url}/api/v1/rules", timeout=60).json()
+    groups = answer["data"]["groups"]
+    recorded = prometheus.query("count(truck:last_seen:timestamp_seconds)")
+    if not recorded or any(group["evaluationTime"] == 0 for group in groups):
+        return 0.0
+    return float(sum(group["evaluationTime"] for group in groups))
+
+
+# --- 3: the outage ------------------------------------------------------------------------------
+
+
+def bench_outage(network: Network, seconds: int) -> tuple[int, float]:
+    """Scrapes that are missing besides the restart, and the restart's gap in seconds."""
+    lock = threading.Lock()
+    counted = 0
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            nonlocal counted
+            with lock:
+                counted += 1
+                body = f"# TYPE scrapes counter\nscrapes {counted}\n".encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Not the bench's output."""
+
+    server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), Handler)  # noqa: S104
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        scrape = monitoring.hastened("vmagent/scrape.yml", folder, 2)
+        (folder / "password").write_text("x")
+        (folder / "password").chmod(0o644)
+        with (
+            _prometheus(network, folder) as prometheus,
+            monitoring.running(
+                "vmagent", monitoring.VMAGENT, network, "/health",
+                files={scrape: "/etc/vmagent/scrape.yml",
+                       folder / "password": "/run/secrets/health_password"},
+                REMOTE_WRITE_URL="http://prometheus:9090/api/v1/write", TRUCK_ID="A",
+                ROUTER_ADDRESS=f"{monitoring.HERE}:{server.server_address[1]}",
+            ) as vmagent,
+        ):  # fmt: skip
+            until(lambda: prometheus.query("scrapes"), 60, what="a first value")
+            _docker("pause", prometheus.id)
+            for _ in range(3):
+                time.sleep(seconds / 4)  # the length is the point
+                _docker("restart", vmagent.id)
+            time.sleep(seconds / 4)
+            _docker("unpause", prometheus.id)
+            with lock:
+                last = counted
+            pairs = until(lambda: _arrived(prometheus, last, seconds), 180, what="the backlog")
+    server.shutdown()
+    server.server_close()
+    numbers = {int(value) for _, value in pairs}
+    gaps = np.diff([stamp for stamp, _ in pairs])
+    return len(set(range(min(numbers), last)) - numbers), float(np.max(gaps))
+
+
+def _docker(*arguments: str) -> None:
+    subprocess.run(["docker", *arguments], check=True, capture_output=True)
+
+
+def _arrived(prometheus: Service, last: int, seconds: int) -> list[tuple[float, float]]:
+    found = prometheus.query(f"scrapes[{seconds + 300}s]")
+    pairs = sorted((float(t), float(v)) for one in found for t, v in one["values"])
+    return pairs if pairs and pairs[-1][1] > last else []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trucks", type=int, default=1000)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--faults", type=int, default=500)
+    parser.add_argument("--outage-s", type=int, default=OUTAGE_S)
+    asked = parser.parse_args()
+    with Network() as network, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        series, rate, qc_s, found, false, lost = bench_qc(
+            network, folder, asked.trucks, asked.days, asked.faults
+        )
+    with Network() as network:
+        most, card_rate, rules_s = bench_cardinality(network, asked.trucks)
+    print(f"  cardinality: {most} series, {card_rate:.0f} samples/s")
+    with Network() as network:
+        missing, gap = bench_outage(network, asked.outage_s)
+    print(f"  outage of {asked.outage_s} s: {missing} scrapes missing, longest gap {gap:.0f} s")
+    print(
+        f"bench fleet: trucks={asked.trucks} series={series + most}"
+        f" ingest_samples_s={min(rate, card_rate):.0f} rules_s={rules_s:.2f} qc_s={qc_s:.1f}"
+        f" faults_found={100 * found:.1f}% false_alarms_per_truck_month={false:.3f}"
+        f" backfill_lost={lost + missing}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""A fleet that was never built: trucks with mammography units, outages, and planted faults.
+
+Effect sizes are fixed. Between devices of a vendor, a feature's level differs by 3 % (standard
+deviation), between women by 8 to 10 %, between days of one truck by 0.3 %; breast thickness moves
+all of them. A unit makes about 80 images a day.
+
+| fault | from its first day on |
+|---|---|
+| dead rows | 90 % of the images are flagged LOST_ROWS; noise + 15 % |
+| gain drift | mean and contrast grow by 2.5 % of their level each day |
+| kVp step | tube voltage + 2 kV; contrast - 8 % |
+| dirty detector | noise + 12 %, mean - 5 % |
+| wrong software | a version that no other unit runs |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fleet_qc.records import Build, Flags, History, Inventory, Moments, Stream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fleet_qc.records import Floats
+
+FEATURES = ("thickness_mm", "mean", "contrast", "noise", "dense_fraction", "kvp_kv")
+#: Level for either vendor, standard deviation between devices, between women, per mm of thickness.
+_MODEL = {
+    "thickness_mm": ((55.0, 55.0), 4.0, 12.0, 0.0),
+    "mean": ((1000.0, 1400.0), 36.0, 96.0, -6.0),
+    "contrast": ((1800.0, 2400.0), 63.0, 190.0, -8.0),
+    "noise": ((12.0, 9.0), 0.32, 0.9, 0.05),
+    "dense_fraction": ((0.25, 0.25), 0.01, 0.12, -0.002),
+    "kvp_kv": ((29.0, 28.0), 0.15, 1.0, 0.05),
+}
+_BUILDS = (
+    Build("Vendor A", "Mammo 1", "4.2"),
+    Build("Vendor B", "Senofilm", "11.0"),
+)
+_FLAG_RATE = 0.001
+_IMAGES_A_DAY = 80
+_DAY_EFFECT = 0.003
+#: Thickness differs between the days of a truck by so much.
+_DAY_THICKNESS_MM = 1.5
+_SHARE_OF_VENDOR_B = 0.4
+
+
+class Fault(StrEnum):
+    DEAD_ROWS = "dead rows"
+    GAIN_DRIFT = "gain drift"
+    KVP_STEP = "kVp step"
+    DIRTY_DETECTOR = "dirty detector"
+    WRONG_SOFTWARE = "wrong software"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A fault of one truck; ``day`` is an index into the history's days."""
+
+    fault: Fault
+    day: int
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What happened, and what is wrong with whom."""
+
+    history: History
+    faults: dict[str, Planted]
+
+
+def fleet(
+    trucks: int, days: int, *, seed: int, faults: int = 0, first_day: int = 20_000,
+    views: tuple[str, ...] = ("CC",), vendors: int = 2,
+) -> Fleet:  # fmt: skip
+    """So many trucks over so many days; faults of every kind in turn, on the first trucks.
+
+    A fault begins after ten days at the earliest and three days before the end at the latest.
+    """
+    draw = np.random.default_rng(seed)
+    names = [f"T{number:04d}" for number in range(trucks)]
+    planted = {
+        names[number]: Planted(list(Fault)[number % len(Fault)], int(draw.integers(10, days - 3)))
+        for number in range(faults)
+    }
+    vendor = (draw.random(trucks) < _SHARE_OF_VENDOR_B).astype(int) if vendors > 1 else np.zeros(
+        trucks, int)  # fmt: skip
+    rows = [(number, view) for number in range(trucks) for view in views]
+    streams = tuple(Stream(names[number], "MG-1", "MG", view) for number, view in rows)
+    vendor_of = vendor[[number for number, _ in rows]]
+    count = draw.poisson(_IMAGES_A_DAY, (len(rows), days)).astype(float)
+    values = _values(draw, vendor_of, count)
+    noise_of = {name: index for index, name in enumerate(FEATURES)}
+    flag_rate = np.full((len(rows), days), _FLAG_RATE)
+    for row, (number, _) in enumerate(rows):
+        fault = planted.get(names[number])
+        if fault is not None:
+            _break(values[row], flag_rate[row], noise_of, fault, days)
+    deviation = np.array([_MODEL[name][2] for name in FEATURES])[None, :, None]
+    chi = draw.chisquare(np.maximum(count - 1, 1))[:, None, :] * deviation**2
+    images = np.repeat(count[:, None, :], len(FEATURES), axis=1)
+    moments = Moments(
+        streams, FEATURES, np.arange(first_day, first_day + days), images, images * values,
+        images * values**2 + chi,
+    )  # fmt: skip
+    flagged = draw.binomial(count.astype(int), flag_rate).astype(float)
+    flags = Flags(streams, ("LOST_ROWS",), moments.days, flagged[:, None, :], count)
+    return Fleet(History(moments, flags, _inventory(names, vendor, planted, moments.days)), planted)
+
+
+def _values(draw: np.random.Generator, vendor: NDArray[np.int64], count: Floats) -> Floats:
+    """Daily means; (streams, features, days)."""
+    rows, days = count.shape
+    values = np.empty((rows, len(FEATURES), days))
+    thickness = np.zeros((rows, days))
+    for index, name in enumerate(FEATURES):
+        levels, between, within, per_mm = _MODEL[name]
+        level = np.array(levels)[vendor] + between * draw.standard_normal(rows)
+        day = level[:, None] * _DAY_EFFECT * draw.standard_normal((rows, days))
+        if name == "thickness_mm":
+            day = _DAY_THICKNESS_MM * draw.standard_normal((rows, days))
+        error = within * draw.standard_normal((rows, days)) / np.sqrt(np.maximum(count, 1))
+        values[:, index] = level[:, None] + day + error + per_mm * thickness
+        if name == "thickness_mm":
+            thickness = values[:, index] - levels[0]
+    return values
+
+
+def _break(
+    values: Floats, flag_rate: Floats, place: dict[str, int], planted: Planted, days: int
+) -> None:
+    broken = np.arange(days) >= planted.day
+    if planted.fault is Fault.DEAD_ROWS:
+        flag_rate[broken] = 0.9
+        values[place["noise"], broken] *= 1.15
+    elif planted.fault is Fault.GAIN_DRIFT:
+        growth = 1 + 0.025 * (np.arange(days)[broken] - planted.day + 1)
+        for name in ("mean", "contrast"):
+            values[place[name], broken] *= growth
+    elif planted.fault is Fault.KVP_STEP:
+        values[place["kvp_kv"], broken] += 2.0
+        values[place["contrast"], broken] *= 0.92
+    elif planted.fault is Fault.DIRTY_DETECTOR:
+        values[place["noise"], broken] *= 1.12
+        values[place["mean"], broken] *= 0.95
+
+
+def _inventory(
+    names: list[str], vendor: NDArray[np.int64], planted: dict[str, Planted],
+    days: NDArray[np.int64],
+) -> Inventory:  # fmt: skip
+    builds = []
+    for number, name in enumerate(names):
+        usual = _BUILDS[vendor[number]]
+        fault = planted.get(name)
+        wrong = Build(usual.manufacturer, usual.model, f"0.{number}")
+        since = fault.day if fault and fault.fault is Fault.WRONG_SOFTWARE else len(days)
+        builds.append(tuple(usual if day < since else wrong for day in range(len(days))))
+    return Inventory(tuple((name, "MG-1") for name in names), days, tuple(builds))

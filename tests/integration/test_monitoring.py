@@ -1,0 +1,283 @@
+"""The metrics' way on real Prometheus, vmagent and Alertmanager."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import re
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import requests
+from prometheus_client import CollectorRegistry, generate_latest
+from testcontainers.core.network import Network
+
+from fleet_qc import miner
+from fleet_qc.exporter import Exporter
+from fleet_qc.prometheus import Prometheus
+from tests import fleet_sim, fleet_traffic, monitoring, remote_write
+from tests.orthancs import ROOT
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.monitoring import Service
+
+RULES = sorted((ROOT / "monitoring/prometheus/rules").glob("*.yml"))
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture
+def prometheus(network: Network, tmp_path: Path) -> Iterator[Service]:
+    settings = monitoring.hastened("prometheus/prometheus.yml", tmp_path)
+    with monitoring.running(
+        "prometheus", monitoring.PROMETHEUS, network, "/-/ready",
+        files={settings: "/etc/edge-prometheus/prometheus.yml"},
+    ) as service:  # fmt: skip
+        yield service
+
+
+@contextmanager
+def _server(answer: Any) -> Iterator[int]:
+    """A server of this machine that containers can reach."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send(answer(b""))
+
+        def do_POST(self) -> None:
+            self._send(answer(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _send(self, body: bytes) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Not the test's output."""
+
+    server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), Handler)  # noqa: S104
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _write(prometheus: Service, name: str, value: float, **labels: str) -> None:
+    frame = remote_write.stamps(np.array([int(time.time() * 1000)]))
+    one = remote_write.series(
+        remote_write.labels({"__name__": name, **labels}), frame, np.array([value])
+    )
+    remote_write.send(requests.Session(), f"{prometheus.url}/api/v1/write", [one])
+
+
+# --- rules --------------------------------------------------------------------------------------
+
+
+def test_every_rule_does_what_its_test_says() -> None:
+    names = (f"tests/{path.name}" for path in (ROOT / "monitoring/prometheus/tests").glob("*.yml"))
+    done = monitoring.promtool("test", "rules", *names)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shipped = monitoring.promtool("check", "rules", *(f"rules/{path.name}" for path in RULES))
+    assert shipped.returncode == 0, shipped.stdout + shipped.stderr
+
+
+def test_the_metrics_follow_the_conventions() -> None:
+    from tests.unit.test_metrics import every_metric  # noqa: PLC0415
+
+    registry = CollectorRegistry()
+    exporter = Exporter()
+    registry.register(exporter)
+    exporter.show(miner.mine(fleet_sim.fleet(40, 30, seed=1, faults=5).history), 0.0, 1.0)
+    for text in (every_metric(), generate_latest(registry).decode()):
+        done = monitoring.promtool("check", "metrics", given=text)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not (done.stdout + done.stderr).strip()
+
+
+# --- alerts -------------------------------------------------------------------------------------
+
+
+def test_an_alert_reaches_the_webhook_grouped_by_truck(
+    network: Network, prometheus: Service
+) -> None:
+    heard: list[dict[str, Any]] = []
+
+    def hear(body: bytes) -> bytes:
+        if body:
+            heard.append(json.loads(body))
+        return b""
+
+    with (
+        _server(hear) as port,
+        monitoring.running(
+            "alertmanager", monitoring.ALERTMANAGER, network, "/-/ready",
+            ALERT_WEBHOOK_URL=f"http://{monitoring.HERE}:{port}/", ALERT_GROUP_WAIT="1s",
+            ALERT_GROUP_INTERVAL="1s",
+        ),
+    ):  # fmt: skip
+        # It drops what fires before it knows whom to tell; a minute later it would tell again.
+        until(lambda: _alertmanagers(prometheus), 30, what="Prometheus knows Alertmanager")
+        for truck in ("A", "B"):
+            _write(
+                prometheus, "edge_router_golden_moved", 2, truck=truck, site="n",
+                algorithm="density-kmeans 1",
+            )  # fmt: skip
+        until(lambda: {m["groupLabels"]["truck"] for m in heard if m["groupLabels"]} >= {"A", "B"},
+              60, what="both webhooks")  # fmt: skip
+    message = next(m for m in heard if m["groupLabels"].get("truck") == "A")
+    assert {a["labels"]["truck"] for a in message["alerts"]} == {"A"}
+    (alert,) = message["alerts"]
+    assert alert["labels"]["alertname"] == "GoldenSetMoved"
+    assert alert["annotations"]["runbook"] == "docs/runbook.md#goldensetmoved"
+
+
+def _alertmanagers(prometheus: Service) -> Any:
+    answer = requests.get(f"{prometheus.url}/api/v1/alertmanagers", timeout=10).json()
+    return answer["data"]["activeAlertmanagers"]
+
+
+def test_a_silent_truck_is_the_only_news_of_that_truck(network: Network) -> None:
+    heard: list[dict[str, Any]] = []
+
+    def hear(body: bytes) -> bytes:
+        heard.append(json.loads(body))
+        return b""
+
+    with (
+        _server(hear) as port,
+        monitoring.running(
+            "alertmanager", monitoring.ALERTMANAGER, network, "/-/ready",
+            ALERT_WEBHOOK_URL=f"http://{monitoring.HERE}:{port}/", ALERT_GROUP_WAIT="1s",
+        ) as alertmanager,
+    ):  # fmt: skip
+        alerts = [
+            {"labels": {"alertname": name, "truck": truck, "severity": "warning"}}
+            for name, truck in (
+                ("TruckSilent", "A"), ("HeldWaiting", "A"), ("OldestUndelivered", "A"),
+                ("HeldWaiting", "B"),
+            )
+        ]  # fmt: skip
+        requests.post(
+            f"{alertmanager.url}/api/v2/alerts", json=alerts, timeout=10
+        ).raise_for_status()
+        until(lambda: {m["groupLabels"]["truck"] for m in heard} == {"A", "B"}, 30,
+              what="both trucks")  # fmt: skip
+    told = {(a["labels"]["truck"], a["labels"]["alertname"]) for m in heard for a in m["alerts"]}
+    assert told == {("A", "TruckSilent"), ("B", "HeldWaiting")}
+
+
+# --- the outage ---------------------------------------------------------------------------------
+
+
+def test_what_is_measured_in_an_outage_with_a_restart_arrives_afterwards(
+    network: Network, prometheus: Service, tmp_path: Path
+) -> None:
+    """The outage of `scripts/bench fleet`, with a second for thirty."""
+    scrapes = iter(range(1, 10**6))
+
+    def measure(_: bytes) -> bytes:
+        return f"# TYPE scrapes counter\nscrapes {next(scrapes)}\n".encode()
+
+    settings = monitoring.hastened("vmagent/scrape.yml", tmp_path)
+    (tmp_path / "password").write_text("x")
+    (tmp_path / "password").chmod(0o644)
+    with (
+        _server(measure) as port,
+        monitoring.running(
+            "vmagent", monitoring.VMAGENT, network, "/health",
+            files={
+                settings: "/etc/vmagent/scrape.yml",
+                tmp_path / "password": "/run/secrets/health_password",
+            },
+            REMOTE_WRITE_URL="http://prometheus:9090/api/v1/write",
+            ROUTER_ADDRESS=f"{monitoring.HERE}:{port}", TRUCK_ID="A", TRUCK_SITE="north",
+        ) as vmagent,
+    ):  # fmt: skip
+        until(lambda: prometheus.query('scrapes{truck="A",site="north"}'), 60, what="a first value")
+        begun = time.time()
+        subprocess.run(["docker", "pause", prometheus.id], check=True, capture_output=True)
+        until(lambda: time.time() > begun + 10, 20, what="ten seconds of outage")
+        subprocess.run(["docker", "restart", vmagent.id], check=True, capture_output=True)
+        restarted = next(scrapes)
+        until(lambda: next(scrapes) > restarted + 8, 40, what="scrapes after the restart")
+        subprocess.run(["docker", "unpause", prometheus.id], check=True, capture_output=True)
+        last = next(scrapes)
+        found = until(lambda: _values(prometheus, last), 90, what="everything that was measured")
+    numbers = [value for _, value in found]
+    stamps = [stamp for stamp, _ in found]
+    ours = {restarted, last}
+    missing = set(range(int(numbers[0]), int(numbers[-1]))) - set(map(int, numbers))
+    # This test has drawn numbers of its own; no scrape got them.
+    assert len(missing - ours) <= 25
+    gaps = np.diff(stamps)
+    # A restart's own seconds, and no other gap.
+    assert np.sum(gaps > 3) <= 1, gaps
+    assert np.max(gaps) < 15
+
+
+def _values(prometheus: Service, last: int) -> list[tuple[float, float]]:
+    series = prometheus.query('scrapes{truck="A"}[10m]')
+    pairs = sorted((float(t), float(v)) for one in series for t, v in one["values"])
+    return pairs if pairs and pairs[-1][1] > last else []
+
+
+# --- fleet QC over Prometheus -------------------------------------------------------------------
+
+
+def test_the_history_that_trucks_wrote_is_read_back_as_it_was(prometheus: Service) -> None:
+    today = int(time.time() // fleet_traffic.DAY_S)
+    fleet = fleet_sim.fleet(24, 20, seed=31, faults=5, first_day=today - 20)
+    _write_history(prometheus, fleet.history, today)
+    found = Prometheus(prometheus.url).history(today - 1, 19)
+    wanted = fleet.history.moments
+    place = [wanted.streams.index(stream) for stream in found.moments.streams]
+    order = [wanted.features.index(feature) for feature in found.moments.features]
+    for name in ("count", "total", "squares"):
+        expected = getattr(wanted, name)[place][:, order][:, :, 1:]
+        assert np.allclose(getattr(found.moments, name), expected, rtol=1e-6), name
+    named = {finding.stream.truck for finding in miner.mine(found).findings}
+    assert named == set(fleet.faults) - {
+        truck for truck, planted in fleet.faults.items()
+        if planted.fault is fleet_sim.Fault.WRONG_SOFTWARE  # a model with too few devices
+    }  # fmt: skip
+
+
+def _write_history(prometheus: Service, history: Any, today: int) -> None:
+    traffic = fleet_traffic.Traffic(history)
+    session = requests.Session()
+    for day in history.moments.days:
+        begin = int(day) * fleet_traffic.DAY_S
+        end = begin + fleet_traffic.DAY_S + (300 if day == today - 1 else 0)
+        many = [one for _, one, _ in traffic.between(begin, min(end, today * 86_400), 3600)]
+        remote_write.send(session, f"{prometheus.url}/api/v1/write", many)
+    last = today * fleet_traffic.DAY_S
+    many = [one for _, one, _ in traffic.between(last - 60, last, 60)]
+    remote_write.send(session, f"{prometheus.url}/api/v1/write", many)
+
+
+def test_every_alert_has_a_section_in_the_runbook_and_a_test() -> None:
+    runbook = (ROOT / "docs/runbook.md").read_text()
+    tests = "".join(p.read_text() for p in (ROOT / "monitoring/prometheus/tests").glob("*.yml"))
+    alerts = [name for path in RULES for name in re.findall(r"- alert: (\w+)", path.read_text())]
+    assert len(alerts) >= 10
+    for alert in alerts:
+        assert f"\n## {alert}\n" in runbook
+        assert f"runbook: docs/runbook.md#{alert.lower()}" in "".join(p.read_text() for p in RULES)
+        assert re.search(rf"alertname: {alert}\n +exp_alerts:\n", tests), alert

@@ -1,0 +1,71 @@
+"""Golden images: the same result every week, or an alarm."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from router import golden
+from router.analyser import Analyser
+from router.errors import Code, OperatorError
+from tests import data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def analyser() -> Iterator[Analyser]:
+    with closing(Analyser(60, 2048)) as analyser:
+        yield analyser
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    images = tmp_path / "golden"
+    images.mkdir()
+    image = data.radiograph("golden", data.Patient.made("golden"), 96, 64)
+    image.save_as(images / "chest.dcm", enforce_file_format=True)
+    (images / "text.dcm").write_text("no image")
+    return images
+
+
+def test_a_result_is_kept_and_is_the_same_again(
+    folder: Path, analyser: Analyser, tmp_path: Path
+) -> None:
+    assert golden.check(folder, analyser, tmp_path / "work").new == ("chest.dcm", "text.dcm")
+    again = golden.check(folder, analyser, tmp_path / "work")
+    assert again == golden.Checked(("chest.dcm", "text.dcm"), (), ())
+    assert not (tmp_path / "work").exists()
+
+
+def test_another_result_is_told_and_never_accepted_by_itself(
+    folder: Path, analyser: Analyser, tmp_path: Path
+) -> None:
+    golden.check(folder, analyser, tmp_path / "work")
+    known = json.loads((folder / golden.RESULTS).read_text())
+    first = min(known[golden.ALGORITHM])
+    known[golden.ALGORITHM][first] = "another"
+    (folder / golden.RESULTS).write_text(json.dumps(known))
+    for _ in range(2):
+        assert len(golden.check(folder, analyser, tmp_path / "work").moved) == 1
+
+
+def test_another_version_of_the_algorithm_has_results_of_its_own(
+    folder: Path, analyser: Analyser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden.check(folder, analyser, tmp_path / "work")
+    monkeypatch.setattr(golden, "ALGORITHM", "density-kmeans next")
+    assert len(golden.check(folder, analyser, tmp_path / "work").new) == 2
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_with_a_code(
+    analyser: Analyser, tmp_path: Path
+) -> None:
+    with pytest.raises(OperatorError) as told:
+        golden.check(tmp_path / "none", analyser, tmp_path / "work")
+    assert told.value.code is Code.FILE_UNREADABLE

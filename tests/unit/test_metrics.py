@@ -1,0 +1,92 @@
+"""The router's metrics: conventions, bounded labels, and what they cost."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from router.errors import Code
+from router.machine import MachineFigures
+from router.metrics import JournalFigures, Metrics
+from router.study import State
+
+#: Fetching, anonymizing, reading back and storing one CT slice takes at least this long.
+_INSTANCE_S = 0.016
+#: How often vmagent asks.
+_SCRAPE_S = 30.0
+
+
+def _filled() -> Metrics:
+    metrics = Metrics(CollectorRegistry())
+    _one_instance(metrics)
+    return metrics
+
+
+def _one_instance(metrics: Metrics) -> None:
+    """All that is counted on the way of one instance."""
+    metrics.instances_received.inc()
+    metrics.instances_anonymized.inc()
+    metrics.analyses.labels("CAPTURED").inc()
+    for step in ("anonymize", "analyse", "send"):
+        metrics.step_seconds.labels(step).observe(0.1)
+    metrics.attempts.labels("cloud", "STORED").inc()
+    metrics.sent_bytes.labels("cloud").inc(500_000)
+    metrics.wasted_bytes.labels("cloud").inc(0)
+    metrics.verified.labels("cloud", "DIGEST").inc()
+    metrics.delivery_seconds.labels("cloud").observe(60)
+    metrics.link_up.labels("cloud").set(1)
+    metrics.paused.labels("cloud").set(0)
+    metrics.golden_moved.labels("density-kmeans 1").set(0)
+
+
+def every_metric() -> str:
+    """What the router serves, with every metric in it."""
+    metrics = _filled()
+    metrics.holds.labels("UNREADABLE").inc()
+    metrics.reconcile_found.inc()
+    metrics.orthanc_up.set(1)
+    metrics.registry.register(
+        JournalFigures(
+            lambda: {State.RECEIVED: 2}, lambda: {Code.UNREADABLE: 1}, dict, lambda: 0.0, ["cloud"]
+        )
+    )
+    metrics.registry.register(MachineFigures(lambda: (1000, 250), lambda: {"cloud": -3.5}))
+    return generate_latest(metrics.registry).decode()
+
+
+def test_counting_costs_at_most_a_hundredth_of_the_routers_time() -> None:
+    metrics = _filled()
+    rounds = 200
+    begun = time.process_time()
+    for _ in range(rounds):
+        _one_instance(metrics)
+    per_instance = (time.process_time() - begun) / rounds
+    begun = time.process_time()
+    for _ in range(rounds):
+        generate_latest(metrics.registry)
+    per_scrape = (time.process_time() - begun) / rounds
+    assert per_instance / _INSTANCE_S + per_scrape / _SCRAPE_S < 0.01
+
+
+def test_the_age_of_the_oldest_image_is_shown_for_each_destination() -> None:
+    registry = CollectorRegistry()
+    registry.register(
+        JournalFigures(
+            lambda: {State.RECEIVED: 2}, dict, lambda: {"cloud": 40.0}, lambda: 100.0,
+            ["cloud", "archive"],
+        )
+    )  # fmt: skip
+    text = generate_latest(registry).decode()
+    assert 'edge_router_oldest_undelivered_seconds{destination="cloud"} 60.0' in text
+    assert 'edge_router_oldest_undelivered_seconds{destination="archive"} 0.0' in text
+
+
+def test_the_disk_and_the_clock_are_read_when_they_are_asked_for() -> None:
+    registry = CollectorRegistry()
+    registry.register(MachineFigures(lambda: (1000, 250), lambda: {"cloud": -3.5, "archive": None}))
+    text = generate_latest(registry).decode()
+    assert "edge_router_disk_size_bytes 1000.0" in text
+    assert "edge_router_disk_free_bytes 250.0" in text
+    assert 'edge_router_clock_offset_seconds{destination="cloud"} -3.5' in text
+    assert "archive" not in text
