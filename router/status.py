@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from router.journal import Journal
     from router.study import Instance, Receipt, Study
 
+#: So many of the newest studies are shown, beside all that are on their way or held.
+_SHOWN = 200
 #: Nothing is left to do by itself in these states.
 _AT_REST = frozenset({State.DELIVERED, State.PURGED, State.HELD, State.DISCARDED})
 
