@@ -28,7 +28,7 @@ def overview(journal: Journal, expected_views: Sequence[str] = ()) -> dict[str, 
     """
     studies = [
         study_status(journal, study) | check_now.quality(journal, study, expected_views)
-        for study in journal.studies()
+        for study in journal.studies(_SHOWN)
     ]
     held = sum(study["held"] for study in studies)
     open_studies = sum(not study["at_rest"] for study in studies)

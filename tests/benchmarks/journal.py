@@ -107,9 +107,7 @@ def measure(studies: int, folder: Path) -> tuple[dict[str, tuple[float, float]],
             for which, (journal, number) in enumerate(((small, _SMALL), (large, studies))):
                 for name, question in questions(journal, number).items():
                     asked[name][which].append(_milliseconds(question))
-    medians = {
-        name: (statistics.median(a), statistics.median(b)) for name, (a, b) in asked.items()
-    }
+    medians = {name: (statistics.median(a), statistics.median(b)) for name, (a, b) in asked.items()}
     return medians, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
