@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from router import __version__, status
+from router import __version__, check_now, status
 from router.analyser import Analyser
 from router.api import Api
 from router.delivery import Delivery, Limits
@@ -65,6 +65,7 @@ class App:
         self._wake_looking = threading.Event()
         self._orthanc_code: str | None = str(Code.ORTHANC_UNREACHABLE)
         self._journal = Journal(settings.journal.path)
+        self._journal.keys.check(keys)
         registry = CollectorRegistry()
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=registry)
@@ -84,7 +85,13 @@ class App:
             )
         )
         registry.register(
-            QualityFigures(self._journal.quality.totals, self._journal.quality.count_flags)
+            QualityFigures(
+                self._journal.quality.totals,
+                self._journal.quality.count_flags,
+                lambda: check_now.count_missing(
+                    self._journal, settings.quality.expected_views, time.time()
+                ),
+            )
         )
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from router import qc
 from router.qc import LOOK
+from router.study import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,13 @@ def recent(
         if found["look_at"] or found["missing_views"]:
             rows.append({"study": one.alias, "state": one.state, **found})
     return rows
+
+
+def count_missing(journal: Journal, expected: Sequence[str], now: float) -> int:
+    """Recent studies that the scanner has finished with and that lack an expected view."""
+    recent = (one for one in journal.studies() if one.received_at >= now - RECENT_S)
+    arrived = (one for one in recent if one.due_at is not None or one.state != State.RECEIVED)
+    return sum(bool(quality(journal, one, expected)["missing_views"]) for one in arrived)
 
 
 def _image(acquisition: Acquisition) -> dict[str, Any]:

@@ -47,6 +47,6 @@ def set_up(level: str = "INFO") -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("router").setLevel(level)
     # They quote values of the files they read, and addresses of the requests they make.
-    for name in ("pydicom", "httpx", "httpcore", "urllib3"):
+    for name in ("pydicom", "pynetdicom", "httpx", "httpcore", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")

@@ -203,9 +203,11 @@ class QualityFigures:
         self,
         totals: Callable[[], Iterable[Total]],
         count_flags: Callable[[], Mapping[tuple[str, str], int]],
+        count_missing: Callable[[], int],
     ) -> None:
         self._totals = totals
         self._count_flags = count_flags
+        self._count_missing = count_missing
 
     def collect(self) -> Iterable[Metric]:
         labels = ["modality", "view", "feature"]
@@ -231,3 +233,9 @@ class QualityFigures:
         for (flag, modality), number in self._count_flags().items():
             flags.add_metric([flag, modality], number)
         yield flags
+        missing = GaugeMetricFamily(
+            "edge_router_qc_studies_view_missing",
+            "Studies of the last hours that have arrived and lack an expected view.",
+        )
+        missing.add_metric([], self._count_missing())
+        yield missing

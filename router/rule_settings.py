@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydicom import uid
 
 from router.analysis import ANALYSES
-from router.deid.clearance import RULE_POLICIES
+from router.deid.rule_policy import RULE_POLICIES, SHIPPED
 from router.routing import FOR_PRESENTATION, FOR_PROCESSING, Rule, Term, matches, names_of
 from router.study import Priority
 
@@ -149,9 +149,9 @@ class Actions(BaseModel):
         str,
         Field(
             description="De-identification policy: "
-            + "; ".join(f"`{name}`: {policy.meaning}" for name, policy in RULE_POLICIES.items())
+            + "; ".join(f"`{name}`: {meaning}" for name, meaning in RULE_POLICIES.items())
         ),
-    ] = "shipped"
+    ] = SHIPPED
     analyses: Annotated[
         Names | None, Field(description="Names of analyses; default: every one; `[]`: none")
     ] = None

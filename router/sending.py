@@ -1,4 +1,4 @@
-"""Sends files to the truck as a scanner does, by C-STORE. The only importer of pynetdicom.
+"""Sends files to the truck as a scanner does, by C-STORE.
 
 What comes in through the same door as a scanner's images gets the same treatment. One bad file
 never stops the others.

@@ -20,7 +20,7 @@ from router.deid import policies, vocabulary
 from router.deid import private as safe_private
 from router.deid.profile import SCREENING, Option, Profile
 from router.deid.pseudonyms import Key
-from router.destinations.stow import StowSettings
+from router.destinations import AnySettings
 from router.errors import Code, SettingsError
 from router.qc import EXPECTED_VIEWS
 from router.routing import Routing
@@ -29,6 +29,8 @@ from router.rule_settings import FallbackSettings, RuleSettings, check_together
 if TYPE_CHECKING:
     from router.deid.policies import Policy
 
+#: In the path of a fault of a destination: destinations, number, kind.
+_KIND_AT = 2
 DEFAULT_PATH = Path("/etc/edge-router/config.toml")
 
 
@@ -183,13 +185,13 @@ class Settings(_Section):
     compression: CompressionSettings = CompressionSettings()
     sending: SendingSettings = SendingSettings()
     space: SpaceSettings = SpaceSettings()
-    destinations: Annotated[list[StowSettings], Field(min_length=1)]
+    destinations: Annotated[list[AnySettings], Field(min_length=1)]
     rules: list[RuleSettings] = []
     fallback: FallbackSettings = FallbackSettings()
 
     @field_validator("destinations")
     @classmethod
-    def _names_differ(cls, destinations: list[StowSettings]) -> list[StowSettings]:
+    def _names_differ(cls, destinations: list[AnySettings]) -> list[AnySettings]:
         names = [destination.name for destination in destinations]
         if len(set(names)) < len(names):
             message = "two destinations have the same name"
@@ -224,9 +226,7 @@ class Settings(_Section):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            faults = "\n".join(
-                f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-            )
+            faults = "\n".join(f"  {_path(f['loc'])}: {f['msg']}" for f in error.errors())
             raise SettingsError(Code.SETTINGS_INVALID, f"{path} has faults:\n{faults}") from None
 
     def keys(self) -> list[Key]:
@@ -262,6 +262,13 @@ class Settings(_Section):
             raise SettingsError(
                 Code.SECRET_UNREADABLE, f"{path} (orthanc.password_file) cannot be read."
             ) from None
+
+
+def _path(parts: tuple[int | str, ...]) -> str:
+    """Where a fault is, as the file has it: pydantic also names the kind that it took."""
+    if parts[:1] == ("destinations",) and len(parts) > _KIND_AT:
+        parts = (*parts[:_KIND_AT], *parts[_KIND_AT + 1 :])
+    return ".".join(map(str, parts))
 
 
 def _read_text(path: Path) -> str:

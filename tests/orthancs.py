@@ -128,10 +128,9 @@ def start(
     if target == "truck":
         modalities = ROOT / "orthanc" / "modalities.json"
         container.with_volume_mapping(str(modalities), "/etc/edge-orthanc/modalities.json", "ro")
-        container.with_exposed_ports(4242)
     for outside, inside in volumes.items():
         container.with_volume_mapping(outside, inside, "rw")
-    container.with_exposed_ports(8042)
+    container.with_exposed_ports(8042, 4242)
     for port, outside_port in ports.items():
         container.with_bind_ports(port, outside_port)
     container.with_env("STABLE_AGE_S", str(STABLE_AGE_S))

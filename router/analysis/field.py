@@ -114,8 +114,8 @@ def without_collimation(frame: Frame, field: Field) -> Field:
     brightness = small.astype(np.float64) * (-1 if frame.inverted else 1)
     if min(brightness.shape) < 8:  # noqa: PLR2004  (nothing to tell a border by)
         return field
-    low, middle, high = np.percentile(brightness, (1, 50, 99))
-    flat = _FLAT * (high - low)
+    low, high = np.percentile(brightness, (1, 99))
+    middle, flat = (low + high) / 2, _FLAT * (high - low)
     top = _covered(brightness, middle, flat)
     bottom = _covered(brightness[::-1], middle, flat)
     left = _covered(brightness.T, middle, flat)
@@ -132,14 +132,22 @@ def without_collimation(frame: Frame, field: Field) -> Field:
 
 
 def _covered(lines: NDArray[np.float64], bright: float, flat: float) -> int:
-    """How many lines from the first on are covered."""
+    """How many lines from the first on are covered, with the penumbra behind them."""
     ends = np.percentile(lines, (5, 50, 95), axis=1)
     spread = ends[2] - ends[0]
     covered = ((spread <= flat) & (ends[1] >= bright)) | (np.ptp(lines, axis=1) == 0)
-    open_lines = np.flatnonzero(~covered)
-    found = int(open_lines[0]) if len(open_lines) else 0
+    found = _leading(covered)
+    if not found:
+        return 0
+    found += _leading(ends[0, found:] >= bright)
     # A little more than seen: a line of the small picture stands for several.
-    return found + 1 if 0 < found <= _WIDEST * len(lines) else 0
+    return found + 1 if found <= _WIDEST * len(lines) else 0
+
+
+def _leading(true: NDArray[np.bool_]) -> int:
+    """How many are true before the first that is not."""
+    false = np.flatnonzero(~true)
+    return int(false[0]) if len(false) else len(true)
 
 
 def corner_value(frame: Frame) -> int | None:

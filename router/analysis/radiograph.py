@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from router.frame import Frame
 
 _NAMES = ("background", "soft tissue", "bone-dense")
+_NOTE = "Order of brightness: gas counts as background, thick soft tissue as bone-dense."
 
 
 def falling(frame: Frame) -> bool:
@@ -44,4 +45,4 @@ def analyse(frame: Frame, k: int) -> Finding:
         ImageClass(name, intensity.colour(index), group.number / used.number, group.mean)
         for index, (name, group) in enumerate(zip(names, solution.groups, strict=True))
     )
-    return Finding("", "", classes, labels, "")
+    return Finding("", "", classes, labels, "", (_NOTE,) if k == len(_NAMES) else ())

@@ -51,7 +51,7 @@ def _check_now(asked: argparse.Namespace) -> int:
     show(
         asked,
         {"studies": rows},
-        [*lines, f"{images} images to look at before the patient leaves"]
+        [*lines, f"images to look at before the patient leaves: {images}"]
         if rows
         else ["nothing to look at"],
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from router import part10
 from router.analysis import ANALYSES
 from router.commands.terminal import FINE, show
-from router.deid import clearance
+from router.deid import clearance, rule_policy
 from router.errors import Code, Hold, OperatorError
 from router.routing import Header, Term
 
@@ -78,9 +78,8 @@ def _asked(trial: Trial) -> dict[str, Any]:
 def _held(dataset: FileDataset, policy: str, settings: Settings) -> dict[str, str] | None:
     """Why it would be held before it is anonymized; the gate may hold it still."""
     try:
-        clearance.check(
-            dataset, clearance.under(policy, ""), settings.policies(), settings.profile()
-        )
+        clearance.check(dataset, rules=settings.policies(), chosen=settings.profile())
+        rule_policy.check(dataset, policy, ())
     except Hold as hold:
         return {"code": hold.code, "message": hold.sentence}
     return None

@@ -31,6 +31,9 @@ DUMMIES: dict[str, str] = {
 DUMMY_BYTES = "data:application/octet-stream;base64,AAAAAAAAAAA="
 DUMMY_CODE = {"CodeValue": "ANON", "CodingSchemeDesignator": "99EDGE", "CodeMeaning": "Anonymized"}
 
+#: Defined terms of what is kept of the patient: sex, neutered, smoking and pregnancy status.
+_TERMS = frozenset({"F", "M", "O", "ALTERED", "UNALTERED", "YES", "NO", "UNKNOWN"})
+_NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
 _AGE = re.compile(r"(\d{3})([DWMY])")
 _OLDEST = 90  # years; PS3.15 leaves the limit open, HIPAA's safe harbor draws it here
 _TELLING = 6  # letters; shorter words turn up by chance, and are the gate's
@@ -108,6 +111,9 @@ class Cleaner:
             return value if dates.is_time(value) else None
         if action is Action.AGE:
             return _age(value.strip())
+        if action is Action.TERM:
+            term = value.strip(" \0")
+            return value if term in _TERMS or _NUMBER.fullmatch(term) else None
         return value if freetext.is_harmless(value, self._words, self._avoid) else None
 
     def tells(self, element: DataElement) -> bool:

@@ -8,7 +8,7 @@ it first.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from router import part10
@@ -33,25 +33,28 @@ class Release:
     meaning: str
     #: What the person has answered for.
     clears: frozenset[Code] = frozenset()
-    #: Whether everything is held that nobody has answered for.
-    holds: bool = False
 
 
 #: By name. The empty name stands for the shipped rules, for instances that nobody released.
 POLICIES: dict[str, Release] = {
     "": Release("The shipped rules."),
     "retry": Release("What was in the way is mended: try again under the shipped rules."),
+    "identity-checked": Release(
+        "A person has made sure that the image belongs to the patient whose number it bears.",
+        frozenset({Code.IDENTITY_CONFLICT}),
+    ),
     "pixels-checked": Release(
         "A person has looked at every frame and found nothing in it that identifies the patient.",
         frozenset({Code.BURNED_IN_TEXT, Code.SOP_CLASS_NOT_CLEARED, Code.HELD_BY_RULE}),
     ),
 }
 
-#: What a routing rule may choose, by name. No rule clears what a person has to look at.
-RULE_POLICIES: dict[str, Release] = {
-    "shipped": Release("the shipped policies, and the site's own"),
-    "hold": Release("held until a person has looked at it", holds=True),
-}
+
+def released(names: str) -> Release:
+    """Of an instance that was released: under one policy, or under several joined by ``+``."""
+    each = [POLICIES[name] for name in names.split("+")]
+    return Release(" ".join(r.meaning for r in each), frozenset().union(*(r.clears for r in each)))
+
 
 _UID = re.compile(r"[0-9.]{1,64}")
 
@@ -71,7 +74,7 @@ def check(
     _check_identity(dataset)
     regions: tuple[Region, ...] = ()
     try:
-        regions = _policy_of(dataset, release, rules, chosen)
+        regions = _policy_of(dataset, rules, chosen)
     except Hold as hold:
         # Only pixels can be cleared by looking at them: a report has to be read by a machine.
         if hold.code not in release.clears or "PixelData" not in dataset:
@@ -80,17 +83,9 @@ def check(
     return regions
 
 
-def under(rule: str, release: str) -> Release:
-    """What a rule chose (a name of RULE_POLICIES), and what a person has answered for since."""
-    chosen, released = RULE_POLICIES[rule], POLICIES[release]
-    return replace(chosen, clears=chosen.clears | released.clears)
-
-
 def _policy_of(
-    dataset: FileDataset, release: Release, rules: tuple[Policy, ...], chosen: Profile
+    dataset: FileDataset, rules: tuple[Policy, ...], chosen: Profile
 ) -> tuple[Region, ...]:
-    if release.holds:
-        raise Hold(Code.HELD_BY_RULE, "its rule has the policy hold")
     policy = policies.judge(rules, Facts.of(dataset), chosen.options)
     if policy.action is Verdict.HOLD:
         raise Hold(policy.code, policy.because)

@@ -44,7 +44,7 @@ _SCHEMES = frozenset({
     "I10P", "ICD10", "ICDO3", "UMLS", "MDC", "BARI", "NICIP", "ACR", "RADELEMENT", "C4", "C5",
     "ISO3166_1", "ISO639_1", "ISO639_2", "RFC5646", "DCMUID",
 })  # fmt: skip
-_CODE_MEANING = 0x00080104
+_CODE_MEANING, _DOCUMENT = 0x00080104, 0x00420011
 
 
 @dataclass(frozen=True)
@@ -291,6 +291,8 @@ def _dummy(tag: BaseTag, vr: str) -> Json | None:
     if vr == "SQ":
         row = profile.TABLE.get(tag)
         return [dict(DUMMY_CODE)] if row and row.is_code else None
+    if tag == _DOCUMENT:
+        return DUMMIES["UT"]  # Orthanc wants a document's bytes to be one
     if dictionary_VR(tag) in _BYTES or vr in _BYTES:
         return DUMMY_BYTES
     return DUMMIES.get(dictionary_VR(tag), DUMMIES.get(vr))

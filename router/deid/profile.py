@@ -53,6 +53,7 @@ class Action(StrEnum):
     SHIFT = "shift"  # a date: moved by the patient's whole weeks
     TIME = "time"  # a time of day: kept where it is one
     AGE = "age"  # kept; from 90 years on 090Y
+    TERM = "term"  # kept where it is one of the standard's terms, or a number
     TEXT = "text"  # kept where each word is of the vocabulary
 
 
@@ -293,8 +294,9 @@ def _optional(tag: BaseTag, vr: str, option: Option, letter: str) -> Action | No
         return Action.AGE
     if letter == "K":
         # What a person wrote about another person is text, whatever the letter.
-        written = option is Option.PATIENT_CHARACTERISTICS and vr in {"SH", "LO"}
-        return Action.TEXT if written else Action.KEEP
+        if option is Option.PATIENT_CHARACTERISTICS:
+            return Action.TEXT if vr in {"SH", "LO"} else Action.TERM
+        return Action.KEEP
     if option is Option.MODIFIED_DATES:
         return Action.SHIFT if vr in _DATES else Action.TIME if vr == "TM" else None
     if vr == "SQ":

@@ -5,12 +5,15 @@ of its own, and name it in KINDS.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
+from pydantic import Field
+
+from router.destinations.dimse import Dimse, DimseSettings
 from router.destinations.stow import Stow, StowSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from router.destinations.base import Outgoing, ReadBack, Stored
     from router.errors import EdgeRouterError
@@ -61,8 +64,13 @@ class Destination(Protocol):
 class Kind:
     """A kind of destination: its settings and what makes it of them."""
 
-    settings: type[StowSettings]
-    make: type[Stow]
+    settings: type[StowSettings | DimseSettings]
+    make: Callable[[Any], Destination]
 
 
-KINDS: dict[str, Kind] = {"stow": Kind(StowSettings, Stow)}
+KINDS: dict[str, Kind] = {
+    "stow": Kind(StowSettings, Stow),
+    "dimse": Kind(DimseSettings, Dimse),
+}
+#: The settings of any kind; ``kind`` tells which.
+AnySettings: TypeAlias = Annotated[StowSettings | DimseSettings, Field(discriminator="kind")]

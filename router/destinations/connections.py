@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 import weakref
@@ -14,7 +15,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from router.errors import Code, DestinationPaused, LinkDown
+from router.destinations import tls
+from router.errors import Code, LinkDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,6 +124,13 @@ class _Adapter(HTTPAdapter):
                 super().connect()
                 opened(self)
 
+            def send(self, data: Any) -> None:  # noqa: ANN401  (of the base)
+                try:
+                    super().send(data)
+                except ssl.SSLError:
+                    tls.hear_alert(self.sock)
+                    raise
+
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
 
@@ -136,13 +145,8 @@ def coded() -> Iterator[None]:
     """Transport errors as the link's; third parties' texts stay out."""
     try:
         yield
-    except requests.exceptions.SSLError as error:
-        # A link that breaks in the handshake is an SSLError too, and no reason to pause.
-        if "CERTIFICATE_VERIFY_FAILED" not in str(error):
-            raise LinkDown(Code.LINK_DOWN, "the connection broke off (SSLError)") from None
-        raise DestinationPaused(
-            Code.CERTIFICATE_REFUSED, "its certificate is not one that this router trusts"
-        ) from None
     except (requests.exceptions.RequestException, OSError, AttributeError) as error:
+        # A link that breaks in the handshake is an SSLError too, and no reason to pause.
+        tls.pause_for(error)
         # A connection that is broken off from outside fails wherever it was.
         raise LinkDown(Code.LINK_DOWN, f"no answer ({type(error).__name__})") from None

@@ -9,19 +9,16 @@ from __future__ import annotations
 import http
 import json
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, FilePath, HttpUrl, model_validator
+from requests.auth import AuthBase, HTTPBasicAuth
 
-from router.destinations.base import (
-    PIECE_BYTES,
-    DestinationSettings,
-    Outgoing,
-    ReadBack,
-    Stored,
-)
+from router.destinations import statuses
+from router.destinations.base import PIECE_BYTES, Outgoing, ReadBack, Stored
 from router.destinations.connections import Connections, coded
+from router.destinations.credentials import BearerToken, secret
+from router.destinations.tls import LOOPBACK, TlsSettings
 from router.errors import (
     Code,
     DeliveryDeferred,
@@ -29,7 +26,6 @@ from router.errors import (
     EdgeRouterError,
     Hold,
     LinkDown,
-    SettingsError,
     SyntaxRefused,
 )
 from router.study import Copy, VerifiedBy
@@ -39,14 +35,9 @@ if TYPE_CHECKING:
 
     import requests
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _LINE_END = b"\r\n"
 _DICOM_JSON = "application/dicom+json"
 
-# Failure reasons of an instance (PS3.18 table 10.5.3-1, PS3.4 B.2.3).
-_NO_RESOURCES = range(0xA700, 0xA800)
-_PROCESSING_FAILURE = 0x0110
-_DUPLICATE = 0x0111
 _TRY_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 _FULL = 507
 _DENIED = frozenset({401, 403})
@@ -54,12 +45,13 @@ _UNCLEAR = frozenset({400, 409})
 _NO_ENDPOINT = frozenset({404, 405, 410})
 #: To connect, and for each part of the answer: seconds. A dead link is to be found out soon.
 _PROBE_TIMEOUT = (3.0, 4.0)
-#: Failure reasons that speak of the transfer syntax: of DICOMweb (PS3.18), and as some take it.
-_SYNTAX_REFUSED = frozenset({0xC122})
 _UNSUPPORTED_MEDIA = 415
+#: What nginx's own pages say where a client's certificate is missing or refused.
+_NGINX_ON_CERTIFICATES = (b"No required SSL certificate was sent", b"The SSL certificate error")
+_SHORT_PAGE_BYTES = 1000
 
 
-class StowSettings(DestinationSettings):
+class StowSettings(TlsSettings):
     """A destination of kind ``stow``."""
 
     kind: Literal["stow"]
@@ -68,15 +60,10 @@ class StowSettings(DestinationSettings):
     password_file: Annotated[
         FilePath | None, Field(description="File with the password of that user")
     ] = None
-    ca_file: Annotated[
+    token_file: Annotated[
         FilePath | None,
-        Field(
-            description="CA certificates that the server must be signed by; default: the system's"
-        ),
+        Field(description="File with a bearer token, instead of a user; read for each request"),
     ] = None
-    insecure: Annotated[
-        bool, Field(description="Allow plain http to another machine. For closed networks only")
-    ] = False
     readback: Annotated[
         Literal["qido", "orthanc"],
         Field(
@@ -90,7 +77,7 @@ class StowSettings(DestinationSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> StowSettings:
-        if self.url.scheme != "https" and self.url.host not in _LOOPBACK and not self.insecure:
+        if self.url.scheme != "https" and self.url.host not in LOOPBACK and not self.insecure:
             message = "plain http to another machine needs insecure = true"
             raise ValueError(message)
         if self.readback == "orthanc" and self.readback_url is None:
@@ -99,19 +86,22 @@ class StowSettings(DestinationSettings):
         if self.user and self.password_file is None:
             message = "user needs password_file"
             raise ValueError(message)
+        if self.user and self.token_file is not None:
+            message = "user and token_file exclude each other"
+            raise ValueError(message)
         return self
 
     def password(self) -> str:
         """Raises SettingsError (SECRET_UNREADABLE)."""
-        if self.password_file is None:
-            return ""
-        try:
-            return Path(self.password_file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise SettingsError(
-                Code.SECRET_UNREADABLE,
-                f"{self.password_file} of destination {self.name} cannot be read.",
-            ) from None
+        return secret(self.password_file, self.name) if self.password_file else ""
+
+    def credentials(self) -> AuthBase | None:
+        """What is shown with each request. Raises SettingsError (SECRET_UNREADABLE)."""
+        if self.token_file is not None:
+            token = BearerToken(self.token_file, self.name)
+            token.read()
+            return token
+        return HTTPBasicAuth(self.user, self.password()) if self.user else None
 
 
 class _Multipart:
@@ -147,16 +137,21 @@ class Stow:
     most_together = 32
 
     def __init__(self, settings: StowSettings) -> None:
+        """Raises SettingsError (SECRET_UNREADABLE)."""
         self.name = settings.name
         self._settings = settings
         self._root = str(settings.url).rstrip("/")
         self._readback_root = str(settings.readback_url or "").rstrip("/")
         self._timeout = (settings.connect_timeout_s, settings.answer_timeout_s)
-        self._auth = (settings.user, settings.password()) if settings.user else None
+        self._auth = settings.credentials()
+        settings.check_tls()
         self._connections = Connections(self._configure)
 
     def _configure(self, session: requests.Session) -> None:
-        session.verify = str(self._settings.ca_file) if self._settings.ca_file else True
+        settings = self._settings
+        session.verify = str(settings.ca_file) if settings.ca_file else True
+        if settings.client_certificate_file and settings.client_key_file:
+            session.cert = (str(settings.client_certificate_file), str(settings.client_key_file))
         session.auth = self._auth
 
     def abort(self) -> None:
@@ -174,6 +169,7 @@ class Stow:
                 timeout=_PROBE_TIMEOUT,
                 allow_redirects=False,
             )
+        _check_certificate(response)
         if response.status_code in _DENIED:
             raise _denied(response.status_code)
         if response.is_redirect:
@@ -277,6 +273,7 @@ class Stow:
             response = self._connections.session().request(
                 method, url, timeout=self._timeout, allow_redirects=False, **more
             )
+        _check_certificate(response)
         if response.is_redirect or (response.status_code in _NO_ENDPOINT and method == "POST"):
             raise _no_service(response.status_code)
         return response
@@ -296,7 +293,7 @@ def judge(
     if stored is not None:
         return stored
     if failure is not None:
-        return _judge_failure(failure)
+        return statuses.judge(failure)
     if status in _TRY_LATER or status == _FULL:
         code = Code.DESTINATION_FULL if status == _FULL else Code.DESTINATION_BUSY
         raise DeliveryDeferred(code, f"answered {status}", _seconds(retry_after))
@@ -309,18 +306,6 @@ def judge(
             Code.DESTINATION_ANSWER_UNCLEAR, f"answered {status} without a word on it"
         )
     raise Hold(Code.DESTINATION_REFUSED, f"HTTP {status}")
-
-
-def _judge_failure(reason: int) -> Stored:
-    if reason == _DUPLICATE:
-        return Stored.DUPLICATE
-    if reason in _NO_RESOURCES:
-        raise DeliveryDeferred(Code.DESTINATION_FULL, f"failure reason {reason:04X}")
-    if reason == _PROCESSING_FAILURE:
-        raise DeliveryDeferred(Code.DESTINATION_BUSY, f"failure reason {reason:04X}")
-    if reason in _SYNTAX_REFUSED:
-        raise SyntaxRefused(Code.SYNTAX_REFUSED, f"failure reason {reason:04X}")
-    raise Hold(Code.DESTINATION_REFUSED, f"failure reason {reason:04X}")
 
 
 def _read_answer(content: bytes, sop_uid: str, *, alone: bool) -> tuple[Stored | None, int | None]:
@@ -376,6 +361,17 @@ def _no_service(status: int) -> DestinationPaused:
     return DestinationPaused(
         Code.ENDPOINT_WRONG, f"there is no DICOMweb service at its URL ({status})"
     )
+
+
+def _check_certificate(response: requests.Response) -> None:
+    """A proxy that misses our certificate says so behind the handshake, by a 400 like any other.
+
+    Raises DestinationPaused.
+    """
+    if response.status_code == http.HTTPStatus.BAD_REQUEST and any(
+        text in response.content[:_SHORT_PAGE_BYTES] for text in _NGINX_ON_CERTIFICATES
+    ):
+        raise DestinationPaused(Code.DESTINATION_DENIED, "it does not accept our certificate")
 
 
 def _denied(status: int) -> DestinationPaused:

@@ -161,7 +161,10 @@ def _lost(pixels: Pixels) -> int:
     if not constant.any() or constant.all():
         return 0
     steps = np.abs(np.diff(sample, axis=0)).mean(axis=1)
-    usual = float(np.median(steps[~constant[1:] & ~constant[:-1]])) if lines > 2 else 0.0  # noqa: PLR2004
+    ordinary = steps[~constant[1:] & ~constant[:-1]]
+    if not ordinary.size:
+        return 0
+    usual = float(np.median(ordinary))
     edges = np.flatnonzero(np.diff(constant, prepend=False, append=False))
     lost = 0
     for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):

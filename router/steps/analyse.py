@@ -42,7 +42,7 @@ class Analysing:
         key = self._bench.key(study)
         instances = self._bench.journal.instances(study.orthanc_id)
         routes = self._bench.journal.routes.of_study(study.orthanc_id)
-        wanted, unwanted = _by_their_rules(instances, routes)
+        wanted, unwanted = by_their_rules(instances, routes)
         chosen, left_out = choose_sources(wanted)
         self._bench.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
         captures = {i.copy.sop_uid: i for i in instances if i.role is Role.CAPTURE and i.copy}
@@ -149,7 +149,7 @@ class Analysing:
         self._bench.journal.finish_capture(instance.orthanc_id, copy.orthanc_id)
 
 
-def _by_their_rules(
+def by_their_rules(
     instances: Sequence[Instance], routes: Mapping[str, Route]
 ) -> tuple[list[Instance], list[str]]:
     """Those that captures may be made of, and those undecided that their rules leave out."""

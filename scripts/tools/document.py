@@ -7,6 +7,7 @@ python -m tools.document --check    exit 1 where a document is not current
 from __future__ import annotations
 
 import sys
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, get_args, get_origin
 
@@ -43,15 +44,29 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInf
         if _is_section(kind):
             yield from _fields(kind, f"{prefix}{name}.")
         elif get_origin(kind) is list and name == "destinations":
-            for settings in (kind.settings for kind in KINDS.values()):
-                yield from _fields(settings, "destinations[].")
+            yield from _destination_fields()
         elif get_origin(kind) is list and _is_section(get_args(kind)[0]):
             yield from _fields(get_args(kind)[0], f"{prefix}{name}[].")
-        elif name == "kind":
-            field.description = field.description or "; ".join(get_args(kind))
-            yield f"{prefix}{name}", field
         else:
             yield f"{prefix}{name}", field
+
+
+def _destination_fields() -> Iterator[tuple[str, FieldInfo]]:
+    """What every kind has, once; then what only some have, with their names."""
+    every = [kind.settings.model_fields for kind in KINDS.values()]
+    shared = {name for name in every[0] if all(name in fields for fields in every)}
+    kind = copy(every[0]["kind"])
+    kind.description = " or ".join(f"`{name}`" for name in KINDS)
+    yield "destinations[].kind", kind
+    for name, field in every[0].items():
+        if name in shared - {"kind"}:
+            yield f"destinations[].{name}", field
+    for of, fields in zip(KINDS, every, strict=True):
+        for name, field in fields.items():
+            if name not in shared:
+                shown = copy(field)
+                shown.description = f"`{of}`: {field.description}"
+                yield f"destinations[].{name}", shown
 
 
 def _is_section(kind: object) -> TypeGuard[type[BaseModel]]:

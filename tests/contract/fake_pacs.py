@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 
@@ -48,7 +49,8 @@ def _response(tag: str, sop_uid: str, more: dict[str, object]) -> dict[str, obje
 class FakePacs:
     """Answers each STOW request with the next of its answers, and QIDO requests by ``listing``."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        """``context``: of a server that speaks TLS."""
         self.answers: list[Answer] = []
         #: Instead of answers in a row: by the body of the request.
         self.answer_to: Callable[[bytes], Answer] | None = None
@@ -56,6 +58,8 @@ class FakePacs:
         self.listing: Callable[[str | None], list[str]] = lambda _: []
         self.bodies: list[bytes] = []
         self.probe_status = 200
+        #: The Authorization header of each STOW request.
+        self.authorizations: list[str | None] = []
         pacs = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,6 +68,7 @@ class FakePacs:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 pacs.bodies.append(body)
+                pacs.authorizations.append(self.headers["Authorization"])
                 answer = pacs.answer_to(body) if pacs.answer_to else pacs.answers.pop(0)
                 if answer.cut:
                     self.close_connection = True
@@ -93,7 +98,11 @@ class FakePacs:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/dicom-web"
+        port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{port}/dicom-web"
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.url = f"https://localhost:{port}/dicom-web"
 
     def serving(self) -> Iterator[FakePacs]:
         thread = threading.Thread(target=self._server.serve_forever, daemon=True)

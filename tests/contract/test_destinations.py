@@ -16,10 +16,12 @@ from pydantic import ValidationError
 from router import part10
 from router.destinations import KINDS
 from router.destinations.base import Outgoing, Stored
+from router.destinations.dimse import Dimse, DimseSettings
 from router.destinations.stow import StowSettings
 from router.errors import Code, DeliveryDeferred, DestinationPaused, Hold, LinkDown, SyntaxRefused
 from router.study import Copy, VerifiedBy
 from tests import data
+from tests.contract.conftest import ARCHIVE_AET
 from tests.contract.fake_pacs import Answer, FakePacs, coerced, failed, stored
 from tests.orthancs import PASSWORD, Orthanc
 
@@ -28,10 +30,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.destinations import Destination
+    from tests.contract.conftest import Archive
 
 
-def _file(seed: str = "contract") -> tuple[Copy, bytes]:
-    (dataset,) = data.ct_series(seed, data.Patient.made(seed), slices=1, size=64)
+def _file(seed: str = "contract", number: str = "", size: int = 64) -> tuple[Copy, bytes]:
+    (dataset,) = data.ct_series(seed, data.Patient.made(seed), slices=1, size=size)
+    if number:  # of one series
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.1", "2.25.2"
+        dataset.PatientID = "P"
     raw = data.file_bytes(dataset)
     copy = Copy(
         orthanc_id="unused", study_uid=str(dataset.StudyInstanceUID),
@@ -57,14 +63,29 @@ def _made(tmp_path: Path, url: str, **more: Any) -> Destination:
     return KINDS["stow"].make(settings)
 
 
-@pytest.fixture(params=["qido", "orthanc"])
+def _made_dimse(archive: Archive, **more: Any) -> Destination:
+    settings = DimseSettings.model_validate({
+        "kind": "dimse", "name": "archive", "host": "localhost",
+        "port": archive.orthanc.dicom_port, "called_aet": ARCHIVE_AET,
+        "ca_file": archive.authority.file, "client_certificate_file": archive.client.file,
+        "client_key_file": archive.client.key, "answer_timeout_s": 5, **more,
+    })  # fmt: skip
+    return KINDS["dimse"].make(settings)
+
+
+@pytest.fixture(params=["stow read back by qido", "stow read back by orthanc", "dimse"])
 def destination(
-    request: pytest.FixtureRequest, tmp_path: Path, cloud: Orthanc
+    request: pytest.FixtureRequest, tmp_path: Path, archive: Archive
 ) -> Iterator[Destination]:
-    more = {"readback": request.param}
-    if request.param == "orthanc":
-        more["readback_url"] = cloud.url
-    made = _made(tmp_path, f"{cloud.url}/dicom-web", **more)
+    """Every kind, on the same real service."""
+    if request.param == "dimse":
+        made = _made_dimse(archive)
+    else:
+        url = archive.orthanc.url
+        more = {"readback": request.param.split()[-1]}
+        if more["readback"] == "orthanc":
+            more["readback_url"] = url
+        made = _made(tmp_path, f"{url}/dicom-web", **more)
     yield made
     made.close()
 
@@ -84,25 +105,54 @@ def test_what_was_sent_is_verified_and_what_was_not_is_not(destination: Destinat
     assert destination.verify([other]).verified == {}
 
 
-def test_sending_twice_leaves_one_and_says_stored(destination: Destination, cloud: Orthanc) -> None:
+def test_many_are_verified_at_once(destination: Destination) -> None:
+    files = [_file(f"many{n}", f"{n}") for n in range(5)]
+    study, series = files[0][0].study_uid, files[0][0].series_uid
+    for copy, raw in files[:4]:
+        _send(destination, copy, raw)
+    copies = [copy for copy, _ in files]
+    assert {(copy.study_uid, copy.series_uid) for copy in copies} == {(study, series)}
+    assert destination.verify(copies).verified.keys() == {copy.sop_uid for copy in copies[:4]}
+
+
+def test_sending_twice_leaves_one_and_says_stored(
+    destination: Destination, archive: Archive
+) -> None:
     copy, raw = _file("double")
     for _ in range(2):
         assert _send(destination, copy, raw) in {Stored.STORED, Stored.DUPLICATE}
-    assert len(cloud.instances()) == 1
+    assert len(archive.orthanc.instances()) == 1
 
 
-def test_every_byte_of_the_file_is_counted_once(destination: Destination) -> None:
+def test_every_byte_is_counted_once(destination: Destination) -> None:
+    """By DICOM network the file's header does not travel: PS3.10 is for files."""
     copy, raw = _file("counted")
     counted: list[int] = []
     destination.send(Outgoing(copy, memoryview(raw), counted.append))
-    assert sum(counted) == len(raw)
+    header = part10.dataset_offset(memoryview(raw)) if isinstance(destination, Dimse) else 0
+    assert sum(counted) == len(raw) - header
 
 
-def test_the_service_holds_the_very_bytes(destination: Destination, cloud: Orthanc) -> None:
+def test_the_service_holds_the_very_data_set(destination: Destination, archive: Archive) -> None:
     copy, raw = _file("bytes")
     _send(destination, copy, raw)
-    (instance,) = cloud.instances()
-    assert cloud.file(instance) == raw
+    (instance,) = archive.orthanc.instances()
+    assert part10.digest(memoryview(archive.orthanc.file(instance))) == copy.digest
+
+
+def test_what_is_under_way_can_be_broken_off_and_sent_again(
+    destination: Destination, archive: Archive
+) -> None:
+    copy, raw = _file("broken off", size=2048)
+
+    def abort(_: int) -> None:
+        destination.abort()
+
+    with pytest.raises(LinkDown):
+        destination.send(Outgoing(copy, memoryview(raw), abort))
+    destination.probe()
+    _send(destination, copy, raw)
+    assert len(archive.orthanc.instances()) == 1
 
 
 def test_other_bytes_under_the_same_uid_are_found_by_the_digest(
@@ -131,8 +181,14 @@ def test_a_wrong_password_pauses_the_destination(tmp_path: Path, cloud: Orthanc)
     destination.close()
 
 
-def test_a_service_that_is_not_there_is_the_links_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["stow", "dimse"])
+def test_a_service_that_is_not_there_is_the_links_fault(tmp_path: Path, kind: str) -> None:
     destination = _made(tmp_path, "http://127.0.0.1:9/dicom-web")
+    if kind == "dimse":
+        destination = KINDS["dimse"].make(
+            DimseSettings(kind="dimse", name="a", host="127.0.0.1", port=9, called_aet="A",
+                          tls=False)
+        )  # fmt: skip
     copy, raw = _file()
     for ask in (destination.probe, lambda: _send(destination, copy, raw)):
         with pytest.raises(LinkDown):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -145,6 +146,8 @@ def main() -> int:
             f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}"
         )
     wanted = set(asked.scenario) or known
+    # Told to end, it still removes its containers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     report = Report()
     print(f"faults: seed {asked.seed}", flush=True)
     for chosen, storage_mib in ((SCENARIOS, 0), (SMALL_TRUCK, SMALL_TRUCK_MIB)):

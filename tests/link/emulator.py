@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import socket
 import struct
@@ -25,7 +26,7 @@ QUEUE_BYTES = 64 * 1024
 BODY_BYTES = 4096
 _FASTEST_SLEEP_S = 0.0005
 #: The bottleneck is handed the next bytes so long before it is free, so that it is never idle.
-_AHEAD_S = 0.01
+_AHEAD_S = 0.04
 _WAITING_CHUNKS = 512
 #: ``SO_LINGER`` with no time: closing sends RST.
 _RST = struct.pack("ii", 1, 0)
@@ -56,6 +57,9 @@ class Link:
         self.connections = 0
         #: Seconds from each restoring until the link carried a body again.
         self.recoveries: list[float] = []
+        #: When it was first cut, monotonic; infinite: never.
+        self.first_cut_at = math.inf
+        self.up_bytes_at_first_cut = 0
         self.conditions = conditions or Conditions()
         self._chance = random.Random(seed)
         self._down = False
@@ -151,6 +155,8 @@ class Link:
         if self._down:
             return
         self._down = True
+        if self.first_cut_at == math.inf:
+            self.first_cut_at, self.up_bytes_at_first_cut = time.monotonic(), self.up_bytes
         self._restored_at = None
         self._passable.clear()
         self._loop.remove_reader(self._listener)

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from router.analysis import density
 from router.errors import Code
-from router.steps.analyse import choose_sources
-from router.study import CAPTURED, Copy, Instance, Role, Stage
+from router.steps.analyse import by_their_rules, choose_sources
+from router.study import CAPTURED, Copy, Instance, Priority, Role, Route, Stage
 
 
 def instance(
@@ -161,3 +162,16 @@ def test_what_is_decided_is_never_decided_again() -> None:
 
 def test_a_study_without_images_has_nothing_to_choose() -> None:
     assert choose_sources([]) == ([], [])
+
+
+def test_a_rule_can_leave_images_out_and_what_was_decided_stays() -> None:
+    def route(*analyses: str) -> Route:
+        return Route("rule", None, Priority.NORMAL, "shipped", analyses)
+
+    images = [instance(name) for name in ("1", "2", "3", "4")]
+    images.append(instance("5", analysis=CAPTURED))
+    routes = {"1": route(), "2": route(density.ALGORITHM), "5": route()}
+    routes["3"] = replace(route(), analyses=None)
+    wanted, unwanted = by_their_rules(images, routes)
+    assert [image.orthanc_id for image in wanted] == ["2", "3", "4"]
+    assert unwanted == ["1"]

@@ -45,7 +45,7 @@ def _waiting(journal: Journal, number: int, urgent: bool) -> str:  # noqa: FBT00
         rule="r", destinations=None, priority=Priority.URGENT if urgent else Priority.NORMAL,
         analyses=None, policy="",
     )  # fmt: skip
-    assert journal.begin_copy(name, copy, Identities("key", {}), now, route)
+    journal.begin_copy(name, copy, Identities("key", {}), now, route)
     journal.finish_copy(name)
     for outcome in (Outcome.DONE, Outcome.SKIP):
         study = journal.study(name)

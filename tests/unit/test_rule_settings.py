@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from router.deid.clearance import RULE_POLICIES
 from router.errors import Code, SettingsError
 from router.routing import Term
 from router.rule_settings import When
@@ -15,7 +15,6 @@ from router.study import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from router.routing import Routing
 
@@ -172,5 +171,14 @@ def test_a_sop_class_can_be_named_in_each_way(load: Callable[[str], Routing], na
     assert rule.when == {Term.SOP_CLASS: (name,)}
 
 
-def test_no_policy_of_a_rule_clears_what_a_person_has_to_look_at() -> None:
-    assert not any(policy.clears for policy in RULE_POLICIES.values())
+def test_the_rules_of_the_documents_are_rules(load: Callable[[str], Routing]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    _, _, rest = text.partition("## Routing rules")
+    example = rest.split("```toml\n")[1].split("```")[0]
+    routing = load(example)
+    assert [rule.name for rule in routing.rules] == [
+        "stroke",
+        "raw-mammograms",
+        "loan-scanner",
+    ]
+    assert routing.fallback.destinations == ("cloud",)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from router.destinations.dimse import DimseSettings
+from router.destinations.stow import StowSettings
 from router.errors import Code, SettingsError
 from router.settings import Settings
 
@@ -50,7 +52,9 @@ def test_good_settings_load_with_their_defaults(load: Callable[[str], Settings])
     assert settings.api.port == 8080
     assert settings.orthanc_password() == "secret-word"
     assert list(map(attrgetter("id"), settings.keys())) == ["k1"]
-    assert settings.destinations[0].password() == "secret-word"
+    (cloud,) = settings.destinations
+    assert isinstance(cloud, StowSettings)
+    assert cloud.password() == "secret-word"
 
 
 def test_every_fault_is_reported_at_once_with_its_path(load: Callable[[str], Settings]) -> None:
@@ -72,6 +76,8 @@ def test_every_fault_is_reported_at_once_with_its_path(load: Callable[[str], Set
         ('user = "truck"', 'user = "truck"\nreadback = "orthanc"', "readback_url"),
         ('name = "cloud"', 'name = "Cloud PACS"', "name"),
         ('kind = "stow"', 'kind = "pigeon"', "kind"),
+        ('user = "truck"', 'client_key_file = "{folder}/key"', "client_certificate_file"),
+        ('user = "truck"', 'user = "truck"\ntoken_file = "{folder}/key"', "token_file"),
     ],
 )
 def test_a_faulty_destination_is_named(
@@ -79,6 +85,40 @@ def test_a_faulty_destination_is_named(
 ) -> None:
     with pytest.raises(SettingsError, match=fault):
         load(GOOD.replace(old, new))
+
+
+ARCHIVE = """
+[[destinations]]
+kind = "dimse"
+name = "archive"
+host = "archive"
+called_aet = "ARCHIVE"
+"""
+
+
+def test_destinations_can_be_of_several_kinds(load: Callable[[str], Settings]) -> None:
+    cloud, archive = load(GOOD + ARCHIVE).destinations
+    assert isinstance(cloud, StowSettings)
+    assert isinstance(archive, DimseSettings)
+    assert (archive.port, archive.tls, archive.calling_aet) == (2762, True, "EDGEROUTER")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('host = "archive"', 'host = "archive"\ntls = false', "insecure"),
+        ('host = "archive"', 'host = "localhost"\ntls = false\nca_file = "{folder}/key"', "tls"),
+        ('called_aet = "ARCHIVE"', "", "called_aet"),
+        ('"ARCHIVE"', '"A TITLE THAT IS TOO LONG"', "called_aet"),
+        ('"ARCHIVE"', '"BACK\\\\SLASH"', "called_aet"),
+        ('host = "archive"', 'host = "archive"\nport = 0', "port"),
+    ],
+)
+def test_a_faulty_archive_is_named(
+    load: Callable[[str], Settings], old: str, new: str, fault: str
+) -> None:
+    with pytest.raises(SettingsError, match=fault):
+        load(GOOD + ARCHIVE.replace(old, new))
 
 
 def test_two_destinations_may_not_share_a_name(load: Callable[[str], Settings]) -> None:

@@ -46,8 +46,11 @@ _CLEANED = frozenset({
 })  # fmt: skip
 _LONGEST_NUMBER, _MOST_NUMBERS = 3, 3
 _OLDEST = 90
+#: Sex, neutered, smoking and pregnancy status (PS3.3, C.7.1.1 and C.7.2.2); size and weight.
+_TERM = re.compile(r"[FMO]|(UN)?ALTERED|YES|NO|UNKNOWN|\d{1,3}(\.\d+)?")
 _DAYS_OF = {"D": 1, "W": 7, "M": 30, "Y": 365}
 _TIME = re.compile(r"\d{2}(:?\d{2}(:?\d{2}(\.\d+)?)?)?")
+_DUMMY_BYTES = b"ANONYMIZED"
 _DUMMY_CODE = ("ANON", "99EDGE", "Anonymized")
 #: Designators of coding schemes whose meanings nobody at a site writes.
 _PUBLIC_SCHEME = re.compile(
@@ -195,6 +198,8 @@ class Judge:
         elif set(chosen) & _CLEANED and vr in _TEXTUAL:
             self._free_text(element, before, texts, depth)
         elif Option.PATIENT_CHARACTERISTICS in chosen:
+            if not all(_TERM.fullmatch(text) for text in texts):
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no term of the standard")
             self._equal(element, before, depth)
         else:
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, _SHOULD[row.basic == "X"])
@@ -213,6 +218,8 @@ class Judge:
             )
         if basic == "X" and need is not Need.VALUE:
             return False
+        if "D" in basic and self._bytes(element).strip(b" \0") == _DUMMY_BYTES:
+            return True
         if ("D" in basic or need is Need.VALUE) and set(texts) <= DUMMY_TEXT and texts:
             return True
         return bool(depth) and bool(texts) and texts == self._nested_pseudonym(before, tag)

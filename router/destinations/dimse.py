@@ -1,0 +1,225 @@
+"""DICOM network: C-STORE (PS3.4, annex B), read back by C-FIND at IMAGE level, over DICOM TLS.
+
+An association is kept and used again. It is asked for one presentation context for each SOP class
+and transfer syntax, so that the peer's answer is about exactly what will be sent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from router import part10
+from router.destinations.association import Association, Peer
+from router.destinations.base import OneByOne, Outgoing, ReadBack, Stored
+from router.destinations.statuses import judge
+from router.destinations.tls import LOOPBACK, TlsSettings, make_context
+from router.errors import (
+    Code,
+    DeliveryDeferred,
+    DestinationPaused,
+    Hold,
+    SettingsError,
+    SyntaxRefused,
+)
+from router.study import VerifiedBy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from router.destinations.association import Pair
+    from router.destinations.tls import TlsContext
+    from router.study import Copy
+
+#: Presentation contexts that an association is asked for at most; there can be 128, and two are
+#: for C-FIND and C-ECHO.
+_MOST_PAIRS = 120
+#: An association that was idle for longer is not trusted: networks forget connections in silence.
+_IDLE_S = 20.0
+#: For each part of a probe: a dead link is to be found out soon.
+_PROBE_S = 3.0
+#: SOP Instance UIDs in one question.
+_ASKED_AT_ONCE = 64
+_AET = r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$"
+
+
+class DimseSettings(TlsSettings):
+    """A destination of kind ``dimse``."""
+
+    kind: Literal["dimse"]
+    host: Annotated[str, Field(min_length=1, description="Name or address of the archive")]
+    port: Annotated[int, Field(ge=1, le=65535, description="Its port")] = 2762
+    called_aet: Annotated[str, Field(pattern=_AET, description="AE title of the archive")]
+    calling_aet: Annotated[
+        str, Field(pattern=_AET, description="AE title that the router calls itself")
+    ] = "EDGEROUTER"
+    tls: Annotated[bool, Field(description="Speak DICOM TLS (BCP 195 profile, PS3.15 B.12)")] = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DimseSettings:
+        if not self.tls and self.host not in LOOPBACK and not self.insecure:
+            message = "tls = false to another machine needs insecure = true"
+            raise ValueError(message)
+        if not self.tls and (self.ca_file or self.client_certificate_file):
+            message = "tls = false uses no certificates"
+            raise ValueError(message)
+        return self
+
+
+class Dimse(OneByOne):
+    """A destination by DICOM network; see ``router.destinations.Destination`` for the contract.
+
+    Several threads may use it; each has an association of its own while it does.
+    """
+
+    def __init__(self, settings: DimseSettings) -> None:
+        """Raises SettingsError (SECRET_UNREADABLE)."""
+        self.name = settings.name
+        self._settings = settings
+        if settings.tls:
+            settings.check_tls()
+        self._peer = Peer(
+            settings.host,
+            settings.port,
+            settings.called_aet,
+            settings.calling_aet,
+            settings.connect_timeout_s,
+            settings.answer_timeout_s,
+        )
+        self._lock = threading.Lock()
+        self._idle: list[Association] = []
+        self._busy: set[Association] = set()
+        #: What was sent so far, the newest last: what an association is opened for.
+        self._pairs: dict[Pair, None] = {}
+        #: Whether the peer takes a list of UIDs (PS3.4, C.2.2.2.2); found out.
+        self._takes_lists = True
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for association in idle:
+            association.close()
+
+    def abort(self) -> None:
+        with self._lock:
+            busy = list(self._busy)
+        for association in busy:
+            association.shut()
+
+    def probe(self) -> None:
+        """C-ECHO on an association of its own, with little time for it."""
+        peer = replace(
+            self._peer,
+            connect_timeout_s=min(self._peer.connect_timeout_s, _PROBE_S),
+            answer_timeout_s=min(self._peer.answer_timeout_s, _PROBE_S),
+        )
+        association = Association(peer, (), self._context())
+        try:
+            association.echo()
+        finally:
+            association.close()
+
+    def send(self, outgoing: Outgoing) -> Stored:
+        copy = outgoing.copy
+        pair = (copy.sop_class, copy.transfer_syntax)
+        data_set = outgoing.view[part10.dataset_offset(outgoing.view) :]
+        with self._association(pair) as association:
+            return judge(association.store(pair, copy.sop_uid, data_set, outgoing.count))
+
+    def verify(self, copies: Sequence[Copy]) -> ReadBack:
+        by_series: dict[str, list[str]] = {}
+        for copy in copies:
+            by_series.setdefault(copy.series_uid, []).append(copy.sop_uid)
+        study_uid = copies[0].study_uid
+        verified: dict[str, VerifiedBy] = {}
+        try:
+            with self._association() as association:
+                for series_uid, sop_uids in by_series.items():
+                    found = self._listed(association, study_uid, series_uid, sop_uids)
+                    verified |= dict.fromkeys(found, VerifiedBy.PRESENCE)
+        except LookupError as status:
+            raise DeliveryDeferred(Code.DESTINATION_BUSY, f"C-FIND was answered {status}") from None
+        return ReadBack(verified)
+
+    def _listed(
+        self, association: Association, study_uid: str, series_uid: str, sop_uids: list[str]
+    ) -> set[str]:
+        """Many at once; what is not among the answers is asked for alone, and then believed.
+
+        A peer may know no lists, or answer with so many and no more.
+        """
+        found: set[str] = set()
+        if self._takes_lists and len(sop_uids) > 1:
+            for start in range(0, len(sop_uids), _ASKED_AT_ONCE):
+                asked = sop_uids[start : start + _ASKED_AT_ONCE]
+                found |= association.find(study_uid, series_uid, asked)
+        by_list = len(found)
+        for sop_uid in sop_uids:
+            if sop_uid not in found:
+                found |= association.find(study_uid, series_uid, [sop_uid])
+        if not by_list and len(found) > 1:
+            self._takes_lists = False
+        return found
+
+    @contextmanager
+    def _association(self, pair: Pair | None = None) -> Iterator[Association]:
+        """An association that was asked about the pair; kept for the next where it is still good.
+
+        Raises LinkDown, DestinationPaused.
+        """
+        association = self._take(pair)
+        good = False
+        try:
+            yield association
+            good = True
+        # The peer answered, and what it said has nothing to do with the association.
+        except (Hold, DeliveryDeferred, DestinationPaused, SyntaxRefused, LookupError):
+            good = True
+            raise
+        finally:
+            with self._lock:
+                self._busy.discard(association)
+                if good := good and association.alive:
+                    self._idle.append(association)
+            if not good:
+                association.cut()
+
+    def _take(self, pair: Pair | None) -> Association:
+        association = self._kept(pair)
+        if association is None:
+            with self._lock:
+                pairs = list(self._pairs)[-_MOST_PAIRS:]
+            association = Association(self._peer, pairs, self._context())
+        with self._lock:
+            self._busy.add(association)
+        return association
+
+    def _kept(self, pair: Pair | None) -> Association | None:
+        """An idle association that is still good for the pair, or for questions; closes others."""
+        with self._lock:
+            if pair is not None:
+                self._pairs.pop(pair, None)
+                self._pairs[pair] = None
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                association = self._idle.pop()
+            idle_s = time.monotonic() - association.used_at
+            known = pair is None or pair in association.pairs
+            if association.alive and idle_s < _IDLE_S and known:
+                return association
+            association.close()
+
+    def _context(self) -> TlsContext | None:
+        if not self._settings.tls:
+            return None
+        try:
+            return make_context(self._settings)
+        except SettingsError as error:
+            raise DestinationPaused(error.code, error.sentence) from None

@@ -1,0 +1,283 @@
+"""bench delivery: the same studies, the same link, side by side with what others use.
+
+``docs/measuring.md`` says how each figure is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests import data
+from tests.benchmarks import rivals
+from tests.benchmarks.rivals import Load, Ours, Outcome, PeerJob
+from tests.faults.__main__ import percentile
+from tests.link.conditions import Conditions
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.link.emulator import Link
+
+RTT_S = 0.08
+CUT_S = 45.0
+SYSTEMS = ("ours", "peer", "forwarder")
+#: What the images become by lossless compression, roughly: where the cut is put.
+_COMPRESSED = 0.42
+_OUTAGES = 10
+_OUTAGE_S = (1.0, 20.0)
+
+
+@dataclass
+class Constrained:
+    """What one link showed of all systems, and of ours alone."""
+
+    outcomes: dict[str, Outcome]
+    pixel_bytes: int
+    floor_bytes: int
+    goodput: float
+    wasted_bytes: float
+    cuts: int
+    recoveries: list[float]
+
+    def against(self, other: str) -> float:
+        return self.outcomes["ours"].seconds / self.outcomes[other].seconds
+
+    @property
+    def bytes_ratio(self) -> float:
+        return self.outcomes["ours"].wire_bytes / self.pixel_bytes
+
+    @property
+    def bytes_vs_floor(self) -> float:
+        return self.outcomes["ours"].wire_bytes / self.floor_bytes
+
+
+class Bench:
+    """Runs it all in one folder."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self._folder = folder
+        self._seed = seed
+        self._number = 0
+        self._python = os.environ.get("FORWARDER_PYTHON", sys.executable)
+
+    def place(self) -> Path:
+        self._number += 1
+        return self._folder / str(self._number)
+
+    # --- links of mobile networks ---------------------------------------------------------------
+
+    def constrained(
+        self, conditions: Conditions, load: Load, *, cut_s: float, outages: int
+    ) -> Constrained:
+        """All systems in parallel, each on a link of its own."""
+        results: dict[str, Outcome] = {}
+        ours: list[Constrained] = []
+
+        def one(name: str, place: Path) -> None:
+            with rivals.system(name, place, conditions, self._python, self._seed) as (made, link):
+                compressed = _COMPRESSED if isinstance(made, Ours) else 1.0
+                results[name] = rivals.measure(made, link, load, cut_s=cut_s, compressed=compressed)
+                say(results[name])
+                if isinstance(made, Ours):
+                    ours.append(self._ours(made, link, load, conditions, results, outages))
+
+        with ThreadPoolExecutor(len(SYSTEMS)) as pool:
+            for running in [pool.submit(one, name, self.place()) for name in SYSTEMS]:
+                running.result()
+        return ours[0]
+
+    def _ours(
+        self, made: Ours, link: Link, load: Load, conditions: Conditions,
+        results: dict[str, Outcome], outages: int,
+    ) -> Constrained:  # fmt: skip
+        """What only our own receipts and metrics tell."""
+        receipts = made.receipts()
+        recoveries = list(link.recoveries)
+        cuts = len(recoveries)
+        wasted = made.router.metric("edge_router_delivery_wasted_bytes_total")
+        floor_bytes = sum(r["size"] for r in receipts)
+        useful = payload_bps(receipts, link, results["ours"].wire_bytes - wasted)
+        recoveries += self._outages(made, link, outages)
+        return Constrained(
+            outcomes=results,
+            pixel_bytes=load.pixel_bytes,
+            floor_bytes=floor_bytes,
+            goodput=useful / (conditions.rate_bps or useful),
+            wasted_bytes=wasted,
+            cuts=cuts,
+            recoveries=recoveries,
+        )
+
+    def _outages(self, made: Ours, link: Link, outages: int) -> list[float]:
+        """Silent outages of random lengths while a series goes; seconds until an image goes again."""
+        chance = random.Random(self._seed)
+        found: list[float] = []
+        if not outages:
+            return found
+        made.take(rivals.ct_load(data.fresh_seed(), slices=outages * 8))
+        for _ in range(outages):
+            before, carried = len(link.recoveries), link.up_bytes
+            until(lambda c=carried: link.up_bytes > c + 100_000, 120, what="traffic")  # type: ignore[misc]
+            link.cut()
+            time.sleep(chance.uniform(*_OUTAGE_S))  # its length is the point
+            link.restore()
+            until(lambda b=before: len(link.recoveries) > b, 300, what="an image after an outage")  # type: ignore[misc]
+            found.append(link.recoveries[-1])
+        return found
+
+    # --- no link at all ---------------------------------------------------------------------------
+
+    def unlimited(self, make: str, rounds: int = 3) -> float:
+        """Our MB/s over the peer job's, both of images that are already anonymized.
+
+        One after the other, straight to the cloud's container; the best of some rounds of each.
+        """
+        ours: list[float] = []
+        peer: list[float] = []
+        for _ in range(rounds):
+            load = loads(make)
+            ours.append(self._unlimited_ours(load))
+            peer.append(self._unlimited_peer(load))
+        print(f"  unlimited {make}: ours {text(ours)} MB/s, peer job {text(peer)} MB/s", flush=True)
+        return max(ours) / max(peer)
+
+    def _unlimited_ours(self, load: Load) -> float:
+        with rivals.system("ours", self.place(), None, self._python, self._seed) as (made, link):
+            assert isinstance(made, Ours)
+            link.cut("reset")
+            made.take(load)
+            made.prepared(load.studies)
+            made.router.stop()
+            made.point_at(f"{rivals.inside(made.cloud)}:8042")
+            made.router.start()
+            made.router.wait_up()
+            made.deliver(load)
+            receipts = made.receipts()
+            begun = min(r["begun_at"] for r in receipts)
+            ended = max(r["verified_at"] for r in receipts)
+            assert rivals.arrived(made.cloud, load) == (len(load.images), 0)
+            return load.pixel_bytes / 1e6 / float(ended - begun)
+
+    def _unlimited_peer(self, load: Load) -> float:
+        with rivals.system("peer", self.place(), None, self._python, self._seed) as (made, _):
+            assert isinstance(made, PeerJob)
+            rivals.add_peer(made.source, f"{rivals.inside(made.cloud)}:8042")
+            made.take(load)
+            begun = time.monotonic()
+            made.deliver(load)
+            return load.pixel_bytes / 1e6 / (time.monotonic() - begun)
+
+
+def payload_bps(receipts: Sequence[dict[str, Any]], link: Link, needed: float) -> float:
+    """Bits per second of images that the link carried while it had some to carry, before any cut.
+
+    From the first byte of the first image until the cut, or the last answer where there was none.
+    ``needed``: bytes on the link less the wasted; the share of it that is not images (heads,
+    probes, read-backs) is taken off.
+    """
+    size = sum(r["size"] for r in receipts)
+    begun = min(r["begun_at"] for r in receipts)
+    if link.first_cut_at == math.inf:
+        return float(size * 8 / (max(r["sent_at"] for r in receipts) - begun))
+    cut_at = time.time() - (time.monotonic() - link.first_cut_at)
+    return float(link.up_bytes_at_first_cut * (size / needed) * 8 / (cut_at - begun))
+
+
+def loads(kind: str) -> Load:
+    """Fresh images: 100 CT slices, or the four views of a mammogram."""
+    seed = data.fresh_seed()
+    return rivals.ct_load(seed, 100) if kind == "ct" else rivals.mg_load(seed, 4)
+
+
+def text(values: Sequence[float]) -> str:
+    return "/".join(f"{value:.0f}" for value in values)
+
+
+_printing = threading.Lock()
+
+
+def say(outcome: Outcome) -> None:
+    with _printing:
+        cut = f" and {outcome.cut_s:.0f} s cut" if outcome.cut_s else ""
+        print(
+            f"  {outcome.name:<10} {outcome.seconds:7.1f} s{cut}"
+            f"  up {outcome.wire_bytes / 1e6:6.1f} MB  down {outcome.down_bytes / 1e6:5.2f} MB"
+            f"  arrived {outcome.arrived} of {outcome.expected}, doubled {outcome.doubled}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench delivery", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="20, 5 and 1 Mbit/s, 0 and 2 %% loss")
+    parser.add_argument("--slices", type=int, default=60)
+    parser.add_argument("--views", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--skip-unlimited", action="store_true")
+    asked = parser.parse_args()
+    # Told to end, it still removes its containers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        bench = Bench(folder, asked.seed)
+        ct = mg = 0.0
+        if not asked.skip_unlimited:
+            ct, mg = bench.unlimited("ct"), bench.unlimited("mg")
+        seed = data.fresh_seed()
+        load = rivals.both(rivals.ct_load(seed, asked.slices), rivals.mg_load(seed, asked.views))
+        print(f"  5 Mbit/s, 80 ms, one cut of {CUT_S:.0f} s, {load.pixel_bytes / 1e6:.0f} MB of"
+              " pixels", flush=True)  # fmt: skip
+        at_5 = bench.constrained(
+            Conditions(rate_bps=5e6, rtt_s=RTT_S), load, cut_s=CUT_S, outages=_OUTAGES
+        )
+        if asked.full:
+            full(bench)
+    print(
+        f"bench delivery: goodput_5mbit={at_5.goodput:.0%} bytes_ratio={at_5.bytes_ratio:.3f}"
+        f" bytes_vs_floor={at_5.bytes_vs_floor:.3f}"
+        f" wasted_per_cut_kb={at_5.wasted_bytes / max(at_5.cuts, 1) / 1000:.0f}"
+        f" vs_peer_seconds={at_5.against('peer'):.3f}"
+        f" vs_forwarder_seconds={at_5.against('forwarder'):.3f}"
+        f" recovery_s={percentile(at_5.recoveries, 0.95):.1f}"
+        f" unlimited_ct_vs_peer={ct:.2f} unlimited_mg_vs_peer={mg:.2f}"
+    )
+
+
+def full(bench: Bench) -> None:
+    """Every rate, with and without loss, without a cut; smaller where it would take an hour."""
+    for rate_mbit, slices, views in ((20, 60, 2), (5, 40, 1), (1, 12, 0)):
+        for loss in (0.0, 0.02):
+            seed = data.fresh_seed()
+            load = rivals.ct_load(seed, slices)
+            if views:
+                load = rivals.both(load, rivals.mg_load(seed, views))
+            print(f"  {rate_mbit} Mbit/s, 80 ms, {loss:.0%} loss,"
+                  f" {load.pixel_bytes / 1e6:.0f} MB of pixels", flush=True)  # fmt: skip
+            found = bench.constrained(
+                Conditions(rate_bps=rate_mbit * 1e6, rtt_s=RTT_S, loss=loss), load,
+                cut_s=0.0, outages=0,
+            )  # fmt: skip
+            print(
+                f"  ours: goodput {found.goodput:.0%}, bytes_vs_floor {found.bytes_vs_floor:.3f},"
+                f" seconds {found.against('peer'):.2f} of the peer job's and"
+                f" {found.against('forwarder'):.2f} of the forwarder's",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
