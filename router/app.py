@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _IDLE_S = 1.0
 _RETRY_S = 2.0
+#: The clock was set by so much: what was put off by the old one is due.
+_CLOCK_STEP_S = 30.0
 #: How long a loop may finish what it is at when the router is stopped.
 _JOIN_S = 20.0
 
@@ -261,11 +263,15 @@ class App:
         """Follows the changes whenever the doorbell rings, and reconciles at start and by timer."""
         intake, settings = self._settings.intake, self._settings
         reconcile_at = 0.0
+        offset = time.time() - time.monotonic()
         ring: Ring | None = None
         try:
             while not self._stop.is_set():
                 self._intake.follow_changes()
                 self._orthanc_answers(None)
+                stepped, offset = offset, time.time() - time.monotonic()
+                if abs(offset - stepped) > _CLOCK_STEP_S:
+                    self._journal.cap_due_times(time.time(), 0.0)
                 if time.monotonic() >= reconcile_at:
                     self._journal.cap_due_times(time.time())  # the clock may have been set
                     self._intake.reconcile()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from router.qc import Acquisition
     from router.study import Study
 
+#: More studies do not come within these hours; what is on its way is looked at in any case.
+_NEWEST = 500
 #: Studies that arrived longer ago are not listed: their patients have left.
 RECENT_S = 12 * 3600.0
 
@@ -49,7 +51,7 @@ def recent(
 ) -> list[dict[str, Any]]:
     """The studies of the last hours with something to look at; ``study``: only that alias."""
     rows = []
-    for one in journal.studies():
+    for one in journal.studies(_NEWEST):
         if one.received_at < now - RECENT_S or study not in {None, one.alias}:
             continue
         found = quality(journal, one, expected)

@@ -12,6 +12,8 @@ _BODY_S = 0.25
 _LARGEST_BODY = 4 * 1024 * 1024
 #: Requests in a row that went through before bodies are shared.
 _PROVEN = 4
+#: One sends while another waits for its answer, and the third makes up for what both leave.
+_FIRST = 3
 #: A look at whether one more connection helps takes so many requests, and seconds.
 _WINDOW_REQUESTS, _WINDOW_S = 8, 2.0
 #: One more connection stays if it carries so much more than the ones before.
@@ -29,7 +31,7 @@ class Pace:
 
     def __init__(self, most_connections: int) -> None:
         self._most = most_connections
-        self._connections = min(2, most_connections)
+        self._connections = min(_FIRST, most_connections)
         #: Bytes a second over all connections, as last measured; 0.0: not yet.
         self.goodput = 0.0
         self._rate = 0.0

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from router.journal import Journal
     from router.study import Instance, Receipt, Study
 
+#: So many of the newest studies are shown, beside all that are on their way or held.
+_SHOWN = 200
 #: Nothing is left to do by itself in these states.
 _AT_REST = frozenset({State.DELIVERED, State.PURGED, State.HELD, State.DISCARDED})
 
@@ -26,7 +28,7 @@ def overview(journal: Journal, expected_views: Sequence[str] = ()) -> dict[str, 
     """
     studies = [
         study_status(journal, study) | check_now.quality(journal, study, expected_views)
-        for study in journal.studies()
+        for study in journal.studies(_SHOWN)
     ]
     held = sum(study["held"] for study in studies)
     open_studies = sum(not study["at_rest"] for study in studies)

@@ -12,6 +12,7 @@ from router.delivery.flights import Flight, Queue
 from router.delivery.gate import LinkGate
 from router.delivery.readback import Reader
 from router.delivery.sender import Sender, TooBusy
+from router.delivery.slots import Slots
 from router.delivery.verdicts import Verdicts
 from router.errors import (
     Code,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _ORTHANC_DOWN_S = 2.0
 #: Between two read-backs while more is being sent: each costs bytes.
-_READ_EVERY_S = 2.0
+_READ_EVERY_S = 5.0
 #: A request whose bytes do not move is not waited for: a fresh connection is asked.
 _STALL_S = 5.0
 _TICK_S = 0.5
@@ -70,6 +71,7 @@ class Delivery:
         self._draw = draw
         self._stopping = stopping
         self._pace = Pace(limits.most_connections)
+        self._slots = Slots(lambda: self._pace.connections)
         self._queue = Queue(journal.outbox, destination.name, now, destination.most_together)
         self._verdicts = Verdicts(destination.name, journal, metrics, now, draw)
         self._reader = Reader(destination, journal, metrics, self._verdicts, now)
@@ -83,11 +85,12 @@ class Delivery:
             self._reader,
             now,
             RateCap(limits.rate_bps),
+            self._slots,
             compressed=limits.compressed,
         )
-        # The lanes, and one that reads back meanwhile.
+        # The lanes, one that gets the next body ready, and one that reads back meanwhile.
         self._lanes = ThreadPoolExecutor(
-            limits.most_connections + 1, thread_name_prefix=f"lane-{destination.name}"
+            limits.most_connections + 2, thread_name_prefix=f"lane-{destination.name}"
         )
         self._read_at = 0.0
         self.gate = LinkGate()
@@ -132,6 +135,7 @@ class Delivery:
 
         Raises what closes the gate, after every lane has landed.
         """
+        self._slots.mend()
         running: dict[Future[None], Flight | None] = {}
         trouble: Exception | None = None
         begun = 0
@@ -140,30 +144,40 @@ class Delivery:
                 begun += self._fill(running)
             if not running:
                 break
-            done, _ = wait(running, timeout=_TICK_S, return_when=FIRST_COMPLETED)
-            for future in done:
-                running.pop(future)
-                error = future.exception()
-                if isinstance(error, Exception):
-                    trouble = trouble or error
-                elif error is not None:
-                    raise error
-            if trouble is None:
-                trouble = self._watch()
+            trouble = trouble or self._landed(running) or self._watch()
+            if trouble is not None:
+                self._slots.break_off()
             if isinstance(trouble, LinkDown):
                 self._pace.broke()
                 self._destination.abort()  # what still hangs would hang on after the outage
+            if trouble is not None and running:
+                self._landed(running)
         self._pace.idle()
         if trouble is not None:
             raise trouble
         return begun
+
+    @staticmethod
+    def _landed(running: dict[Future[None], Flight | None]) -> Exception | None:
+        """Waits a little, and takes out what has come to an end; the first trouble of these."""
+        trouble: Exception | None = None
+        done, _ = wait(running, timeout=_TICK_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            running.pop(future)
+            error = future.exception()
+            if isinstance(error, Exception):
+                trouble = trouble or error
+            elif error is not None:
+                raise error
+        return trouble
 
     def _fill(self, running: dict[Future[None], Flight | None]) -> int:
         """Begins what there is a free lane for."""
         before = len(running)
         reading = None in running.values()
         sending = len(running) - reading
-        while sending < self._pace.connections:
+        # One more than may send: it has its body ready when a connection is free.
+        while sending <= self._pace.connections:
             flight = self._queue.take(self._pace.body_bytes)
             if flight is None:
                 break
@@ -177,15 +191,14 @@ class Delivery:
         return len(running) - before
 
     def _fly(self, flight: Flight) -> None:
-        begun = time.monotonic()
         try:
-            sent = self._sender.fly(flight)
+            sent, seconds = self._sender.fly(flight)
         finally:
             self._queue.landed(flight)
         if sent:
             self.gate.served()
             now = time.monotonic()
-            self._pace.went_through(sent, now - begun, now)
+            self._pace.went_through(sent, seconds, now)
             self._metrics.goodput.labels(self.name).set(self._pace.goodput)
 
     def _watch(self) -> Exception | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from router import backoff
 from router.delivery.verdicts import MOST_TRIES
 from router.errors import Code, DeliveryDeferred
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _MOST = 256
 #: How long a destination may take to list what it has stored, and how often it is asked.
 _INDEXING_S = 900.0
-_ASK_AGAIN_S = 60.0
+_FIRST_AGAIN_S, _ASK_AGAIN_S = 1.0, 60.0
 
 
 class Reader:
@@ -40,6 +41,8 @@ class Reader:
         self._metrics = metrics
         self._verdicts = verdicts
         self._now = now
+        #: Questions in a row that were not answered; lanes that count at once do no harm.
+        self._unanswered = 0
 
     def due(self) -> list[Receipt]:
         """What was sent and is to be asked for."""
@@ -66,10 +69,15 @@ class Reader:
             try:
                 answer = self._destination.verify([receipt.copy for receipt in members])
             except DeliveryDeferred as deferred:
+                self._unanswered += 1
+                wait = backoff.delay_s(
+                    self._unanswered, 1.0, first_s=_FIRST_AGAIN_S, longest_s=_ASK_AGAIN_S
+                )
                 for receipt in members:
-                    self._verdicts.put_off(receipt, deferred, _ASK_AGAIN_S, counts=False)
+                    self._verdicts.put_off(receipt, deferred, wait, counts=False)
                 settled |= {receipt.instance for receipt in members}
                 continue
+            self._unanswered = 0
             settled |= self._take(members, answer)
             for study, alias in {(receipt.study, receipt.alias) for receipt in members}:
                 self._verdicts.settle(study, alias)

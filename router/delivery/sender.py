@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from router.delivery.flights import Flight, Queue
     from router.delivery.readback import Reader
+    from router.delivery.slots import Slots
     from router.delivery.verdicts import Verdicts
     from router.destinations import Destination
     from router.destinations.base import Stored
@@ -70,9 +71,11 @@ class Sender:
         reader: Reader,
         now: Callable[[], float],
         cap: RateCap,
+        slots: Slots,
         *,
         compressed: bool,
     ) -> None:
+        self._slots = slots
         self._destination = destination
         self._orthanc = orthanc
         self._journal = journal
@@ -87,8 +90,10 @@ class Sender:
         #: Syntaxes that this destination was seen to refuse.
         self._refused: set[str] = set() if compressed else {lossless.SYNTAX}
 
-    def fly(self, flight: Flight) -> int:
-        """Sends a flight, or asks whether it has arrived before; bytes that were accepted.
+    def fly(self, flight: Flight) -> tuple[int, float]:
+        """Sends a flight, or asks whether it has arrived before.
+
+        Returns the bytes that were accepted, and the seconds that they were on their way.
 
         Raises LinkDown, DestinationPaused, TooBusy, OrthancUnreachable, OrthancDenied,
         JournalError: what says nothing of the instances.
@@ -98,14 +103,16 @@ class Sender:
             # sending twice is what we promise not to do.
             settled = self._reader.read_back(flight.receipts)
             self._queue.absent([r for r in flight.receipts if r.instance not in settled])
-            return 0
+            return 0, 0.0
         begun = time.monotonic()
         accepted: list[Receipt] = []
         try:
             with ExitStack() as bodies:
                 outgoing = dict(self._opened(flight, bodies))
                 if outgoing:
-                    accepted = self._send(flight, outgoing)
+                    with self._slots.one():
+                        begun = time.monotonic()
+                        accepted = self._send(flight, outgoing)
         finally:
             flight.moved_at = None
             size = sum(receipt.copy.size for receipt in accepted)
@@ -113,7 +120,7 @@ class Sender:
                 max(0, flight.handed - size)
             )
             self._metrics.step_seconds.labels("send").observe(time.monotonic() - begun)
-        return size
+        return size, time.monotonic() - begun
 
     # --- from the truck -----------------------------------------------------------------------
 
@@ -185,6 +192,7 @@ class Sender:
         try:
             answers = self._answers(outgoing)
         except (LinkDown, DestinationPaused) as error:
+            self._slots.break_off()  # before the next one begins
             self._count(error.code)
             if flight.handed and isinstance(error, LinkDown):
                 for receipt in receipts:

@@ -318,19 +318,22 @@ class Journal:
         with self._db.writing() as db:
             open_for(db, study, destinations, now)
 
-    def cap_due_times(self, now: float) -> None:
-        """At start: no due time further away than the longest wait, whatever the clock was."""
-        latest = backoff.capped(float("inf"), now)
+    def cap_due_times(self, now: float, longest_s: float = backoff.LONGEST_S) -> None:
+        """What is due later than the longest wait was put off by a wrong clock: it is due now.
+
+        ``longest_s``: 0.0 where the clock was seen to step: nothing that was written down counts.
+        """
+        latest = now + longest_s
         with self._db.writing() as db:
             # Only what is wrong is written: this runs every minute over years of studies.
             for state in _WORKED_ON:
                 db.execute(
                     "UPDATE study SET due_at = ? WHERE state = ? AND due_at > ?",
-                    (latest, state, latest),
+                    (now, state, latest),
                 )
             db.execute(
                 "UPDATE receipt SET due_at = ? WHERE verified_at IS NULL AND due_at > ?",
-                (latest, latest),
+                (now, latest),
             )
 
     # --- instances ----------------------------------------------------------------------------

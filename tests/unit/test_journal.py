@@ -277,8 +277,13 @@ def test_due_times_of_a_wrong_clock_are_brought_back(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
     journal.outbox.put_off(receipt, Code.DESTINATION_BUSY, 1e12, counts=False)
     journal.cap_due_times(100.0)
-    (again,) = journal.outbox.to_send(CLOUD, 100.0 + 600.0, 10)
-    assert again.due_at == 700.0
+    (again,) = journal.outbox.to_send(CLOUD, 100.0, 10)
+    assert again.due_at == 100.0
+    journal.outbox.put_off(again, Code.DESTINATION_BUSY, 500.0, counts=False)
+    journal.cap_due_times(100.0)
+    assert journal.outbox.to_send(CLOUD, 100.0, 10) == []
+    journal.cap_due_times(100.0, 0.0)
+    assert len(journal.outbox.to_send(CLOUD, 100.0, 10)) == 1
 
 
 def test_failures_of_an_instance_are_counted(journal: Journal) -> None:

@@ -38,11 +38,11 @@ def test_on_a_poor_link_a_body_stays_smaller_than_a_slice() -> None:
 
 def test_the_first_request_after_a_break_goes_ahead_alone() -> None:
     pace = Pace(4)
-    assert pace.connections == 2
+    assert pace.connections == 3
     pace.broke()
     assert pace.connections == 1
     pace.went_through(MEGABYTE, 1.0, 1.0)
-    assert pace.connections == 2
+    assert pace.connections == 3
 
 
 def test_a_link_that_is_no_bottleneck_gets_all_connections_at_once() -> None:
@@ -60,7 +60,7 @@ def test_connections_are_added_as_long_as_they_carry_more() -> None:
 def test_connections_that_carry_no_more_are_given_up() -> None:
     pace = Pace(4)
     _run(pace, {1: 1e6, 2: 1e6, 3: 1e6, 4: 1e6}, 40)
-    assert pace.connections <= 2
+    assert pace.connections <= 3
 
 
 def test_no_more_connections_than_the_settings_say() -> None:

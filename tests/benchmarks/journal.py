@@ -1,0 +1,131 @@
+"""bench journal: what every step asks of the journal, with 1,000 and with 100,000 studies in it.
+
+Each study is delivered but the last 200, which are on their way. The same questions are asked of
+both journals in turn; the figure is the ratio of their medians, the slowest question counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from router import status
+from router.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SMALL = 1_000
+_IMAGES = 4
+_OPEN = 200
+_ASKED = 15
+_CLOUD = "cloud"
+
+
+def filled(path: Path, studies: int) -> Journal:
+    """A journal of so many studies of four images, written as the router would have left it."""
+    journal = Journal(path)
+    with journal._db.writing() as db:
+        db.execute(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?)"
+            " INSERT INTO study (orthanc_id, alias, state, generation, key_id, profile_id,"
+            " received_at, changed_at, due_at, priority)"
+            " SELECT 's' || x, 'a' || x, iif(x > ? - ?, 'ANALYSED', 'DELIVERED'), 1, 'key',"
+            " 'basic-1', x, x, x, 0 FROM n",
+            (studies, studies, _OPEN),
+        )
+        db.execute(
+            "WITH RECURSIVE k(y) AS (SELECT 1 UNION ALL SELECT y + 1 FROM k WHERE y < ?)"
+            " INSERT INTO instance (orthanc_id, study, role, stage, origin, received_at, analysis,"
+            " copy_id, study_uid, series_uid, sop_uid, sop_class, modality, transfer_syntax,"
+            " instance_number, digest, md5, size, rank, original_digest, original_size, purged_at)"
+            " SELECT s.orthanc_id || '-' || y, s.orthanc_id, 'SOURCE', 'ANONYMIZED', 'S',"
+            " s.received_at, 'NOT_CHOSEN', 'c' || s.orthanc_id || '-' || y, s.orthanc_id || '.1',"
+            " s.orthanc_id || '.2', s.orthanc_id || '.3.' || y, '1.2', 'CT', '1.2.840', y, 'd', 'm',"
+            " 1000, 2, 'o', 2000, iif(s.state = 'DELIVERED' AND s.received_at < ?, 1.0, NULL)"
+            " FROM study s, k",
+            (_IMAGES, studies - 1000),
+        )
+        db.execute(
+            "INSERT INTO receipt (instance, destination, digest, size, due_at, begun_at, sent_at,"
+            " verified_at, verified_by, study, place, rank, series, ordinal)"
+            " SELECT i.orthanc_id, ?, 'd', 1000, 0, iif(s.state = 'DELIVERED', 1.0, NULL),"
+            " iif(s.state = 'DELIVERED', 1.0, NULL), iif(s.state = 'DELIVERED', 1.0, NULL),"
+            " iif(s.state = 'DELIVERED', 'DIGEST', NULL), i.study, s.received_at, 2, i.series_uid,"
+            " i.instance_number FROM instance i JOIN study s ON s.orthanc_id = i.study",
+            (_CLOUD,),
+        )
+    return journal
+
+
+def questions(journal: Journal, studies: int) -> dict[str, Callable[[], object]]:
+    """What the loops and the API ask, again and again."""
+    last = f"s{studies}"
+    one = journal.outbox.to_send(_CLOUD, 1e12, 1)
+    return {
+        "due_study": lambda: journal.due_study(1e12),
+        "arrived": journal.arrived,
+        "arriving": journal.arriving,
+        "instances": lambda: journal.instances(last),
+        "to_send": lambda: journal.outbox.to_send(_CLOUD, 1e12, 48),
+        "to_verify": lambda: journal.outbox.to_verify(_CLOUD, 1e12, 256),
+        "begin_sending": lambda: journal.outbox.begin_sending(one, 1.0),
+        "settle": lambda: journal.settle(last, 1.0),
+        "unknown": lambda: journal.unknown([f"s{studies}-{n}" for n in range(200)]),
+        "cap_due_times": lambda: journal.cap_due_times(1e12),
+        "candidates": lambda: journal.purges.candidates(50),
+        "purgeable_bytes": journal.purges.purgeable_bytes,
+        "returned": lambda: journal.purges.returned([f"s{studies}-{n}" for n in range(200)]),
+        "conflicts": journal.sightings.conflicts,
+        "held": journal.held,
+        "oldest_undelivered": journal.outbox.oldest_undelivered,
+        "find_study": lambda: journal.find_study(f"a{studies}"),
+        "overview": lambda: status.overview(journal),
+    }
+
+
+def _milliseconds(question: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    question()
+    return (time.perf_counter() - begun) * 1000
+
+
+def measure(studies: int, folder: Path) -> tuple[dict[str, tuple[float, float]], float]:
+    """Medians in ms of each question, of the small journal and of the large one; MiB of memory."""
+    with (
+        closing(filled(folder / "small.db", _SMALL)) as small,
+        closing(filled(folder / "large.db", studies)) as large,
+    ):
+        asked = {name: ([], []) for name in questions(small, _SMALL)}  # type: dict[str, tuple[list[float], list[float]]]
+        for _ in range(_ASKED):  # in turn: the machine's mood is the same for both
+            for which, (journal, number) in enumerate(((small, _SMALL), (large, studies))):
+                for name, question in questions(journal, number).items():
+                    asked[name][which].append(_milliseconds(question))
+    medians = {name: (statistics.median(a), statistics.median(b)) for name, (a, b) in asked.items()}
+    return medians, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--studies", type=int, default=100_000)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        medians, rss_mib = measure(asked.studies, Path(folder))
+    for name, (small, large) in medians.items():
+        print(f"{name:20} {small:8.2f} ms {large:8.2f} ms  {large / small:5.2f}")
+    worst = max(medians, key=lambda name: medians[name][1] / medians[name][0])
+    ratio = medians[worst][1] / medians[worst][0]
+    print(
+        f"bench journal: studies={asked.studies} worst={worst} ratio={ratio:.2f}"
+        f" slowest_ms={max(large for _, large in medians.values()):.1f} rss_mib={rss_mib:.0f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
