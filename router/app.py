@@ -65,6 +65,7 @@ class App:
         self._wake_looking = threading.Event()
         self._orthanc_code: str | None = str(Code.ORTHANC_UNREACHABLE)
         self._journal = Journal(settings.journal.path)
+        self._journal.keys.check(keys)
         registry = CollectorRegistry()
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=registry)

@@ -51,7 +51,19 @@ def release(
     for _, instance in chosen:
         if instance.hold and instance.hold.code is Code.NO_DESTINATION:
             journal.routes.forget(instance.orthanc_id)
-    return [i.orthanc_id for _, i in chosen if journal.release(i.orthanc_id, now, policy)]
+    return [
+        i.orthanc_id
+        for _, i in chosen
+        if journal.release(i.orthanc_id, now, _combined(i.policy, policy))
+    ]
+
+
+def _combined(earlier: str, policy: str) -> str:
+    """What was answered for once stays answered for; a retry asks everything anew."""
+    if policy == "retry":
+        return policy
+    kept = [name for name in earlier.split("+") if name not in {"", "retry", policy}]
+    return "+".join([*kept, policy])
 
 
 def discard(journal: Journal, audit: Audit, name: str, reason: Reason, now: float) -> list[str]:

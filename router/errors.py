@@ -36,6 +36,7 @@ class Code(StrEnum):
     KEY_UNREADABLE = "KEY_UNREADABLE"
     KEY_MALFORMED = "KEY_MALFORMED"
     KEY_UNKNOWN = "KEY_UNKNOWN"
+    KEY_EXCHANGED = "KEY_EXCHANGED"
     JOURNAL_UNUSABLE = "JOURNAL_UNUSABLE"
     JOURNAL_READ_ONLY = "JOURNAL_READ_ONLY"
     JOURNAL_NEWER = "JOURNAL_NEWER"
@@ -53,6 +54,7 @@ class Code(StrEnum):
     NO_PATIENT_ID = "NO_PATIENT_ID"
     NO_UID = "NO_UID"
     UID_CONFLICT = "UID_CONFLICT"
+    IDENTITY_CONFLICT = "IDENTITY_CONFLICT"
     UNKNOWN_SOP_CLASS = "UNKNOWN_SOP_CLASS"
     SOP_CLASS_NOT_CLEARED = "SOP_CLASS_NOT_CLEARED"
     BURNED_IN_TEXT = "BURNED_IN_TEXT"
@@ -112,6 +114,8 @@ class Code(StrEnum):
     FLEET_QC_MISSING = "FLEET_QC_MISSING"
     FILE_UNREADABLE = "FILE_UNREADABLE"
     FILE_UNWRITABLE = "FILE_UNWRITABLE"
+    MANIFEST_UNREADABLE = "MANIFEST_UNREADABLE"
+    MANIFEST_NOT_GENUINE = "MANIFEST_NOT_GENUINE"
     WRONG_ARGUMENT = "WRONG_ARGUMENT"
     TRUCK_UNREACHABLE = "TRUCK_UNREACHABLE"
     PLUGIN_MISSING = "PLUGIN_MISSING"
@@ -153,8 +157,15 @@ ADVICE: dict[Code, Advice] = {
         "Send the study again from the scanner; if it stays so, report it to the scanner's maker.",
     ),
     Code.UID_CONFLICT: Advice(
-        "Another image on the truck has the same SOP Instance UID under another patient or study.",
+        "Another image on the truck has the same SOP Instance UID, or the same Study Instance UID "
+        "under another patient.",
         "Find out which one is filed rightly; discard the other, and release this one to go on.",
+    ),
+    Code.IDENTITY_CONFLICT: Advice(
+        "Its Patient ID is known on the truck with another name, birth date or sex.",
+        "Find out whose image it is. If both are one person (a new name, a corrected date), release "
+        "it under identity-checked; else discard it, correct the Patient ID on the scanner and "
+        "send it again.",
     ),
     Code.UNKNOWN_SOP_CLASS: Advice(
         "No policy says what this SOP class may contain.",
@@ -211,7 +222,10 @@ ADVICE: dict[Code, Advice] = {
     Code.GATE_OVERLAY: Advice("An overlay or a curve survived.", _REPORT),
     Code.GATE_FOREIGN_UID: Advice("A UID that can be traced to the patient survived.", _REPORT),
     Code.GATE_IDENTIFIER: Advice(
-        "A name, number or date of the patient was found in the anonymized copy.", _NO_POLICY
+        "A name, number or date of the patient was found in the anonymized copy.",
+        "Compare it with the original (edge-router explain). If what was found is a plain word of "
+        "your site, add it to deid.words_file, restart the router and release it under retry; "
+        "else leave it held.",
     ),
     Code.GATE_FILE_META: Advice("The file header carries something it must not.", _REPORT),
     Code.GATE_NOT_DECLARED: Advice("The copy does not declare how it was de-identified.", _REPORT),

@@ -261,7 +261,8 @@ class TruckOrthanc:
     def _stream(self, method: str, path: str, body: Mapping[str, object] | None) -> Body:
         with self._client.stream(method, f"{self._client.url}{path}", json=body) as response:
             _check(response)
-            return self._spool.collect(response.iter_bytes(_CHUNK))
+            # In the pieces that arrive: putting them together to larger ones copies each twice.
+            return self._spool.collect(response.iter_bytes())
 
 
 def instance_id(patient: str, study_uid: str, series_uid: str, sop_uid: str) -> str:

@@ -1,9 +1,19 @@
 """The commands of ``edge-router``, one module a topic, each with a ``register``."""
 
-from router.commands import files, golden, mine, operator, quality, sending, service
+from router.commands import (
+    files,
+    golden,
+    identity,
+    mine,
+    operator,
+    proof,
+    quality,
+    sending,
+    service,
+)  # fmt: skip
 
 #: In the order in which the help shows them.
 TOPICS = (
-    service.register, operator.register, quality.register, files.register, sending.register,
-    mine.register, golden.register,
+    service.register, operator.register, proof.register, quality.register, identity.register,
+    files.register, sending.register, mine.register, golden.register,
 )  # fmt: skip

@@ -15,7 +15,7 @@ from router.audit import Audit
 from router.commands import routes
 from router.commands.terminal import ATTENTION, FINE, note, show, user
 from router.destinations import KINDS
-from router.errors import Code, EdgeRouterError, OrthancError, SettingsError
+from router.errors import Code, EdgeRouterError, OrthancError
 from router.intake import Intake
 from router.journal import Journal
 from router.metrics import Metrics
@@ -106,14 +106,8 @@ def _check_config(asked: argparse.Namespace) -> int:
 
 def _try_keys(settings: Settings) -> None:
     """The keys can be read, and those that the journal's studies were begun with are there."""
-    known = {key.id for key in settings.keys()}  # noqa: SIM118  (a method, no dictionary)
     with closing(Journal(settings.journal.path)) as journal:
-        missing = journal.keys_in_use() - known
-    if missing:
-        raise SettingsError(
-            Code.KEY_UNKNOWN,
-            f"Studies in the journal need the keys {sorted(missing)}: add their files.",
-        )
+        journal.keys.check(settings.keys())
 
 
 def _try_orthanc(settings: Settings, *, offline: bool) -> None:

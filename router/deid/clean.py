@@ -31,6 +31,9 @@ DUMMIES: dict[str, str] = {
 DUMMY_BYTES = "data:application/octet-stream;base64,AAAAAAAAAAA="
 DUMMY_CODE = {"CodeValue": "ANON", "CodingSchemeDesignator": "99EDGE", "CodeMeaning": "Anonymized"}
 
+#: Defined terms of what is kept of the patient: sex, neutered, smoking and pregnancy status.
+_TERMS = frozenset({"F", "M", "O", "ALTERED", "UNALTERED", "YES", "NO", "UNKNOWN"})
+_NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
 _AGE = re.compile(r"(\d{3})([DWMY])")
 _OLDEST = 90  # years; PS3.15 leaves the limit open, HIPAA's safe harbor draws it here
 _TELLING = 6  # letters; shorter words turn up by chance, and are the gate's
@@ -95,6 +98,8 @@ class Cleaner:
         """The values of letter C made safe, joined by ``\\``; ``None`` where they cannot be."""
         if element.VR == "SQ" or isinstance(element.value, bytes):
             return None
+        if action is Action.TERM and element.VR == "US":
+            return text_of(element)  # a number by its VR (pregnancy status)
         cleaned = [self._one(value, action) for value in values_of(element)]
         kept = [value for value in cleaned if value is not None]
         return "\\".join(kept) if len(kept) == len(cleaned) else None
@@ -108,6 +113,9 @@ class Cleaner:
             return value if dates.is_time(value) else None
         if action is Action.AGE:
             return _age(value.strip())
+        if action is Action.TERM:
+            term = value.strip(" \0")
+            return value if term in _TERMS or _NUMBER.fullmatch(term) else None
         return value if freetext.is_harmless(value, self._words, self._avoid) else None
 
     def tells(self, element: DataElement) -> bool:

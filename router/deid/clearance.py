@@ -39,11 +39,22 @@ class Release:
 POLICIES: dict[str, Release] = {
     "": Release("The shipped rules."),
     "retry": Release("What was in the way is mended: try again under the shipped rules."),
+    "identity-checked": Release(
+        "A person has made sure that the image belongs to the patient whose number it bears.",
+        frozenset({Code.IDENTITY_CONFLICT}),
+    ),
     "pixels-checked": Release(
         "A person has looked at every frame and found nothing in it that identifies the patient.",
         frozenset({Code.BURNED_IN_TEXT, Code.SOP_CLASS_NOT_CLEARED, Code.HELD_BY_RULE}),
     ),
 }
+
+
+def released(names: str) -> Release:
+    """Of an instance that was released: under one policy, or under several joined by ``+``."""
+    each = [POLICIES[name] for name in names.split("+")]
+    return Release(" ".join(r.meaning for r in each), frozenset().union(*(r.clears for r in each)))
+
 
 _UID = re.compile(r"[0-9.]{1,64}")
 

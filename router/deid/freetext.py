@@ -61,7 +61,7 @@ def words_to_avoid(identifiers: Iterable[str]) -> frozenset[str]:
     avoid: set[str] = set()
     for identifier in identifiers:
         found = words_of(identifier)
-        avoid.update(word for word in found if len(word) > 1 or not word.isascii())
-        avoid.add("".join(found))
-    avoid.discard("")
+        # A single digit or letter is in every text.
+        together = [*found, "".join(found)]
+        avoid.update(word for word in together if len(word) > 1 or not word.isascii())
     return frozenset(avoid)

@@ -8,9 +8,10 @@ value it gets; the same instance, key and profile always give the same plan, and
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 
 from router.deid import iod, private, profile, pseudonyms
 from router.deid.clean import DUMMIES, DUMMY_BYTES, DUMMY_CODE, Cleaner, map_uid, text_of, values_of
@@ -20,6 +21,7 @@ from router.errors import Code, Hold
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
     from pydicom.tag import BaseTag
 
@@ -44,7 +46,8 @@ _SCHEMES = frozenset({
     "I10P", "ICD10", "ICDO3", "UMLS", "MDC", "BARI", "NICIP", "ACR", "RADELEMENT", "C4", "C5",
     "ISO3166_1", "ISO639_1", "ISO639_2", "RFC5646", "DCMUID",
 })  # fmt: skip
-_CODE_MEANING = 0x00080104
+_REPEATING, _SHALLOW = 4096, 16  # bytes; levels
+_CODE_MEANING, _DOCUMENT = 0x00080104, 0x00420011
 
 
 @dataclass(frozen=True)
@@ -122,13 +125,16 @@ def make(
 ) -> Plan:
     """The plan for one instance. ``station`` is what StationName becomes (the truck's id).
 
+    ``dataset``: fresh from the file. Once a value of it was asked for, nobody knows any more
+    whether it was sent as UN.
+
     ``masked``: regions of its pixels will be masked, which is declared.
 
     Raises Hold (NESTING_TOO_DEEP, ENCODING_NOT_CLEARED).
     """
     plan = Plan()
     keeps_private = False
-    for decision in decisions(dataset, key, chosen):
+    for decision in decisions(dataset, key, chosen, told=False):
         if decision.value is not None:
             plan.replace[decision.path] = decision.value
         elif decision.action is Action.REMOVE:
@@ -141,8 +147,12 @@ def make(
     return Plan(plan.replace, plan.remove, plan.keep, keeps_private)
 
 
-def decisions(dataset: Dataset, key: Key, chosen: Profile) -> Iterator[Decision]:
+def decisions(
+    dataset: Dataset, key: Key, chosen: Profile, *, told: bool = True
+) -> Iterator[Decision]:
     """What the profile does with each attribute, in the order of the file.
+
+    ``told``: also of attributes inside items that stay as they are.
 
     Items of a sequence that stays follow it; what goes as a whole is not gone into. The router's
     own values (``own_values``) come on top of it. Raises Hold as ``make`` does.
@@ -150,16 +160,20 @@ def decisions(dataset: Dataset, key: Key, chosen: Profile) -> Iterator[Decision]
     kind = iod.kind_of(str(dataset.get("SOPClassUID", "")))
     if kind == "image" and "SharedFunctionalGroupsSequence" in dataset:
         kind = "enhanced"
-    yield from _Walk(Cleaner(dataset, key, chosen), chosen, kind).items(dataset, "", 0)
+    yield from _Walk(Cleaner(dataset, key, chosen), chosen, kind, told=told).items(dataset, "", 0)
 
 
 class _Walk:
     """Goes through a data set and decides."""
 
-    def __init__(self, cleaner: Cleaner, chosen: Profile, kind: str) -> None:
+    def __init__(self, cleaner: Cleaner, chosen: Profile, kind: str, *, told: bool) -> None:
+        self._told = told
         self._cleaner = cleaner
         self._profile = chosen
         self._kind = kind
+        #: What a sequence of these bytes comes to: the decisions that do something, from the
+        #: sequence on. The frames of an enhanced image repeat most of theirs.
+        self._known: dict[tuple[BaseTag, bytes], list[Decision]] = {}
 
     def items(self, dataset: Dataset, prefix: str, depth: int) -> Iterator[Decision]:
         if depth > profile.DEEPEST_NESTING:
@@ -167,16 +181,36 @@ class _Walk:
         safe = private.kept(dataset, self._profile.private)
         for tag in sorted(dataset.keys()):
             decision = self._decide(dataset, tag, f"{prefix}{_PATHS[tag]}", depth, safe)
-            yield decision
-            if decision.vr != "SQ" or decision.value is not None:
-                continue
-            if decision.action is Action.KEEP:
-                for index, item in enumerate(dataset[tag].value or ()):
-                    yield from self.items(item, f"{decision.path}[{index}].", depth + 1)
+            stays = decision.action is Action.KEEP and decision.value is None
+            if self._told or not stays or not depth or tag.is_private:
+                yield decision
+            if decision.vr == "SQ" and stays:
+                yield from self._sequence(dataset, tag, decision.path, depth)
 
-    def _decide(  # noqa: PLR0911  (one line a way to treat an attribute)
+    def _sequence(
+        self, dataset: Dataset, tag: BaseTag, path: str, depth: int
+    ) -> Iterator[Decision]:
+        raw = cast("DataElement | RawDataElement", dataset.get_item(tag, keep_deferred=True))
+        key = None
+        if isinstance(raw, RawDataElement) and raw.value is not None and 0 < depth < _SHALLOW:
+            key = (tag, raw.value)
+            if key in self._known:
+                for known in self._known[key]:
+                    yield known._replace(path=path + known.path)
+                return
+        found = []
+        for index, item in enumerate(dataset[tag].value or ()):
+            for decision in self.items(item, f"{path}[{index}].", depth + 1):
+                found.append(decision)
+                yield decision
+        if key is not None and len(key[1]) <= _REPEATING:
+            self._known[key] = [d._replace(path=d.path.removeprefix(path)) for d in found]
+
+    def _decide(  # noqa: C901, PLR0911  (one line a way to treat an attribute)
         self, dataset: Dataset, tag: BaseTag, path: str, depth: int, safe: frozenset[BaseTag]
     ) -> Decision:
+        # Before its value is asked for: pydicom then forgets that it was sent as UN.
+        sent = str(dataset.get_item(tag, keep_deferred=True).VR or "")
         vr = vr_of(dataset, tag)
         if tag in safe:
             rule = Rule(Action.KEEP, Action.KEEP, f"private, on the allow-list ({_SAFE})")
@@ -187,17 +221,19 @@ class _Walk:
         rule = self._rule(dataset, tag, vr)
         action = rule.action
         if action is Action.KEEP:
-            return self._kept(dataset, tag, path, depth, rule)
+            return self._kept(dataset, tag, path, depth, rule, sent)
         if action is Action.UID:
             value = self._cleaner.uids(dataset[tag])
+            if value is None and dataset[tag].value:
+                return self._kept(dataset, tag, path, depth, rule, sent)
             return Decision(path, tag, vr, rule, Action.KEEP, value)
         value = self._cleaner.nested_pseudonym(dataset, tag, depth)
         if action not in _PLAIN and (value := self._cleaner.cleaned(dataset[tag], action)):
             if value == text_of(dataset[tag]):
-                return self._kept(dataset, tag, path, depth, rule)
+                return self._kept(dataset, tag, path, depth, rule, sent)
         elif action not in _PLAIN:
             if value == "":  # nothing was there
-                return self._kept(dataset, tag, path, depth, rule)
+                return self._kept(dataset, tag, path, depth, rule, sent)
             action = rule.fallback
         if value is not None:
             return Decision(path, tag, vr, rule, Action.KEEP, value)
@@ -221,9 +257,11 @@ class _Walk:
             return Decision(path, tag, vr, rule, Action.KEEP, None)
         return Decision(path, tag, vr, rule, Action.REMOVE, value)
 
-    def _kept(self, dataset: Dataset, tag: BaseTag, path: str, depth: int, rule: Rule) -> Decision:
+    def _kept(
+        self, dataset: Dataset, tag: BaseTag, path: str, depth: int, rule: Rule, sent: str
+    ) -> Decision:
         """An attribute that stays; under its own VR where it was sent as UN."""
-        vr, sent = vr_of(dataset, tag), dataset.get_item(tag, keep_deferred=True).VR
+        vr = vr_of(dataset, tag)
         known = dictionary_VR(tag) if dictionary_has_tag(tag) else vr
         if sent == "UN" and vr != "UN":
             value = self._encoded(dataset, tag, path, depth)
@@ -291,6 +329,8 @@ def _dummy(tag: BaseTag, vr: str) -> Json | None:
     if vr == "SQ":
         row = profile.TABLE.get(tag)
         return [dict(DUMMY_CODE)] if row and row.is_code else None
+    if tag == _DOCUMENT:
+        return DUMMIES["UT"]  # Orthanc wants a document's bytes to be one
     if dictionary_VR(tag) in _BYTES or vr in _BYTES:
         return DUMMY_BYTES
     return DUMMIES.get(dictionary_VR(tag), DUMMIES.get(vr))

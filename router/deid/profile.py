@@ -53,6 +53,7 @@ class Action(StrEnum):
     SHIFT = "shift"  # a date: moved by the patient's whole weeks
     TIME = "time"  # a time of day: kept where it is one
     AGE = "age"  # kept; from 90 years on 090Y
+    TERM = "term"  # kept where it is one of the standard's terms, or a number
     TEXT = "text"  # kept where each word is of the vocabulary
 
 
@@ -159,7 +160,6 @@ _DATES = frozenset({"DA", "DT"})
 _DESCRIBES = re.compile(r"(Description|Comments?|Reason|Label|Annotation|Text)$")
 #: Code values that are longer than VR SH, and so have the VR of a text.
 CODES = frozenset({Tag("LongCodeValue"), Tag("URNCodeValue")})
-_AGE = Tag("PatientAge")
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def _rule(profile: Profile, number: int, vr: str, kind: str) -> Rule:
     known = dictionary_VR(tag)  # a date is a date under whatever VR it was sent
     basic = basic_action(row, need, known)
     for option, letter in row.options.items():
-        if option in profile.options and (chosen := _optional(tag, known, option, letter)):
+        if option in profile.options and (chosen := _optional(known, option, letter)):
             return Rule(chosen, basic, f"Table E.1-1: {letter} by {option}, else {row.basic}")
     return Rule(basic, basic, f"Table E.1-1: {row.basic}")
 
@@ -285,16 +285,19 @@ def basic_action(row: Row, need: Need | None, vr: str) -> Action:
     return Action(choices[0])
 
 
-def _optional(tag: BaseTag, vr: str, option: Option, letter: str) -> Action | None:
+def _optional(  # noqa: PLR0911  (one line a letter and option)
+    vr: str, option: Option, letter: str
+) -> Action | None:
     """How an option's letter is carried out; ``None``: it does not apply to this VR."""
     if vr == "UI":
         return None  # a device's UID becomes a pseudonym too: the same one every time
-    if tag == _AGE:
+    if vr == "AS":
         return Action.AGE
     if letter == "K":
         # What a person wrote about another person is text, whatever the letter.
-        written = option is Option.PATIENT_CHARACTERISTICS and vr in {"SH", "LO"}
-        return Action.TEXT if written else Action.KEEP
+        if option is Option.PATIENT_CHARACTERISTICS:
+            return Action.TEXT if vr in {"SH", "LO"} else Action.TERM
+        return Action.KEEP
     if option is Option.MODIFIED_DATES:
         return Action.SHIFT if vr in _DATES else Action.TIME if vr == "TM" else None
     if vr == "SQ":

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router import backoff
-from router.errors import Code, IllegalTransition
-from router.journal import records
+from router.errors import Code, Hold, IllegalTransition
+from router.journal import records, routes
 from router.journal.database import Database, lock
+from router.journal.identities import Identities, IdentityTable, difference, enter
+from router.journal.keys import Keys
 from router.journal.profiles import Profiles
 from router.journal.purges import Purges
 from router.journal.quality import Quality
 from router.journal.receipts import Receipts, open_for
-from router.journal.routes import Routes, enter, inherit
+from router.journal.routes import Routes, inherit
 from router.journal.sightings import Sightings
 from router.study import (
     CAPTURE_GONE,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Cursor", "Journal", "Pin", "lock"]
+__all__ = ["Cursor", "Identities", "Journal", "Pin", "lock"]
 
 #: A local step is due in these states; in ANALYSED the receipts are.
 _WORKED_ON = (State.RECEIVED, State.ANONYMIZED)
@@ -80,6 +82,8 @@ class Journal:
         self.routes = Routes(self._db)
         self.quality = Quality(self._db)
         self.profiles = Profiles(self._db)
+        self.people = IdentityTable(self._db)
+        self.keys = Keys(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -204,10 +208,6 @@ class Journal:
         )
         return records.study(rows[0]) if rows else None
 
-    def keys_in_use(self) -> set[str]:
-        """The keys that studies were begun with."""
-        return {row["key_id"] for row in self._db.rows("SELECT DISTINCT key_id FROM study")}
-
     def arrived(self) -> tuple[Study, list[Instance]] | None:
         """A study that the scanner still sends of, with its images that nobody has tried yet."""
         rows = self._db.rows(
@@ -252,6 +252,15 @@ class Journal:
                 "UPDATE study SET due_at = ?, attempts = attempts + ?, last_code = ?"
                 " WHERE orthanc_id = ? AND state = ? AND generation = ?",
                 (due_at, int(counts), code, study.orthanc_id, study.state, study.generation),
+            )
+
+    def pin_key(self, study: str, key_id: str) -> None:
+        """Before its first copy: a study of a patient who is known under an older key keeps it."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE study SET key_id = ? WHERE orthanc_id = ? AND NOT EXISTS"
+                " (SELECT 1 FROM instance WHERE study = ? AND copy_id IS NOT NULL)",
+                (key_id, study, study),
             )
 
     def settle(self, orthanc_id: str, now: float) -> Outcome | None:
@@ -336,35 +345,36 @@ class Journal:
         self,
         instance: str,
         copy: Copy,
-        identity: Identities,
+        identities: Identities,
         now: float,
         route: Route | None = None,
         original: Original | None = None,
-    ) -> bool:
+        *,
+        same_person: bool = False,
+    ) -> None:
         """Before a copy is stored: makes it known as our own, and its patient findable.
 
         ``route``: where it goes, unless that was decided before; ``None``: everywhere.
 
-        Returns ``False``, and writes nothing, where another original has the same SOP Instance
-        UID: one of the two is filed under a wrong patient or study.
+        Raises Hold, and writes nothing, where another original has the same SOP or Study Instance
+        UID under another patient or study (UID_CONFLICT), or the patient's number is known with
+        another name, birth date or sex (IDENTITY_CONFLICT). ``same_person``: a person has said
+        that it is hers.
         """
         with self._db.writing() as db:
-            twin = db.execute(
-                "SELECT 1 FROM instance WHERE sop_uid = ? AND orthanc_id <> ? AND stage <> ?",
-                (copy.sop_uid, instance, Stage.DISCARDED),
-            )
-            if twin.fetchone() is not None:
-                return False
-            _enter_identities(db, identity, now)
+            if _is_taken(db, instance, copy):
+                raise Hold(Code.UID_CONFLICT, "its SOP or Study Instance UID is taken")
+            if not same_person and (differing := difference(db, identities)):
+                raise Hold(Code.IDENTITY_CONFLICT, f"{differing} differs from what is known")
+            enter(db, identities, now, accepted=same_person)
             db.execute(
                 f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
                 (*records.copy_values(copy), instance),
             )
             if route is not None:
-                enter(db, instance, route)
+                routes.enter(db, instance, route)
             if original is not None:
                 _enter_original(db, instance, original)
-        return True
 
     def begin_capture(self, source: str, copy: Copy, now: float) -> None:
         """Before a capture is stored: makes it known as our own. Again and again the same."""
@@ -549,13 +559,14 @@ class Journal:
         return {Code(row["hold_code"]): row["n"] for row in rows}
 
 
-@dataclass(frozen=True)
-class Identities:
-    """What identifies, beside the pseudonyms that stand for it: one row a kind."""
-
-    key_id: str
-    #: (kind, pseudonym) → the identifying values.
-    rows: Mapping[tuple[str, str], Mapping[str, str]]
+def _is_taken(db: sqlite3.Connection, instance: str, copy: Copy) -> bool:
+    """Whether another patient's or study's image has one of its UIDs."""
+    found = db.execute(
+        "SELECT 1 FROM instance WHERE orthanc_id <> ? AND stage <> ? AND (sop_uid = ?"
+        " OR study_uid = ? AND study <> (SELECT study FROM instance WHERE orthanc_id = ?))",
+        (instance, Stage.DISCARDED, copy.sop_uid, copy.study_uid, instance),
+    )
+    return found.fetchone() is not None
 
 
 def _is_new(db: sqlite3.Connection, instance: str) -> bool:
@@ -619,13 +630,3 @@ def _capture_gone(db: sqlite3.Connection, capture: str) -> None:
         " (SELECT source FROM instance WHERE orthanc_id = ?)",
         (CAPTURE_GONE, capture),
     )
-
-
-def _enter_identities(db: sqlite3.Connection, identities: Identities, now: float) -> None:
-    for (kind, pseudonym), values in identities.rows.items():
-        blob = json.dumps(dict(values), ensure_ascii=False, sort_keys=True).encode()
-        db.execute(
-            "INSERT OR IGNORE INTO identity (kind, pseudonym, key_id, scheme, blob, first_used_at)"
-            " VALUES (?, ?, ?, 0, ?, ?)",
-            (kind, pseudonym, identities.key_id, blob, now),
-        )

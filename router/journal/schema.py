@@ -198,6 +198,11 @@ MIGRATIONS: tuple[str, ...] = (
         id TEXT PRIMARY KEY,
         definition TEXT NOT NULL           -- options and lists, as JSON
     ) STRICT;
+    CREATE TABLE programme_key (           -- the keys that were ever used
+        id TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL          -- keyed: says whether it is the same, and nothing of it
+    ) STRICT;
+    CREATE INDEX instance_study_uid ON instance (study_uid);
     """,
 )
 

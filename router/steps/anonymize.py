@@ -125,11 +125,13 @@ class Anonymizing:
         with self._bench.orthanc.file(instance.orthanc_id) as original:
             dataset = part10.read(original.stream())
             route = self._route(instance, dataset)
-            release = clearance.POLICIES[instance.policy]
+            release = clearance.released(instance.policy)
             regions = clearance.check(dataset, release, self._bench.site.policies, chosen)
             rule_policy.check(dataset, route.policy, release.clears)
+            key = self._bench.key_of_patient(instance.study, dataset, key)
             part10.pixel_span(dataset, original.view)
-            source = _Source(instance, original, dataset, key, chosen, regions)
+            same_person = Code.IDENTITY_CONFLICT in release.clears
+            source = _Source(instance, original, dataset, key, chosen, regions, same_person)
             if not self._compressed_copy(source, route):
                 self._plain_copy(source, route)
         self._bench.journal.finish_copy(instance.orthanc_id)
@@ -144,8 +146,9 @@ class Anonymizing:
             self._keep(source, route, copied, body)
 
     def _plan(self, source: _Source) -> dict[str, object]:
+        # A fresh reading: the header that was looked at no longer tells what was sent as UN.
         return plan.make(
-            source.dataset, source.key, self._bench.station, source.chosen,
+            part10.read(source.body.stream()), source.key, self._bench.station, source.chosen,
             masked=bool(source.regions),
         ).body()  # fmt: skip
 
@@ -209,10 +212,10 @@ class Anonymizing:
         )
         who = _identities(source.dataset, source.key)
         now = self._bench.now()
-        if not self._bench.journal.begin_copy(
-            source.instance.orthanc_id, copy, who, now, route, original
-        ):
-            raise Hold(Code.UID_CONFLICT, "its SOP Instance UID is taken")
+        self._bench.journal.begin_copy(
+            source.instance.orthanc_id, copy, who, now, route, original,
+            same_person=source.same_person,
+        )  # fmt: skip
         self._bench.store(copy, body, source.instance.orthanc_id)
 
 
@@ -227,6 +230,8 @@ class _Source:
     chosen: Profile
     #: Of its pixels, to be masked.
     regions: tuple[Region, ...]
+    #: A person has said that it is the patient's whose number it bears.
+    same_person: bool
 
 
 def _mask(copied: FileDataset, body: Body, regions: tuple[Region, ...]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router import part10
-from router.deid import gate
+from router.deid import gate, plan
 from router.deid.profile import BASIC, Option, Profile
 from router.errors import Code, EdgeRouterError, Hold, SettingsError
 from router.orthanc import TruckOrthanc, instance_id
@@ -73,6 +74,7 @@ class Bench:
         self.now = now
         self.stopping = stopping
         self._keys = keys
+        self._patient_keys: dict[str, Key] = {}
         self._profiles: dict[str, Profile] = {}
         self._remembered: dict[str, tuple[gate.Expected, gate.Traces]] = {}
 
@@ -147,6 +149,31 @@ class Bench:
             )
         return key
 
+    def key_of_patient(self, study: str, dataset: FileDataset, pinned: Key) -> Key:
+        """The key of a study whose first image has come: an older one where it knows the patient.
+
+        So that a patient keeps her pseudonym when the programme's key changes.
+        """
+        known = self._patient_keys.get(study)
+        if known is None:
+            known = self._older_key(dataset, pinned) or pinned
+            if known is not pinned:
+                self.journal.pin_key(study, known.id)
+            if len(self._patient_keys) >= _REMEMBERED:
+                self._patient_keys.clear()
+            self._patient_keys[study] = known
+        return known
+
+    def _older_key(self, dataset: FileDataset, pinned: Key) -> Key | None:
+        if pinned.id != next(iter(self._keys)):
+            return None  # begun with an older one
+        if self.journal.people.knows(plan.identity_of(dataset, pinned).pseudonym, pinned.id):
+            return None
+        for key in list(self._keys.values())[1:]:
+            if self.journal.people.knows(plan.identity_of(dataset, key).pseudonym, key.id):
+                return key
+        return None
+
     def profile(self, study: Study) -> Profile:
         """The profile that the study was taken in with, whatever the settings say now."""
         if study.profile_id not in self._profiles:
@@ -175,6 +202,10 @@ def read_made(body: Body) -> FileDataset:
 def describe(dataset: FileDataset, body: Body) -> Copy:
     """The journal's record of a copy, of its parsed header and its bytes."""
     number = dataset.get("InstanceNumber")
+    # Both let go of the interpreter: a large mammogram is read by two cores at once.
+    with ThreadPoolExecutor(1) as beside:
+        md5 = beside.submit(part10.md5, body.view)
+        digest = part10.digest(body.view)
     return Copy(
         orthanc_id=instance_id(
             str(dataset.PatientID),
@@ -189,7 +220,7 @@ def describe(dataset: FileDataset, body: Body) -> Copy:
         modality=str(dataset.get("Modality", "")),
         transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
         instance_number=int(number) if isinstance(number, int) else None,
-        digest=part10.digest(body.view),
-        md5=part10.md5(body.view),
+        digest=digest,
+        md5=md5.result(),
         size=body.size,
     )

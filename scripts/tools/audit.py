@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pydicom
 import requests
 from pydicom import config
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +31,7 @@ config.settings.reading_validation_mode = config.IGNORE
 
 _LONG = 6
 _PIXELS = 0x7FE00010
+_DECODED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless)
 _CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 
 
@@ -100,7 +103,8 @@ def audit(
             captures += 1
             continue
         seen[str(dataset.SOPInstanceUID)] += 1
-        contents[_content(dataset)] += 1
+        if shown := content_of(dataset):
+            contents[shown] += 1
     arrived = frozenset(seen) & frozenset(expected)
     per_study = Counter(source.study_uid for source in sources)
     there = Counter(expected[uid].study_uid for uid in arrived)
@@ -108,7 +112,7 @@ def audit(
         max(0, number - there[study] - held.get(study, 0)) for study, number in per_study.items()
     )
     # Twice the same content under whatever UID, and images nobody sent, are doubles too.
-    sent_contents = Counter(_content(pydicom.dcmread(source.path)) for source in sources)
+    sent_contents = Counter(content_of(pydicom.dcmread(source.path)) for source in sources)
     twice = sum(max(0, number - sent_contents[c]) for c, number in contents.items())
     return Audit(lost, max(twice, len(seen) - len(arrived)), identifiers, captures, arrived)
 
@@ -128,10 +132,16 @@ def names_anyone(dataset: Dataset, data: bytes, patients: Iterable[Patient]) -> 
     return False
 
 
-def _content(dataset: Dataset) -> str:
-    """A digest of what an image shows, or of its kind and time where it shows nothing."""
-    pixels = dataset.get("PixelData") or str(dataset.get("SOPInstanceUID")).encode()
-    return hashlib.sha256(pixels).hexdigest()
+def content_of(dataset: Dataset) -> str | None:
+    """A digest of what an image shows; ``None`` for what shows nothing (a report).
+
+    The truck may compress plain pixels with JPEG-LS: such frames are compared decoded.
+    """
+    if "PixelData" not in dataset:
+        return None
+    if dataset.file_meta.TransferSyntaxUID in _DECODED:
+        return hashlib.sha256(pixel_array(dataset, raw=True).tobytes()).hexdigest()
+    return hashlib.sha256(dataset.PixelData).hexdigest()
 
 
 def _outside_pixels(dataset: Dataset, data: bytes) -> bytes:

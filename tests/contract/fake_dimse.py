@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless
+from pynetdicom import AE, StoragePresentationContexts, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     CTImageStorage,
     StudyRootQueryRetrieveInformationModelFind,
@@ -76,6 +76,16 @@ class FakeScp:
         self.entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
         self.entity.add_supported_context(Verification)
         self.port = 0
+
+    @classmethod
+    def of_any_class(cls) -> FakeScp:
+        """Takes each storage SOP class, uncompressed or in JPEG-LS."""
+        scp = cls()
+        for context in StoragePresentationContexts:
+            scp.entity.add_supported_context(
+                str(context.abstract_syntax), [ExplicitVRLittleEndian, JPEGLSLossless]
+            )
+        return scp
 
     @contextmanager
     def serving(self, context: ssl.SSLContext | None = None) -> Iterator[FakeScp]:

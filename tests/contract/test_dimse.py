@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 import threading
+import tracemalloc
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,9 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+MIB = 1 << 20
 
 
 def _file(seed: str = "dimse", size: int = 64) -> tuple[Copy, bytes]:
@@ -257,6 +261,22 @@ def test_a_link_that_goes_silent_in_the_middle_is_down_within_the_timeout(
     with pytest.raises(LinkDown):
         destination.send(Outgoing(copy, memoryview(raw), handed.append))
     assert sum(handed) < len(raw)
+
+
+def test_a_large_file_on_a_slow_link_does_not_fill_the_memory(
+    destination: Dimse, archive: FakeScp
+) -> None:
+    copy, raw = _file()
+    large = raw + bytes(64 * MIB)
+    archive.stall_after = 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(LinkDown):
+            _send(destination, copy, large)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * MIB
 
 
 def test_a_transfer_can_be_broken_off_from_another_thread(

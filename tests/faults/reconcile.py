@@ -85,21 +85,20 @@ class Auditor:
         patients = list({image.patient.patient_id: image.patient for image in images}.values())
         found = self.look(patients)
         there = Counter(stored.sop_uid for stored in found if not stored.is_capture)
-        reports = Counter(_alias(image) for image in images if image.is_report)
-        expected = {
-            pseudonymous_uid(KEY, image.sop_uid): image for image in images if not image.is_report
-        }
-        missing = Counter(_alias(expected[uid]) for uid in set(expected) - set(there))
-        wrongly = Counter({a: max(0, number - reports[a]) for a, number in held.items()})
-        unheld = Counter({a: max(0, number - held.get(a, 0)) for a, number in reports.items()})
+        expected = {pseudonymous_uid(KEY, image.sop_uid): image for image in images}
+        away = [expected[uid] for uid in set(expected) - set(there)]
+        missing = Counter(_alias(image) for image in away)
+        # A report may be cleaned and sent, or held.
+        reports = Counter(_alias(image) for image in away if image.is_report)
+        wrongly = sum(max(0, number - reports[alias]) for alias, number in held.items())
         return Tally(
             acknowledged=len(images),
             delivered=len(expected) - missing.total(),
             held=sum(held.values()),
-            # What is held by mistake is still on the truck.
-            lost=(missing - wrongly).total() + unheld.total(),
+            # What is held, rightly or not, is still on the truck.
+            lost=(missing - Counter(held)).total(),
             duplicates=_doubles(found, set(expected)),
-            held_wrongly=wrongly.total(),
+            held_wrongly=wrongly,
             identified=sum(stored.names_anyone for stored in found),
             uncaptured=len(_ct_studies(images) - {s.study_uid for s in found if s.is_capture}),
         )

@@ -28,7 +28,7 @@ class Image:
 
     dataset: FileDataset
     patient: data.Patient
-    #: It names the patient in its content: the truck must keep it.
+    #: It names the patient in its content: the truck cleans it, or keeps it.
     is_report: bool
 
     @property
@@ -59,7 +59,7 @@ class Scanner:
         return [Image(dataset, patient, is_report=False) for dataset in series]
 
     def mammogram(self, rows: int = 256) -> list[Image]:
-        """Four views and the dose report, which the truck must hold."""
+        """Four views and the dose report."""
         self.made += 1
         patient = data.Patient.made(self.seed, self.made)
         study = data.mammogram_study(f"{self.seed}{self.made}", patient, rows, rows * 13 // 16)

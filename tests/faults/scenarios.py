@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DAY_S = 86400.0
 #: A cut that is noticed and over within a test; those of minutes are the bench's.
 _CUT_S = (0.3, 3.0)
+#: Share of the kills that come before the router is up.
+_WHILE_STARTING = 0.2
 _MOBILE = Conditions(rate_bps=20e6, rtt_s=0.06)
 _INDEX = "/var/lib/orthanc-data"
 #: What a PACS may answer for a while. Left out is what takes the router a quarter of an hour to be
@@ -68,6 +70,14 @@ class Run:
         """A random moment: the moment is the point."""
         time.sleep(self.chance.uniform(least, most))
 
+    def at_work(self) -> None:
+        """A random moment of the router's life: mostly at work, now and then while it starts."""
+        if self.chance.random() < _WHILE_STARTING:
+            self.between(0.1, 1.0)
+        else:
+            self.truck.router.wait_up()
+            self.between(0.0, 1.5)
+
     def cut_once(self) -> None:
         """One cut of a random kind, and the time until an image goes again."""
         link = self.truck.link
@@ -100,7 +110,7 @@ def router_killed(run: Run) -> None:
     """The router is killed at random moments while studies go their way."""
     with Scanning(run.scanner, run.some_ct(), 1.5):
         for _ in range(run.amounts.router_kills):
-            run.between(0.8, 3.0)
+            run.at_work()
             run.truck.router.kill()
             run.truck.router.start()
 
@@ -119,7 +129,7 @@ def both_killed(run: Run) -> None:
     """Both at once, as in a power cut of the truck; the link goes with them now and then."""
     with Scanning(run.scanner, run.some_ct(), 0.5):
         for _ in range(run.amounts.both_kills):
-            run.between(0.8, 3.0)
+            run.at_work()
             run.truck.kill_orthanc()
             run.truck.router.kill()
             if run.chance.random() < 0.5:
@@ -150,7 +160,7 @@ def link_cut_and_router_killed(run: Run) -> None:
             run.between(0.5, 2.0)
             run.cuts += 1
             run.truck.link.cut_after(run.chance.randrange(1, 60_000))
-            run.between(0.3, 1.5)
+            run.at_work()
             run.truck.router.kill()
             run.truck.router.start()
             run.between(0.5, 1.5)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import time
+import sqlite3
 import zipfile
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +16,18 @@ import requests
 from pydicom.uid import JPEGLosslessSV1
 
 from tests import data, image_faults, scanner
+from tests.conftest import Router
+from tests.orthancs import DELETE, Orthanc, start
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from pydicom.dataset import FileDataset
 
     from router.app import App
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.conftest import AtRest
 
 #: From the response to the C-STORE to the flag.
 MOST_S = 5.0
@@ -37,8 +42,9 @@ def mammograms(seed: str) -> list[FileDataset]:
 
 
 def seen(app: App) -> dict[str, Any]:
-    (study,) = requests.get(f"http://127.0.0.1:{app.port}/status", timeout=10).json()["studies"]
-    return dict(study)
+    """What /status says of the only study; nothing before its first image is taken in."""
+    studies = requests.get(f"http://127.0.0.1:{app.port}/status", timeout=10).json()["studies"]
+    return dict(studies[0]) if studies else {"seen": 0, "look_at": [], "missing_views": []}
 
 
 def checked(router: Router) -> list[dict[str, Any]]:
@@ -56,33 +62,51 @@ def lossless(dataset: FileDataset, truck: Orthanc) -> FileDataset:
     return made
 
 
+@pytest.fixture
+def busy_truck(tmp_path: Path) -> Iterator[Orthanc]:
+    """A truck that never takes a study for complete while the test lasts."""
+    folder = tmp_path / "busy"
+    folder.mkdir()
+    yield from start("truck", folder, ["router", "health", "other"], STABLE_AGE_S="3600")
+
+
 def test_a_flag_is_seen_within_seconds_and_before_the_study_is_stable(
-    router: Router, truck: Orthanc, at_rest: AtRest
+    tmp_path: Path, busy_truck: Orthanc, cloud: Orthanc
 ) -> None:
+    router = Router(tmp_path, busy_truck.url, cloud.url)
     images = mammograms("look")
     image_faults.blank(images[1], np.random.default_rng(1))
     with router.running() as app:
-        for image in images[:2]:
-            assert scanner.store([image], truck.dicom_port) == [scanner.SUCCESS]
-        answered = time.monotonic()
+        scanner.store(images[:1], busy_truck.dicom_port)
+        until(lambda: seen(app)["seen"] == 1, what="the first look")  # the process has started
+        assert scanner.store(images[1:2], busy_truck.dicom_port) == [scanner.SUCCESS]
         until(lambda: seen(app)["look_at"], MOST_S, what="the flag")
-        took = time.monotonic() - answered
         study = seen(app)
         (image,) = study["look_at"]
-        assert took < MOST_S
         assert study["arriving"]
         assert (image["view"], image["series"], image["image"]) == ("L-CC", 2, 2)
         assert [flag["flag"] for flag in image["flags"]] == ["BLANK"]
         assert study["missing_views"] == ["R-MLO", "L-MLO"]
-        assert scanner.store(images[2:], truck.dicom_port) == [scanner.SUCCESS] * 2
-        until(lambda: not seen(app)["missing_views"], MOST_S, what="the missing views")
-        # Flags never touch the way of the study; of an image of nothing there is no capture.
+        assert scanner.store(images[2:], busy_truck.dicom_port) == [scanner.SUCCESS] * 2
+        until(lambda: not seen(app)["missing_views"], what="the missing views")
+
+
+def test_flags_never_touch_the_way_of_a_study_and_are_counted(
+    router: Router, truck: Orthanc, at_rest: AtRest
+) -> None:
+    images = mammograms("way")
+    image_faults.blank(images[1], np.random.default_rng(1))
+    with router.running() as app:
+        scanner.store(images, truck.dicom_port)
         (study,) = at_rest(app, 1)
+        # Of an image of nothing there is no capture.
         assert (study["state"], study["way"]) == ("DELIVERED", "7 delivered, 0 held")
+        until(lambda: seen(app)["seen"] == 4, what="the looks")
         text = requests.get(f"http://127.0.0.1:{app.port}/metrics", timeout=10).text
     assert 'edge_router_qc_flags_total{flag="BLANK",modality="MG"} 1.0' in text
     assert 'edge_router_qc_feature_count{feature="kvp_kv",modality="MG",view="CC"} 2.0' in text
-    assert not any(value in text for value in data.Patient.made("look").identifiers())
+    assert "edge_router_qc_studies_view_missing 0.0" in text
+    assert not any(value in text for value in data.Patient.made("way").identifiers())
 
 
 def test_check_now_lists_what_to_look_at_and_never_says_what_to_do(
@@ -148,6 +172,38 @@ def test_a_capture_of_an_earlier_version_is_taken_over_and_gets_no_second(
         (study,) = at_rest(app, 1)
     assert (study["state"], study["captures"]) == ("DELIVERED", 1)
     assert set(cloud.instances()) == before
+
+
+def test_a_sent_capture_of_an_earlier_version_that_is_gone_is_not_replaced(
+    router: Router,
+    truck: Orthanc,
+    cloud: Orthanc,
+    at_rest: AtRest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = mammograms("gone")[:2]
+    scanner.store([first], truck.dicom_port)
+    with router.running() as app:
+        at_rest(app, 1)
+    before = set(cloud.instances())
+    with closing(sqlite3.connect(router.folder / "journal.db")) as journal, journal:
+        (capture,) = journal.execute(
+            "SELECT orthanc_id FROM instance WHERE role = 'CAPTURE'"
+        ).fetchone()
+        # Its copy is found missing on the truck, as delivery finds it.
+        journal.execute("UPDATE instance SET analysis = 'CAPTURE_GONE' WHERE role = 'SOURCE'")
+    truck.request("DELETE", f"/instances/{capture}", headers=DELETE).raise_for_status()
+    monkeypatch.setattr("router.analysis.density.EARLIER_VERSIONS", ("2", "1"))
+    monkeypatch.setattr("router.analysis.density.VERSION", "3")
+    scanner.store([second], truck.dicom_port)
+    with router.running() as app:
+        until(lambda: at_rest(app, 1)[0]["images"] == 2, what="the second image")
+        (study,) = at_rest(app, 1)
+    assert study["state"] == "DELIVERED"
+    # The second image and its capture are new; the first image has no other capture.
+    after = set(cloud.instances())
+    assert before < after
+    assert len(after - before) == 2
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -263,6 +263,7 @@ def test_only_pixels_are_cleared_by_looking_at_them() -> None:
     assert {name: policy.clears for name, policy in clearance.POLICIES.items()} == {
         "": frozenset(),
         "retry": frozenset(),
+        "identity-checked": {Code.IDENTITY_CONFLICT},
         "pixels-checked": {
             Code.BURNED_IN_TEXT,
             Code.SOP_CLASS_NOT_CLEARED,

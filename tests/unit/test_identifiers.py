@@ -65,6 +65,9 @@ def _coded(meaning: str) -> Sequence:
         {"PatientBirthDate": "19500311", "SoftwareVersions": "born 1950-03-11"},
         {"PatientID": "0012345678", "SoftwareVersions": "ID 12345678"},
         {"StudyID": "ST-4711", "SoftwareVersions": "study ST-4711"},
+        {"AccessionNumber": "2026-5420152", "FilterMaterial": "20265420152"},
+        {"PatientID": "6611132301", "SoftwareVersions": "661113/2301"},
+        {"PatientID": "661113/2301", "SoftwareVersions": "no 66 11 13 23 01"},
     ],
     ids=lambda values: " ".join(f"{k}={v}" for k, v in values.items()),
 )

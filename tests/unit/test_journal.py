@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router.errors import Code, IllegalTransition, JournalError
+from router.errors import Code, Hold, IllegalTransition, JournalError
 from router.journal import Cursor, Identities, Journal, Pin, lock
 from router.journal.schema import NEWEST
 from router.study import (
@@ -376,9 +376,11 @@ def test_what_one_destination_refuses_still_goes_to_the_others(journal: Journal)
 
 def test_two_originals_with_one_sop_instance_uid_are_found(journal: Journal) -> None:
     _arrive(journal, "a", "b")
-    assert journal.begin_copy("a", _copy("same"), WHO, 1.0)
-    assert journal.begin_copy("a", _copy("same"), WHO, 2.0)
-    assert not journal.begin_copy("b", _copy("same"), WHO, 3.0)
+    journal.begin_copy("a", _copy("same"), WHO, 1.0)
+    journal.begin_copy("a", _copy("same"), WHO, 2.0)
+    with pytest.raises(Hold) as raised:
+        journal.begin_copy("b", _copy("same"), WHO, 3.0)
+    assert raised.value.code is Code.UID_CONFLICT
 
 
 def test_a_released_capture_is_made_again(journal: Journal) -> None:

@@ -42,9 +42,9 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     opened.close()
 
 
-def _copy(name: str) -> Copy:
+def _copy(name: str, study: str = "study") -> Copy:
     return Copy(
-        orthanc_id=f"copy-{name}", study_uid="2.25.1", series_uid="2.25.2", sop_uid=f"2.25.{name}",
+        orthanc_id=f"copy-{name}", study_uid=f"2.25.1{len(study)}", series_uid="2.25.2", sop_uid=f"2.25.{name}",
         sop_class="1.2.840.10008.5.1.4.1.1.2", modality="CT",
         transfer_syntax="1.2.840.10008.1.2.1", instance_number=1, digest=f"digest-{name}",
         md5=f"md5-{name}", size=100,
@@ -62,7 +62,7 @@ def _anonymized(journal: Journal, routes: dict[str, Route | None], study: str = 
     arrivals = [Arrival(name, study, "SCANNER") for name in routes]
     journal.take_in(arrivals, [study], {study: PIN}, None, 10.0)
     for name, chosen in routes.items():
-        assert journal.begin_copy(name, _copy(name), WHO, 11.0, chosen)
+        journal.begin_copy(name, _copy(name, study), WHO, 11.0, chosen)
         journal.finish_copy(name)
     assert journal.move(_study(journal, study), Outcome.DONE, 12.0, ALL)
 
@@ -98,7 +98,7 @@ def test_delivered_means_verified_at_each_of_its_destinations(journal: Journal) 
 def test_what_was_decided_once_stays_decided(journal: Journal) -> None:
     _anonymized(journal, {"a": route("research")})
     other = Route("other", ("cloud",), Priority.NORMAL, "hold", ())
-    assert journal.begin_copy("a", _copy("a"), WHO, 20.0, other)
+    journal.begin_copy("a", _copy("a"), WHO, 20.0, other)
     assert journal.routes.of("a") == route("research")
     assert journal.routes.of_study("study") == {"a": route("research")}
     assert journal.routes.of("unknown") is None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import keyword_for_tag
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
 
 from router.deid import iod, profile, pseudonyms
 from router.deid.gate.scan import known_vr
@@ -45,9 +45,13 @@ _CLEANED = frozenset({
     Option.CLEAN_GRAPHICS,
 })  # fmt: skip
 _LONGEST_NUMBER, _MOST_NUMBERS = 3, 3
+_REPEATING = 4096  # bytes
 _OLDEST = 90
+#: Sex, neutered, smoking and pregnancy status (PS3.3, C.7.1.1 and C.7.2.2); size and weight.
+_TERM = re.compile(r"[FMO]|(UN)?ALTERED|YES|NO|UNKNOWN|\d{1,3}(\.\d+)?")
 _DAYS_OF = {"D": 1, "W": 7, "M": 30, "Y": 365}
 _TIME = re.compile(r"\d{2}(:?\d{2}(:?\d{2}(\.\d+)?)?)?")
+_DUMMY_BYTES = b"ANONYMIZED"
 _DUMMY_CODE = ("ANON", "99EDGE", "Anonymized")
 #: Designators of coding schemes whose meanings nobody at a site writes.
 _PUBLIC_SCHEME = re.compile(
@@ -80,7 +84,7 @@ class Judge:
         self._reference = reference
         self._encodings = _LATIN_1  # of the element that is being judged
         #: (tag, VR, bytes of the copy, bytes of the original) that were judged: frames repeat.
-        self._passed: set[tuple[int, str, bytes, bytes | None, bool]] = set()
+        self._passed: set[tuple[int, str, bytes, bytes | None, str]] = set()
 
     def level(self, copy: Level, original: Level | None, depth: int, encodings: list[str]) -> None:
         """Judges the elements of a data set or an item beside those of the original."""
@@ -109,22 +113,22 @@ class Judge:
                 self._refuse(Code.GATE_PRIVATE_ATTRIBUTE, tag, depth, "")
             self._equal(element, before, depth)
             return
-        self._known(element, depth)
         key = None
-        if element.items is None:
-            value = self._bytes(element)
-            was = self._source_bytes(before)
-            key = (tag, element.vr, value, was, depth == 0)
-            # The meaning of a code depends on the scheme beside it.
-            if key in self._passed and tag != _CODE_MEANING:
+        # Frames repeat: what was judged once is not judged again, where its place changes nothing.
+        # The meaning of a code depends on the scheme beside it.
+        if element.end - element.start <= _REPEATING and tag != _CODE_MEANING and depth:
+            was = None if before is None else self._source_bytes_of(before)
+            key = (tag, element.vr, self._bytes(element), was, encodings[0])
+            if key in self._passed:
                 return
+        self._known(element, depth)
         self._encodings = encodings
         if element.items is not None:
             self._sequence(element, before, depth, encodings)
         else:
             self._leaf(element, before, depth, encodings, copy)
-            if key is not None and element.end - element.start <= 1024:  # noqa: PLR2004
-                self._passed.add(key)
+        if key is not None:
+            self._passed.add(key)
 
     def _known(self, element: Element, depth: int) -> None:
         tag = BaseTag(element.tag)
@@ -164,7 +168,7 @@ class Judge:
             if self._search.finds(element.vr, text):
                 self._found(tag, depth)
 
-    def _value(  # noqa: C901  (one branch a letter)
+    def _value(  # noqa: C901, PLR0912  (one branch a letter)
         self, element: Element, before: Element | None, texts: list[str], depth: int, copy: Level,
         encodings: list[str],
     ) -> None:  # fmt: skip
@@ -188,13 +192,15 @@ class Judge:
             if not all(_TIME.fullmatch(text) for text in texts):
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no time of day")
             self._equal(element, before, depth)
-        elif tag == Tag("PatientAge") and chosen:
+        elif vr == "AS" and chosen:
             self._age(element, before, texts, depth)
         elif Option.DEVICE_IDENTITY in chosen and vr not in _TEMPORAL:
             self._equal(element, before, depth)
         elif set(chosen) & _CLEANED and vr in _TEXTUAL:
             self._free_text(element, before, texts, depth)
         elif Option.PATIENT_CHARACTERISTICS in chosen:
+            if not all(_TERM.fullmatch(text) for text in texts):
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no term of the standard")
             self._equal(element, before, depth)
         else:
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, _SHOULD[row.basic == "X"])
@@ -213,6 +219,8 @@ class Judge:
             )
         if basic == "X" and need is not Need.VALUE:
             return False
+        if "D" in basic and self._bytes(element).strip(b" \0") == _DUMMY_BYTES:
+            return True
         if ("D" in basic or need is Need.VALUE) and set(texts) <= DUMMY_TEXT and texts:
             return True
         return bool(depth) and bool(texts) and texts == self._nested_pseudonym(before, tag)

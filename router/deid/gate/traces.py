@@ -11,10 +11,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydicom.charset import convert_encodings, encode_string
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
@@ -141,9 +142,10 @@ class Traces:
         retains the identity of the device (113109).
         """
         found = _Found(vocabulary.WORDS | harmless)
-        maker = " ".join(str(original.get(keyword, "")) for keyword in _MAKER).upper()
+        seen: set[tuple[int, bytes]] = set()
+        maker = _compact(" ".join(str(original.get(keyword, "")) for keyword in _MAKER))
         uids: set[str] = set()
-        for element in _walk(original, 0):
+        for element in _walk(original, 0, seen):
             values = _texts(element)
             if "UI" in _vrs(element):
                 uids.update(v for v in values if not v.startswith(profile.STANDARD_ROOT))
@@ -153,7 +155,7 @@ class Traces:
                     found.add(parts, _SHORTEST_NAME)
                     found.add_own(values)
                 else:  # staff: sites enter the maker's name
-                    found.add(p for p in parts if p.upper() not in maker)
+                    found.add(p for p in parts if _compact(p) not in maker)
             elif element.tag in _IDENTIFYING:
                 written = [v for value in values for v in _variants(value)]
                 found.add(written)
@@ -161,7 +163,7 @@ class Traces:
                 if element.tag in _PATIENTS_NUMBERS:
                     found.add_whole(values)
             elif element.tag in _LOCATING and not (keeps_device and element.tag in _DEVICE):
-                found.add(v for v in values if v.upper() not in maker)
+                found.add(v for v in values if _compact(v) not in maker)
         return found.traces(station, uids, str(original.get("SpecificCharacterSet", "") or ""))
 
 
@@ -195,8 +197,8 @@ class _Found:
         for value in values:
             if value.upper() not in _NOBODY:
                 found = runs(value)
-                self._own.update(w for w in found if len(w) > 1 or not w.isascii())
-                self._own.add("".join(found))
+                together = [*found, "".join(found)]
+                self._own.update(w for w in together if len(w) > 1 or not w.isascii())
 
     def add_whole(self, values: Iterable[str]) -> None:
         self._whole.update(
@@ -241,7 +243,8 @@ def _encodings(value: str, charset: str) -> Iterator[bytes]:
 
 def search_bytes(outside_pixels: bytes, traces: Traces) -> None:
     """Raises Hold (GATE_IDENTIFIER, GATE_FOREIGN_UID) where a long value stands in the bytes."""
-    if (pattern := _pattern(traces)) is not None and pattern.search(outside_pixels):
+    lowered = outside_pixels.lower()
+    if any(_stands(value, lowered) for value in traces.long):
         raise Hold(Code.GATE_IDENTIFIER, "an identifying value was found in the bytes of the copy")
     if _holds_uid(outside_pixels, traces.uids):
         raise Hold(Code.GATE_FOREIGN_UID, "an original UID was found in the bytes of the copy")
@@ -255,6 +258,9 @@ class TextSearch:
         self._whole = traces.whole
         self._foreign = {folded(_decoded(value)) for value in traces.long if not value.isascii()}
         self._foreign.discard("")
+        #: Long numbers and words without what stands between their parts.
+        compact = (_compact(_decoded(value)) for value in traces.long)
+        self._compact = {v for v in compact if len(v) >= (_LONG_NUMBER if v.isdigit() else _LONG)}
 
     def finds(self, vr: str, text: str) -> bool:
         """Whether a value stands in the text of an element of this VR."""
@@ -262,6 +268,8 @@ class TextSearch:
         if any(value in plain for value in self._foreign):
             return True
         if vr in _TEXT:
+            if not plain.isalnum() and any(v in _compact(plain) for v in self._compact):
+                return True  # 12 34 56-78
             words = {plain, *re.split(r"[\W_]+", plain)}
         elif vr in _NUMBERS and not plain.isdigit():
             words = {plain}  # numbers stand in IS and DS by chance
@@ -291,19 +299,28 @@ def folded(text: str) -> str:
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
 
 
+def _compact(text: str) -> str:
+    return "".join(char for char in folded(text) if char.isalnum())
+
+
 def runs(text: str) -> list[str]:
     """The runs of letters and the runs of digits in a text, folded."""
     kinds = groupby(folded(text), key=lambda c: "a" if c.isalpha() else "1" if c.isdigit() else "")
     return ["".join(run) for kind, run in kinds if kind]
 
 
-def _walk(dataset: Dataset, depth: int) -> Iterator[DataElement]:
-    """Every element of an original, but the pixels."""
+def _walk(dataset: Dataset, depth: int, seen: set[tuple[int, bytes]]) -> Iterator[DataElement]:
+    """Every element of an original, but the pixels; of sequences that repeat byte by byte one."""
     if depth > profile.DEEPEST_NESTING:
         raise Hold(Code.NESTING_TOO_DEEP, f"deeper than {profile.DEEPEST_NESTING} levels")
     for tag in dataset.keys():  # noqa: SIM118  (values of a Dataset would be converted)
         if tag.group == profile.PIXEL_DATA.group and depth == 0:
             continue
+        raw = cast("DataElement | RawDataElement", dataset.get_item(tag, keep_deferred=True))
+        if depth and isinstance(raw, RawDataElement) and raw.VR == "SQ" and raw.value is not None:
+            if (tag, raw.value) in seen:
+                continue
+            seen.add((tag, raw.value))
         try:
             element = dataset[tag]
         except (BytesLengthException, ValueError, TypeError, NotImplementedError) as error:
@@ -313,7 +330,7 @@ def _walk(dataset: Dataset, depth: int) -> Iterator[DataElement]:
         yield element
         if element.VR == "SQ":
             for item in element.value or ():
-                yield from _walk(item, depth + 1)
+                yield from _walk(item, depth + 1, seen)
 
 
 def _texts(element: DataElement) -> list[str]:
@@ -345,6 +362,8 @@ def _variants(value: str) -> Iterator[str]:
     yield value
     if value.isdigit():
         yield value.lstrip("0")
+    elif any(char.isdigit() for char in value):
+        yield _compact(value)  # 2026-4711 without its dash
     if re.fullmatch(r"(18|19|20)[0-9]{6}", value):
         year, month, day = value[:4], value[4:6], value[6:]
         for mark in ".-/":
@@ -364,13 +383,13 @@ def _holds_uid(outside_pixels: bytes, uids: frozenset[str]) -> bool:
     return False
 
 
-def _pattern(traces: Traces) -> re.Pattern[bytes] | None:
+def _stands(value: bytes, lowered: bytes) -> bool:
+    """Whether the value stands in the bytes, which are in lower case."""
+    small = value.lower()
+    if len(value) < _LONG or small not in lowered:
+        return False
+    if not value.isdigit():
+        return True
     # A number counts only where it stands alone: "12345678" in "0.12345678" is a pixel spacing.
-    alternatives = [
-        rb"(?<![0-9])(?<![0-9]\.)%s(?![0-9])(?!\.[0-9])" % re.escape(value)
-        if value.isdigit()
-        else re.escape(value)
-        for value in sorted(traces.long)
-        if len(value) >= _LONG
-    ]
-    return re.compile(b"|".join(alternatives), re.IGNORECASE) if alternatives else None
+    alone = rb"(?<![0-9])(?<![0-9]\.)%s(?![0-9])(?!\.[0-9])" % value
+    return re.search(alone, lowered) is not None

@@ -1,0 +1,238 @@
+"""De-identification by a real Orthanc: options, encodings, reports, masks, and whose number it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from typing import TYPE_CHECKING
+
+import pydicom
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+from pydicom.uid import (
+    EnhancedCTImageStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+)
+
+from router.deid import dates, pseudonyms
+from tests import data, scanner
+from tests.conftest import KEY
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from tests.conftest import AtRest, Router
+    from tests.orthancs import Orthanc
+
+PROGRAMME = pseudonyms.Key.parse(KEY)
+
+
+def _as_class(dataset: FileDataset, sop_class: str, modality: str) -> FileDataset:
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = pydicom.uid.UID(sop_class)
+    dataset.Modality = modality
+    return dataset
+
+
+def _items(keyword: str, value: bytes) -> bytes:
+    """One item of one element in implicit VR: how a sequence looks inside UN."""
+    tag = Tag(keyword)
+    content = struct.pack("<HHL", tag.group, tag.element, len(value)) + value
+    return struct.pack("<HHL", 0xFFFE, 0xE000, len(content)) + content
+
+
+def _without_pixels(dataset: FileDataset) -> FileDataset:
+    del dataset.PixelData
+    return dataset
+
+
+def _by_modality(cloud: Orthanc) -> dict[str, FileDataset]:
+    found = [pydicom.dcmread(io.BytesIO(cloud.file(i))) for i in cloud.instances()]
+    return {str(dataset.Modality): dataset for dataset in found}
+
+
+def test_objects_of_every_kind_are_cleaned_alike_and_stay_joined(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    patient = data.Patient.made("kinds")
+    days = pseudonyms.shift_days(PROGRAMME, "", patient.patient_id)
+    image, for_pr, for_ko, for_mf = data.ct_series("kinds", patient, slices=4, size=32)
+    image.SeriesDescription = "CT Thorax nativ"
+    state = _without_pixels(_as_class(for_pr, GrayscaleSoftcopyPresentationStateStorage, "PR"))
+    state.ContentLabel, state.PresentationCreationDate = "LABEL", "20260311"
+    note = Dataset()
+    note.UnformattedTextValue = f"ask {patient.physician}"
+    annotation = Dataset()
+    annotation.TextObjectSequence = Sequence([note])
+    state.GraphicAnnotationSequence = Sequence([annotation])
+    data.reference_to(state, image.SOPClassUID, image.SOPInstanceUID)
+    selection = _without_pixels(_as_class(for_ko, KeyObjectSelectionDocumentStorage, "KO"))
+    moment = Dataset()
+    moment.RelationshipType, moment.ValueType = "CONTAINS", "DATE"
+    moment.Date = "20260311"
+    selection.ContentSequence = Sequence([moment])
+    frames = _as_class(for_mf, EnhancedCTImageStorage, "MR")
+    frames.SharedFunctionalGroupsSequence = Sequence([Dataset()])
+    content = Dataset()
+    content.FrameAcquisitionDateTime = "20260311101500"
+    group = Dataset()
+    group.FrameContentSequence = Sequence([content])
+    frames.PerFrameFunctionalGroupsSequence = Sequence([group])
+    sent = [image, state, selection, frames]
+    assert set(scanner.store(sent, truck.dicom_port)) == {scanner.SUCCESS}
+    with router.running() as app:
+        (study,) = at_rest(app, 1)
+    assert study["held"] == 0, json.loads(router.command("held").stdout)
+    found = _by_modality(cloud)
+    moved = dates.shifted("20260311", days)
+    assert found["CT"].SeriesDescription == "CT Thorax nativ"
+    assert {d.StudyDate for d in found.values()} == {moved}
+    assert {d.StudyTime for d in found.values()} == {"101500"}
+    (told,) = found["PR"].GraphicAnnotationSequence[0].TextObjectSequence
+    assert told.UnformattedTextValue == "ANONYMIZED"
+    assert found["PR"].PresentationCreationDate == moved
+    referenced = found["PR"].ReferencedImageSequence[0].ReferencedSOPInstanceUID
+    assert referenced == pseudonyms.uid(PROGRAMME, str(image.SOPInstanceUID))
+    assert found["KO"].ContentSequence[0].Date == moved
+    (frame,) = found["MR"].PerFrameFunctionalGroupsSequence
+    assert frame.FrameContentSequence[0].FrameAcquisitionDateTime == f"{moved}101500"
+    assert found["MR"].DeviceSerialNumber == "ANONYMIZED"
+
+
+def test_known_attributes_sent_as_un_are_written_anew(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    patient = data.Patient.made("un")
+    (dataset,) = data.ct_series("un", patient, slices=1, size=32)
+    hidden = {
+        "SliceThickness": b"3.0 ",
+        "PatientComments": patient.name.encode().ljust(40),
+        "AnatomicRegionSequence": _items("CodeMeaning", b"Chest ")
+        + _items("PatientName", patient.name.encode().ljust(40)),
+        "SynchronizationFrameOfReferenceUID": b"1.2.840.10008.15.1.1",
+    }
+    for keyword, value in hidden.items():
+        dataset[Tag(keyword)] = DataElement(Tag(keyword), "OB", value)
+    file = data.file_bytes(dataset)
+    for keyword in hidden:
+        head = struct.pack("<HH", Tag(keyword).group, Tag(keyword).element)
+        file = file.replace(head + b"OB", head + b"UN")
+    path = router.folder / "un.dcm"
+    path.write_bytes(file)
+    status = scanner.store_file(
+        path, str(dataset.SOPClassUID), str(dataset.file_meta.TransferSyntaxUID), truck.dicom_port
+    )
+    assert status == scanner.SUCCESS
+    with router.running() as app:
+        (study,) = at_rest(app, 1)
+    assert study["held"] == 0, json.loads(router.command("held").stdout)
+    copy = _by_modality(cloud)["CT"]
+    assert copy.get_item("SliceThickness").VR == "DS"
+    assert copy.SliceThickness == 3
+    assert "PatientComments" not in copy
+    first, second = copy.AnatomicRegionSequence
+    assert (first.CodeMeaning, second.PatientName) == ("Chest", "")
+
+
+def test_a_site_s_policy_masks_regions_before_anything_is_stored(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    (router.folder / "policies.toml").write_text("""
+[[policy]]
+because = "The patient's name stands in the first rows."
+sop_classes = ["SecondaryCaptureImageStorage"]
+manufacturers = ["ACME*"]
+action = "mask"
+regions = [[0, 0, 32, 8]]
+""")
+    text = router.config.read_text()
+    policies = f'[deid]\npolicies_file = "{router.folder}/policies.toml"'
+    router.config.write_text(text.replace("[deid]", policies))
+    (dataset,) = data.ct_series("mask", data.Patient.made("mask"), slices=1, size=32)
+    _as_class(dataset, SecondaryCaptureImageStorage, "OT").BurnedInAnnotation = "YES"
+    dataset.PixelData = b"\7" * (32 * 32 * 2)
+    assert scanner.store([dataset], truck.dicom_port) == [scanner.SUCCESS]
+    with router.running() as app:
+        (study,) = at_rest(app, 1)
+    assert study["held"] == 0, json.loads(router.command("held").stdout)
+    copy = _by_modality(cloud)["OT"]
+    assert copy.PixelData[: 32 * 8 * 2] == bytes(32 * 8 * 2)
+    assert set(copy.PixelData[32 * 8 * 2 :]) == {7}
+    assert copy.BurnedInAnnotation == "NO"
+    assert "113101" in [item.CodeValue for item in copy.DeidentificationMethodCodeSequence]
+
+
+def test_a_number_with_another_name_is_held_and_goes_on_when_a_person_says_that_it_is_hers(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    patient = data.Patient.made("whose")
+    (first,) = data.ct_series("whose", patient, slices=1, size=32)
+    (second,) = data.ct_series("whose again", patient, slices=1, size=32)
+    second.PatientName = "Married^Otherwise"
+    assert scanner.store([first], truck.dicom_port) == [scanner.SUCCESS]
+    with router.running() as app:
+        at_rest(app, 1)
+        assert scanner.store([second], truck.dicom_port) == [scanner.SUCCESS]
+        at_rest(app, 2)
+        (row,) = json.loads(router.command("held").stdout)["held"]
+        assert row["code"] == "IDENTITY_CONFLICT"
+        told = router.command(
+            "release", row["instance"], "--policy", "identity-checked", "--reason", "married"
+        )
+        assert told.returncode == 0
+        until(lambda: router.command("held").returncode == 0, what="the release")
+        at_rest(app, 2)
+    pseudonym = pseudonyms.patient(PROGRAMME, "", patient.patient_id)
+    found = [pydicom.dcmread(io.BytesIO(cloud.file(i))) for i in cloud.instances()]
+    assert {d.PatientID for d in found} == {pseudonym}
+    answer = router.command("reidentify", pseudonym, "--reason", "call her back", "--by", "Ana")
+    told_of = json.loads(answer.stdout)
+    assert (told_of["patient_id"], told_of["name"]) == (patient.patient_id, patient.name)
+    assert list(told_of["accessions"].values()) == [patient.accession]
+    lines = (router.folder / "audit.jsonl").read_text().splitlines()
+    line = json.loads(lines[-1])
+    assert (line["action"], line["by"], line["reason"]) == ("reidentify", "Ana", "call her back")
+    assert router.command("reidentify", "P" + "X" * 15, "--reason", "try").returncode == 1
+
+
+def test_a_known_patient_keeps_her_pseudonym_when_the_key_changes(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    known, unknown = data.Patient.made("known"), data.Patient.made("unknown")
+    scanner.store(data.ct_series("before", known, slices=1, size=32), truck.dicom_port)
+    with router.running() as app:
+        at_rest(app, 1)
+    text = router.config.read_text()
+    (router.folder / "new").write_text("new-key:" + "77" * 32)
+    only = f'key_files = ["{router.folder}/new"]'
+    both = f'key_files = ["{router.folder}/new", "{router.folder}/key"]'
+    router.config.write_text(text.replace(f'key_files = ["{router.folder}/key"]', only))
+    told = router.command("check-config")
+    assert "KEY_UNKNOWN" in told.stdout
+    router.config.write_text(text.replace(f'key_files = ["{router.folder}/key"]', both))
+    scanner.store(data.ct_series("after", known, slices=1, size=32), truck.dicom_port)
+    scanner.store(data.ct_series("after", unknown, slices=1, size=32), truck.dicom_port)
+    with router.running() as app:
+        at_rest(app, 3)
+    found = [pydicom.dcmread(io.BytesIO(cloud.file(i))) for i in cloud.instances()]
+    new = pseudonyms.Key.parse("new-key:" + "77" * 32)
+    assert {d.PatientID for d in found} == {
+        pseudonyms.patient(PROGRAMME, "", known.patient_id),
+        pseudonyms.patient(new, "", unknown.patient_id),
+    }
+
+
+def test_a_file_is_explained_without_its_values(router: Router) -> None:
+    patient = data.Patient.made("explain")
+    (dataset,) = data.ct_series("explain", patient, slices=1, size=32)
+    path = router.folder / "explain.dcm"
+    path.write_bytes(data.file_bytes(dataset))
+    told = router.command("explain", str(path))
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert [value for value in patient.identifiers() if value in told.stdout] == []
+    rows = {row["path"]: row for row in json.loads(told.stdout)["attributes"]}
+    assert rows["0010-4000"]["action"] == "removed"
+    assert rows["0010-0020"]["action"] == "set"
