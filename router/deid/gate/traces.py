@@ -258,6 +258,8 @@ class TextSearch:
         self._whole = traces.whole
         self._foreign = {folded(_decoded(value)) for value in traces.long if not value.isascii()}
         self._foreign.discard("")
+        #: What is found as the whole of a text of whatever VR.
+        self._exact = {_decoded(value) for value in traces.long if value.isdigit()}
         #: Long numbers and words without what stands between their parts.
         compact = (_compact(_decoded(value)) for value in traces.long)
         self._compact = {v for v in compact if len(v) >= (_LONG_NUMBER if v.isdigit() else _LONG)}
@@ -265,7 +267,7 @@ class TextSearch:
     def finds(self, vr: str, text: str) -> bool:
         """Whether a value stands in the text of an element of this VR."""
         plain = folded(text)
-        if any(value in plain for value in self._foreign):
+        if plain in self._exact or any(value in plain for value in self._foreign):
             return True
         if vr in _TEXT:
             if not plain.isalnum() and any(v in _compact(plain) for v in self._compact):
@@ -376,6 +378,9 @@ def _holds_uid(outside_pixels: bytes, uids: frozenset[str]) -> bool:
     """Whether one of the UIDs stands in the bytes, alone or with more components behind it."""
     for match in _UID_SHAPED.finditer(outside_pixels):
         token = match.group().decode()
+        # Its last digit can be the group of the element behind it: (0032,…) begins with b"2\0".
+        if outside_pixels[match.end() : match.end() + 1] == b"\0" and token[:-1] in uids:
+            return True
         while token.count(".") >= _FEWEST_DOTS:
             if token in uids:
                 return True
@@ -391,5 +396,6 @@ def _stands(value: bytes, lowered: bytes) -> bool:
     if not value.isdigit():
         return True
     # A number counts only where it stands alone: "12345678" in "0.12345678" is a pixel spacing.
-    alone = rb"(?<![0-9])(?<![0-9]\.)%s(?![0-9])(?!\.[0-9])" % value
+    # A digit and a zero byte behind it are the group of the next element, (0030,…) to (0039,…).
+    alone = rb"(?<![0-9])(?<![0-9]\.)%s(?![0-9](?!\0))(?!\.[0-9])" % value
     return re.search(alone, lowered) is not None
