@@ -103,7 +103,7 @@ def _listed(vr: str, options: Mapping[Option, str]) -> Duty:
     return Duty.WORDS if set(options) & CLEANED and vr in TEXTUAL else Duty.LETTER
 
 
-def _unlisted(chosen: Profile, tag: BaseTag, vrs: set[str]) -> Duty:  # noqa: PLR0911
+def _unlisted(chosen: Profile, tag: BaseTag, vrs: set[str]) -> Duty:
     if "UI" in vrs and "PN" not in vrs:
         return Duty.UID
     of_the_patient = tag.group == _PATIENT_GROUP
@@ -128,21 +128,14 @@ _DATETIME = re.compile(
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 _AGE = re.compile(r"\d{3}[DWMY]")
 _TERM = re.compile(r"[FMO]|(UN)?ALTERED|YES|NO|UNKNOWN|\d{1,3}(\.\d{1,6})?")
-#: Words of letters, and a number of up to three digits among them: it cannot be a date.
-_PLAIN = re.compile(r"[A-Za-z _]*(?:\b\d{1,3}\b)?[A-Za-z _]*")
+_PLAIN = re.compile(r"[A-Za-z0-9 _]*")
 _LONGEST_TEXT = 1024
+#: Digits, in so many numbers: too few for a date.
+_MOST_DIGITS, _MOST_NUMBERS, _LONGEST_NUMBER = 4, 2, 3
 
 
-def is_clear(
-    what: Duty, texts: list[str], days: int, words: frozenset[str], own: frozenset[str]
-) -> bool:
-    """Whether texts of this duty can stay for certain.
-
-    ``days``: by how many a date is moved. ``words``: what free text may consist of; ``own``:
-    the words and numbers of the patient's own.
-    """
-    if what is Duty.WORDS:
-        return all(_is_harmless(text, words, own) for text in texts)
+def is_clear(what: Duty, texts: list[str], days: int) -> bool:
+    """Whether values of this duty can stay for certain. ``days``: by how many a date is moved."""
     if what is Duty.SHIFTED:
         return all(_can_be_moved(text, days) for text in texts)
     matches: Mapping[Duty, Callable[[str], object]] = {
@@ -162,11 +155,21 @@ def _can_be_moved(text: str, days: int) -> bool:
     return True
 
 
-def _is_harmless(text: str, words: frozenset[str], own: frozenset[str]) -> bool:
+def is_harmless(text: str, words: frozenset[str], near: frozenset[str]) -> bool:
+    """Whether a text can stay for certain.
+
+    ``words``: what free text may consist of; ``near``: words and numbers in any identifier of the
+    original, also where they name nobody.
+    """
     if len(text) > _LONGEST_TEXT or not _PLAIN.fullmatch(text):
         return False
     found = runs(text)
+    numbers = [word for word in found if word.isdigit()]
+    few = len(numbers) <= _MOST_NUMBERS and sum(map(len, numbers)) <= _MOST_DIGITS
     joined = "".join(found)
-    return all(word.isdigit() or word in words for word in found) and not any(
-        word in joined for word in own
+    return (
+        few
+        and all(len(number) <= _LONGEST_NUMBER for number in numbers)
+        and all(word.isdigit() or word in words for word in found)
+        and not any(word in joined for word in near)
     )

@@ -15,7 +15,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.tag import BaseTag
 
 from router.deid import iod, profile, pseudonyms
-from router.deid.gate.duty import CODE_MEANING, Duty, duty, is_clear, of_meaning
+from router.deid.gate.duty import CODE_MEANING, Duty, duty, is_clear, is_harmless, of_meaning
 from router.deid.gate.scan import known_vr
 from router.deid.gate.traces import DUMMY_TEXT, TextSearch, runs, search_bytes
 from router.deid.iod import Need
@@ -135,10 +135,6 @@ class Judge:
         vrs = {element.vr, known_vr(tag)}
         if "UI" in vrs:
             self._uids(element, before, texts, depth)
-        if "PN" in vrs and not set(texts) <= {self._expected.patient, *DUMMY_TEXT}:
-            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "holds a name")
-        if "PN" in vrs and (depth or tag not in self._expected.own):
-            self._name(element, before, texts, depth)
         if depth == 0 and tag in self._expected.own:
             must = [v for v in self._expected.own[tag].split("\\") if v]
             if (
@@ -147,8 +143,10 @@ class Judge:
                 and not (tag == profile.PATIENT_ID and set(texts) <= DUMMY_TEXT)
             ):
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is not what the router sets")
-        elif "UI" not in vrs and "PN" not in vrs:
-            self._value(element, before, texts, depth, copy, encodings)
+        elif "PN" in vrs:
+            self._name(element, before, texts, depth)
+        elif "UI" not in vrs:
+            self._value(element, before, texts, depth, copy)
         self._need(element, before, depth)
         if element.vr == "UN" and known_vr(tag) != "UN" and texts:
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is still encoded as UN")
@@ -157,9 +155,8 @@ class Judge:
                 self._found(tag, depth)
 
     def _value(
-        self, element: Element, before: Element | None, texts: list[str], depth: int, copy: Level,
-        encodings: list[str],
-    ) -> None:  # fmt: skip
+        self, element: Element, before: Element | None, texts: list[str], depth: int, copy: Level
+    ) -> None:
         """Against the letters of Table E.1-1 and the options."""
         tag = BaseTag(element.tag)
         row = profile.TABLE.get(tag)
@@ -169,14 +166,13 @@ class Judge:
         if row is not None:
             replaced = self._replaced(element, before, row.basic, texts, depth)
         else:
-            replaced = what not in _STAYS and self._gone_or_dummy(element, texts, what)
+            replaced = what not in _STAYS and self._gone_or_dummy(element, texts)
         if not replaced or (before is not None and self._must_stay(before, what)):
-            self._stays(element, before, texts, depth, what, encodings)
+            self._stays(element, before, texts, depth, what)
 
     def _stays(
-        self, element: Element, before: Element | None, texts: list[str], depth: int, what: Duty,
-        encodings: list[str],
-    ) -> None:  # fmt: skip
+        self, element: Element, before: Element | None, texts: list[str], depth: int, what: Duty
+    ) -> None:
         """What an option, or the table's silence, leaves."""
         tag = element.tag
         if what is Duty.SHIFTED:
@@ -209,19 +205,16 @@ class Judge:
             return what is Duty.ITEMS and bool(before.items)
         data = self._source_bytes_of(before)
         known = known_vr(before.tag)
-        if known in _BINARY and what is Duty.SAME:
-            return bool(data)
-        data = data.strip(b" \0")
-        if not data or what is Duty.LETTER or what is Duty.ITEMS:
-            return False
+        if known not in _BINARY:
+            data = data.strip(b" \0")
         if what in _STAYS:
-            return True
-        if not data.isascii() or before.vr not in {known, "UN"}:
+            return bool(data)
+        if not data or not data.isascii() or before.vr not in {known, "UN"}:
             return False  # in doubt: how it was read is not known
-        return is_clear(
-            what, self._source_texts(before), self._expected.days, self._profile.words,
-            self._traces.own,
-        )  # fmt: skip
+        if what is Duty.WORDS:
+            # Not cut at a backslash: whether there are several values is the VR's to say.
+            return is_harmless(data.decode("ascii"), self._profile.words, self._traces.near)
+        return is_clear(what, self._source_texts(before), self._expected.days)
 
     def _replaced(
         self, element: Element, before: Element | None, basic: str, texts: list[str], depth: int
@@ -233,20 +226,21 @@ class Judge:
         if not texts and not self._bytes(element).strip(b"\0 "):
             if element.end > element.start and element.vr in _BINARY and "D" in letters:
                 return True  # zeros are the dummy of bytes
+            if before is None:
+                return basic != "X"
             # A letter Z is empty; others only where the object asks for it, or nothing was there.
-            empty = "Z" in letters or need is Need.PRESENT or before is None
-            return (empty and (basic != "X" or need is not None)) or self._was_empty(before, tag)
+            return "Z" in letters or need is Need.PRESENT or self._was_empty(before, tag)
         if basic == "X" and need is not Need.VALUE:
             return False
-        if "D" in letters and self._bytes(element).strip(b" \0") == _DUMMY_BYTES:
-            return True
-        if ("D" in letters or need is Need.VALUE) and set(texts) <= DUMMY_TEXT and texts:
-            return True
-        return bool(depth) and bool(texts) and texts == self._nested_pseudonym(before, tag)
+        dummy = "D" in letters and self._bytes(element).strip(b" \0") == _DUMMY_BYTES
+        if "D" in letters or need is Need.VALUE:
+            dummy |= bool(texts) and set(texts) <= DUMMY_TEXT
+        nested = bool(depth and texts) and texts == self._nested_pseudonym(before, tag)
+        return dummy or nested
 
-    def _was_empty(self, before: Element | None, tag: BaseTag) -> bool:
+    def _was_empty(self, before: Element, tag: BaseTag) -> bool:
         """Nothing was there, and there is no letter X by which it should be gone."""
-        if before is None or self._source_bytes_of(before).strip(b"\0 "):
+        if self._source_bytes_of(before).strip(b"\0 "):
             return False
         row = profile.TABLE[tag]
         return row.basic != "X" or any(o in self._profile.options for o in row.options)
@@ -261,16 +255,18 @@ class Judge:
             return [pseudonyms.patient(self._expected.key, "", text)]
         return []
 
-    def _gone_or_dummy(self, element: Element, texts: list[str], what: Duty) -> bool:
+    def _gone_or_dummy(self, element: Element, texts: list[str]) -> bool:
         """Nothing, or a dummy, in place of what the table does not name and cannot stay."""
         if not self._bytes(element).strip(b"\0 "):
             return True
-        return bool(texts) and set(texts) <= (_MEANING if element.tag == CODE_MEANING else DUMMY_TEXT)
+        return bool(texts) and set(texts) <= (
+            _MEANING if element.tag == CODE_MEANING else DUMMY_TEXT
+        )
 
-    def _name(
-        self, element: Element, before: Element | None, texts: list[str], depth: int
-    ) -> None:
-        """A name of the table is what its letter leaves."""
+    def _name(self, element: Element, before: Element | None, texts: list[str], depth: int) -> None:
+        """A name is gone or a dummy, as its letter says."""
+        if not set(texts) <= {self._expected.patient, *DUMMY_TEXT}:
+            self._refuse(Code.GATE_WRONG_ACTION, element.tag, depth, "holds a name")
         row = profile.TABLE.get(BaseTag(element.tag))
         if row is not None and not self._replaced(element, before, row.basic, texts, depth):
             self._refuse(
@@ -364,11 +360,18 @@ class Judge:
         if value == was or value.rstrip(b" \0") == was.rstrip(b" \0"):
             return
         # Written anew, from UN or without surplus blanks.
-        one, other = (
-            [part.strip(" \0") for part in data.decode("latin-1").split("\\")]
-            for data in (value, was)
-        )
-        if element.vr in _BINARY or (one != other and before.vr != "UN"):
+        if element.vr in _BINARY or before.items is not None:
+            same = False
+        elif before.vr == "UN":
+            one, other = (self._decoded(d, element.vr, self._encodings) for d in (value, was))
+            same = one == other
+        else:
+            first, second = (
+                [part.strip(" \0") for part in data.decode("latin-1").split("\\")]
+                for data in (value, was)
+            )
+            same = first == second
+        if not same:
             self._differs(element, depth, "is not as it was")
 
     def _differs(self, element: Element, depth: int, why: str) -> NoReturn:
@@ -396,12 +399,7 @@ class Judge:
                 self.level(item, None, depth + 1, encodings)
             return
         if row is not None and self._duty(element, {}) is not Duty.ITEMS:
-            if row.basic == "X" and iod.need(tag, self._kind) is not Need.PRESENT:
-                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
-            if any(not self._is_dummy_code(item, encodings) for item in items):
-                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "still has items")
-            if row.basic == "D" and before is not None and before.items and not items:
-                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is empty")
+            self._replaced_items(items, before, row.basic, tag, depth, encodings)
             self._need(element, before, depth)
             return
         originals = before.items if before is not None else None
@@ -412,6 +410,19 @@ class Judge:
             if was is None and self._source is not None and item:
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "was not there before")
             self.level(item, was, depth + 1, encodings)
+
+    def _replaced_items(
+        self, items: list[Level], before: Element | None, basic: str, tag: BaseTag, depth: int,
+        encodings: list[str],
+    ) -> None:  # fmt: skip
+        """What the letter of a sequence leaves that does not stay: nothing, or a dummy code."""
+        need = iod.need(tag, self._kind)
+        if basic == "X" and need is not Need.PRESENT and need is not Need.VALUE:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
+        if any(not self._is_dummy_code(item, encodings) for item in items):
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "still has items")
+        if basic == "D" and before is not None and before.items and not items:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "holds no dummy")
 
     def _is_dummy_code(self, item: Level, encodings: list[str]) -> bool:
         values = tuple(
@@ -490,9 +501,10 @@ class Judge:
     def _texts(self, element: Element, encodings: list[str]) -> list[str]:
         """The values of an element as text; none for bytes and sequences."""
         vr = known_vr(element.tag) if element.vr == "UN" else element.vr
-        if vr in _BINARY:
-            return []
-        data = self._bytes(element)
+        return [] if vr in _BINARY else self._decoded(self._bytes(element), vr, encodings)
+
+    @staticmethod
+    def _decoded(data: bytes, vr: str, encodings: list[str]) -> list[str]:
         if data.isascii() and b"\x1b" not in data:
             text = data.decode("ascii")
         else:

@@ -126,6 +126,9 @@ class Traces:
     own: frozenset[str] = frozenset()
     #: Very short numbers of the patient: what may not be the whole of a text.
     whole: frozenset[str] = frozenset()
+    #: Words and numbers of identifiers, also of those that name nobody: text that holds one of
+    #: them need not stay.
+    near: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -151,6 +154,7 @@ class Traces:
                 uids.update(v for v in values if not v.startswith(profile.STANDARD_ROOT))
             elif "PN" in _vrs(element):
                 parts = [part for value in values for part in _name_parts(value)]
+                found.add_near(values)
                 if element.tag in _PATIENTS_NAMES:
                     found.add(parts, _SHORTEST_NAME)
                     found.add_own(values)
@@ -160,6 +164,7 @@ class Traces:
                 written = [v for value in values for v in _variants(value)]
                 found.add(written)
                 found.add_own(written)
+                found.add_near(written)
                 if element.tag in _PATIENTS_NUMBERS:
                     found.add_whole(values)
             elif element.tag in _LOCATING and not (keeps_device and element.tag in _DEVICE):
@@ -176,6 +181,7 @@ class _Found:
         self._short: set[str] = set()
         self._own: set[str] = set()
         self._whole: set[str] = set()
+        self._near: set[str] = set()
 
     def add(self, values: Iterable[str], shortest: int = _SHORTEST) -> None:
         for value in values:
@@ -200,6 +206,11 @@ class _Found:
                 together = [*found, "".join(found)]
                 self._own.update(w for w in together if len(w) > 1 or not w.isascii())
 
+    def add_near(self, values: Iterable[str]) -> None:
+        for value in values:
+            found = runs(value)
+            self._near.update(word for word in (*found, "".join(found)) if len(word) > 1)
+
     def add_whole(self, values: Iterable[str]) -> None:
         self._whole.update(
             v for v in values if v.isdigit() and _SHORTEST_WHOLE <= len(v) < _SHORTEST_NUMBER
@@ -214,7 +225,7 @@ class _Found:
                 encoded |= set(_encodings(value, charset))
         return Traces(
             frozenset(encoded), frozenset(self._short), frozenset(uids),
-            frozenset(self._own) - {""}, frozenset(self._whole),
+            frozenset(self._own) - {""}, frozenset(self._whole), frozenset(self._near),
         )  # fmt: skip
 
 
