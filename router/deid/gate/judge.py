@@ -69,8 +69,8 @@ class Judge:
         self._own = own
         self._reference = reference
         self._encodings = _LATIN_1  # of the element that is being judged
-        #: (tag, VR, bytes of the copy, bytes of the original) that were judged: frames repeat.
-        self._passed: set[tuple[int, str, bytes, bytes | None, str]] = set()
+        #: Tag, VR and bytes of the copy, those of the original: what was judged. Frames repeat.
+        self._passed: set[tuple[int, str, bytes, tuple[str, bytes] | None, str]] = set()
 
     def level(self, copy: Level, original: Level | None, depth: int, encodings: list[str]) -> None:
         """Judges the elements of a data set or an item beside those of the original."""
@@ -103,7 +103,7 @@ class Judge:
         # Frames repeat: what was judged once is not judged again, where its place changes nothing.
         # The meaning of a code depends on the scheme beside it.
         if element.end - element.start <= _REPEATING and tag != CODE_MEANING and depth:
-            was = None if before is None else self._source_bytes_of(before)
+            was = None if before is None else (before.vr, self._source_bytes_of(before))
             key = (tag, element.vr, self._bytes(element), was, encodings[0])
             if key in self._passed:
                 return
