@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from router.deid.pseudonyms import Key
+    from router.journal.sightings import Conflict
     from router.metrics import Metrics
     from router.orthanc import TruckOrthanc
     from router.study import Arrival
@@ -132,8 +133,23 @@ class Intake:
             )
             self._orthanc.forget_received(until)
         for conflict in self._journal.sightings.conflicts():
+            if self._is_kept(conflict):
+                continue
             self._hold_other_bytes(conflict.instance, conflict.alias, conflict.digests)
         self._journal.sightings.settle(self._now(), _SIGHTINGS_KEPT_S)
+
+    def _is_kept(self, conflict: Conflict) -> bool:
+        """Whether the other bytes are there too: under another patient or study, as an image of
+        their own. Whether that may go on is decided where it is anonymized.
+        """
+        try:
+            for other in self._orthanc.same_sop_uid(conflict.instance):
+                with self._orthanc.file(other) as body:
+                    if part10.digest(body.view) == conflict.digests[1]:
+                        return True
+        except (ResourceMissing, Hold):
+            return False
+        return False
 
     def _hold_other_bytes(self, instance: str, alias: str, digests: tuple[str, ...]) -> None:
         detail = f"SHA-256 first {digests[0]}, then {digests[1]}"

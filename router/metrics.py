@@ -24,6 +24,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 #: From minutes in coverage to the days of a truck without any.
 _DELIVERY_BUCKETS_S = (60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400)
+#: What takes time for each instance.
+STEPS = ("anonymize", "analyse", "look", "send")
 _STEP_BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 
@@ -162,6 +164,13 @@ class Metrics:
             buckets=_STEP_BUCKETS_S,
             registry=registry,
         )
+        for step in STEPS:
+            self.step_seconds.labels(step)
+
+    def begin(self, destination: str) -> None:
+        """Zeros of a destination from the start: what begins at its first event shows no increase."""
+        for counter in (self.sent_bytes, self.wasted_bytes, self.delivery_seconds):
+            counter.labels(destination)
 
 
 class JournalFigures:

@@ -205,6 +205,20 @@ class TruckOrthanc:
                 self._client.post(f"{self._client.url}/edge-router/received", content=str(until))
             )
 
+    @_reading_again
+    def same_sop_uid(self, instance: str) -> list[str]:
+        """The other instances that have its SOP Instance UID, under other patients or studies."""
+        with _coded():
+            tags = _json(self._client.get_instances_id(instance))["MainDicomTags"]
+            found = _json(
+                self._client.post(
+                    f"{self._client.url}/tools/lookup", content=tags["SOPInstanceUID"]
+                )
+            )
+        return [
+            str(one["ID"]) for one in found if one["Type"] == "Instance" and one["ID"] != instance
+        ]
+
     # --- files --------------------------------------------------------------------------------
 
     @_reading_again

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pynetdicom import AE
+from pynetdicom import AE, evt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import socket
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from pydicom.dataset import FileDataset
+    from pynetdicom.association import Association
 
 SUCCESS = 0x0000
 #: The truck broke the association off instead of answering.
 NO_ANSWER = -1
+
+
+@contextmanager
+def associated(entity: AE, port: int, called: str = "EDGETRUCK") -> Iterator[Association]:
+    """An association that leaves nothing behind; look whether it is established.
+
+    pynetdicom forgets the socket of one that the peer has broken off.
+    """
+    opened: list[socket.socket] = []
+
+    def keep(event: evt.Event) -> None:
+        wrapped = event.assoc.dul.socket
+        if wrapped is not None and wrapped.socket is not None:
+            opened.append(wrapped.socket)
+
+    association = entity.associate(
+        "127.0.0.1", port, ae_title=called, evt_handlers=[(evt.EVT_CONN_OPEN, keep)]
+    )
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+        for one in opened:
+            one.close()
 
 
 def store(
@@ -27,24 +55,17 @@ def store(
         {(str(d.SOPClassUID), str(d.file_meta.TransferSyntaxUID)) for d in sent}
     ):
         entity.add_requested_context(sop_class, syntax)
-    association = entity.associate("127.0.0.1", port, ae_title=called)
-    if not association.is_established:
-        return []
-    try:
+    with associated(entity, port, called) as association:
+        if not association.is_established:
+            return []
         answers = [association.send_c_store(dataset) for dataset in sent]
         return [int(answer.get("Status", NO_ANSWER)) for answer in answers]
-    finally:
-        association.release()
 
 
 def store_file(path: Path, sop_class: str, syntax: str, port: int) -> int:
     """The C-STORE status of a file that is sent as it is, whole or not."""
     entity = AE(ae_title="SCANNER")
     entity.add_requested_context(sop_class, syntax)
-    association = entity.associate("127.0.0.1", port, ae_title="EDGETRUCK")
-    assert association.is_established
-    try:
+    with associated(entity, port) as association:
+        assert association.is_established
         return int(association.send_c_store(path).get("Status", NO_ANSWER))
-    finally:
-        if association.is_established:
-            association.release()

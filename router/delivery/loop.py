@@ -94,6 +94,7 @@ class Delivery:
         )
         self._read_at = 0.0
         self.gate = LinkGate()
+        metrics.begin(destination.name)
         self._show_gate()
 
     @property
@@ -144,14 +145,14 @@ class Delivery:
                 begun += self._fill(running)
             if not running:
                 break
-            trouble = trouble or self._landed(running) or self._watch()
+            trouble = _plainest(trouble, self._landed(running)) or self._watch()
             if trouble is not None:
                 self._slots.break_off()
             if isinstance(trouble, LinkDown):
                 self._pace.broke()
                 self._destination.abort()  # what still hangs would hang on after the outage
             if trouble is not None and running:
-                self._landed(running)
+                trouble = _plainest(trouble, self._landed(running))
         self._pace.idle()
         if trouble is not None:
             raise trouble
@@ -166,7 +167,7 @@ class Delivery:
             running.pop(future)
             error = future.exception()
             if isinstance(error, Exception):
-                trouble = trouble or error
+                trouble = _plainest(trouble, error)
             elif error is not None:
                 raise error
         return trouble
@@ -244,3 +245,13 @@ class Delivery:
     def _show_gate(self, *, paused: bool = False) -> None:
         self._metrics.link_up.labels(self.name).set(self.gate.open)
         self._metrics.paused.labels(self.name).set(paused)
+
+
+def _plainest(one: Exception | None, other: Exception | None) -> Exception | None:
+    """Of two troubles the one that says most: an answer of the destination before a broken link.
+
+    A destination that refuses us in one lane often breaks the others off.
+    """
+    if isinstance(other, DestinationPaused) and not isinstance(one, DestinationPaused):
+        return other
+    return one or other

@@ -50,7 +50,8 @@ def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(
     found = audit(stack.cloud(), sources, stack.key(), before, held)
     assert (found.lost, found.duplicates, found.identifiers) == (0, 0, 0)
     rows = [row for row in stack.edge_router("held")["held"] if row["study"] in ids]
-    assert [row["code"] for row in rows] == ["BURNED_IN_TEXT"], rows  # the screen of the dose
+    # The screen of the dose.
+    assert [row["code"] for row in rows] == ["SOP_CLASS_NOT_CLEARED"], rows
     assert sum(held.values()) == 1
     assert len(found.arrived) == len(sources) - 1
     assert found.captures == 4 + 1 + 1 + len(data.PYDICOM_FILES)

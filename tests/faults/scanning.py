@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from pynetdicom import AE
 
 from tests import data
+from tests.scanner import SUCCESS, associated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pydicom.dataset import FileDataset
 
-SUCCESS = 0x0000
 _OUT_OF_RESOURCES = range(0xA700, 0xA800)
 _TIMEOUT_S = 10
 _AGAIN_S = 0.3
@@ -91,8 +91,7 @@ class Scanner:
              for i in images}
         ):  # fmt: skip
             entity.add_requested_context(sop_class, syntax)
-        association = entity.associate("127.0.0.1", self.port, ae_title="EDGETRUCK")
-        try:
+        with associated(entity, self.port) as association:
             for image in images:
                 if not association.is_established:
                     return False
@@ -106,9 +105,6 @@ class Scanner:
                 elif status in _OUT_OF_RESOURCES:
                     self.refused += 1
                     return True
-        finally:
-            if association.is_established:
-                association.release()
         return False
 
 

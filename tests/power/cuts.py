@@ -31,6 +31,7 @@ from tests import data
 from tests.conftest import Router
 from tests.orthancs import ROOT, Orthanc, start
 from tests.power.disk import Disk, possible
+from tests.scanner import associated
 from tests.waiting import until
 from tools.audit import pseudonymous_uid
 
@@ -67,8 +68,7 @@ class Scanner:
         entity = AE(ae_title="SCANNER")
         entity.add_requested_context("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
         entity.network_timeout = entity.dimse_timeout = 5
-        association = entity.associate("127.0.0.1", port, ae_title="EDGETRUCK")
-        try:
+        with associated(entity, port) as association:
             for image in self._images():
                 if off.is_set() or not association.is_established:
                     return
@@ -77,8 +77,6 @@ class Scanner:
                     return  # not known to be stored: sent again after the cut
                 self.acknowledged.append(str(image.SOPInstanceUID))
                 self._sent_again.remove(image)
-        finally:
-            association.abort()
 
 
 class Truck:
