@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from router.deid.vocabulary import TEXT_WORDS
 from router.errors import Code
@@ -97,7 +98,7 @@ def test_a_copy_that_does_not_say_by_what_method_is_held() -> None:
 
 def test_a_file_header_of_another_class_is_held() -> None:
     def fault(copy: FileDataset) -> None:
-        copy.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+        copy.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
 
     assert copy_of(whole(), fault=fault) is Code.GATE_FILE_META
 
