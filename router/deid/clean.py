@@ -77,6 +77,9 @@ class Cleaner:
         )
         self._days = pseudonyms.shift_days(key, issuer, patient_id)
         self._avoid = freetext.words_to_avoid(_identifiers(dataset))
+        referrer = str(dataset.get("ReferringPhysicianName", "") or "")
+        #: What a text that is written anew may not hold.
+        self._telling = self._avoid | {"".join(freetext.words_of(referrer))}
         self._uids: dict[str, str] = {}
 
     def uids(self, element: DataElement) -> str | None:
@@ -119,9 +122,9 @@ class Cleaner:
         return value if freetext.is_harmless(value, self._words, self._avoid) else None
 
     def tells(self, element: DataElement) -> bool:
-        """Whether a text that stays holds a word or number of the patient's own."""
+        """Whether a text that stays holds a word or number of the patient's, or her referrer."""
         joined = "".join(freetext.words_of(text_of(element)))
-        return any(len(word) >= _TELLING and word in joined for word in self._avoid)
+        return any(len(word) >= _TELLING and word in joined for word in self._telling)
 
     def nested_pseudonym(self, dataset: Dataset, tag: BaseTag, depth: int) -> str | None:
         """Of a patient or accession number inside an item: its own; so references stay matched."""

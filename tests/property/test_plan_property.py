@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
@@ -255,6 +255,7 @@ def test_what_the_plan_cleaned_passes_the_gate_or_is_held(level: Level, *, enhan
 
 
 @given(level=levels(3))
+@example(Level([Piece(Tag("CodeMeaning"), "OB", PATIENT.physician.encode(), tells=True)], {}))
 @settings(deadline=None, max_examples=60)
 def test_no_plan_names_the_patient(level: Level) -> None:
     made = planned(file_of(level, enhanced=True))

@@ -109,6 +109,8 @@ def _element(tag: BaseTag, value: Json) -> DataElement:
         # Orthanc splits values at the backslash too.
         several = value.split("\\") if "\\" in value and vr not in _SINGLE else [value]
         content = [_NUMBERS[vr](part) for part in several] if vr in _NUMBERS else several
+        if vr == "OB":  # the text of an encapsulated document
+            return DataElement(tag, vr, value.encode())
         return DataElement(
             tag, vr, [] if vr == "SQ" else content if len(content) > 1 else content[0]
         )

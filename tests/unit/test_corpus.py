@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from pydicom.tag import BaseTag, Tag
+from pydicom.uid import JPEGLSLossless
 
 from tests.corpus import iods, leaks, planting, standard
 from tests.corpus.key import Action, Verdict
@@ -63,6 +64,23 @@ def test_a_file_that_is_sent_as_it_is_leaks_and_is_wrong(corpus: list[Made]) -> 
     assert score.right[Action.DATE_SHIFTED] == 0
     assert score.rate < 60
     assert len(score.leaking) == 40
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_compressed_pixels_are_judged_by_what_they_decode_to(
+    corpus: list[Made], *, changed: bool
+) -> None:
+    made = next(made for made in corpus if made.kind == "CT" and made.clean)
+    copy = made.dataset()
+    if changed:
+        copy.PixelData = bytes([copy.PixelData[0] ^ 1]) + copy.PixelData[1:]
+    copy.compress(JPEGLSLossless, generate_instance_uid=False)
+    buffer = io.BytesIO()
+    copy.save_as(buffer)
+    scorer = Scorer()
+    scorer.sent(made, buffer.getvalue())
+    assert scorer.score.asked[Action.PIXELS_RETAINED] == 1
+    assert scorer.score.right[Action.PIXELS_RETAINED] == (not changed)
 
 
 def test_every_planted_trace_is_found_in_its_file(corpus: list[Made]) -> None:

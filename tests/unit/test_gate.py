@@ -518,6 +518,33 @@ def test_a_number_counts_only_where_it_stands_alone() -> None:
     assert hold_code(pair.mutated(alone)) is Code.GATE_IDENTIFIER
 
 
+@pytest.mark.parametrize("keyword", ["FilterType", "DataCollectionDiameter", "CalibrationImage"])
+def test_a_number_is_found_as_the_whole_of_a_value(keyword: str) -> None:
+    dataset = ct_image()
+    dataset.AccessionNumber = "72134951"
+    setattr(dataset, keyword, "72134951")
+    assert hold_code(pair_of(dataset)) is Code.GATE_IDENTIFIER
+
+
+@pytest.mark.parametrize("number", ["72134951", f"{FOREIGN_UID}4"])
+@pytest.mark.parametrize("vr", ["LO", "OB"])
+def test_a_number_is_found_before_an_element_whose_group_reads_as_a_digit(
+    number: str, vr: str
+) -> None:
+    """The group of (0032,1030) begins with the byte of the digit 2."""
+    dataset = ct_image()
+    dataset.AccessionNumber, dataset.SeriesInstanceUID = "72134951", f"{FOREIGN_UID}4"
+    tag = Tag("RescaleType" if vr == "LO" else "ICCProfile")
+    dataset.add_new(tag, vr, number if vr == "LO" else number.encode())
+    for behind in [t for t in dataset.keys() if tag < t < 0x7FE00000]:  # noqa: SIM118
+        del dataset[behind]
+    dataset.StudyPriorityID = "LOW"
+    pair = pair_of(dataset)
+    assert number.encode() + b"\x32\x00" in pair.copy
+    of_a_uid = number != "72134951"
+    assert hold_code(pair) is (Code.GATE_FOREIGN_UID if of_a_uid else Code.GATE_IDENTIFIER)
+
+
 @pytest.mark.parametrize("character_set", ["ISO_IR 100", "ISO_IR 192"])
 def test_a_name_is_found_in_the_character_set_of_the_file(character_set: str) -> None:
     dataset = ct_image()

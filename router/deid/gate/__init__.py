@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from router import part10
 from router.deid import iod, mask, profile
 from router.deid.gate.expected import Expected
-from router.deid.gate.judge import Judge
+from router.deid.gate.judge import Judge, shown
 from router.deid.gate.scan import scan
 from router.deid.gate.traces import TIERS, Traces, search_bytes
 from router.errors import Code, Hold
@@ -64,7 +64,7 @@ def check_copy(
         if copy.file_meta.TransferSyntaxUID != original.file_meta.TransferSyntaxUID:
             raise Hold(Code.GATE_PIXELS_CHANGED, "its transfer syntax differs from the original's")
         _check_pixels(original, original_view, copy, view, expected)
-    _check_file_meta(copy, view, expected)
+    _check_file_meta(copy, view, expected, original)
     before = _scanned(original, original_view, strict=False)
     after = _scanned_copy(copy, view, traces)
     kind = iod.kind_of(str(copy.SOPClassUID))
@@ -171,16 +171,20 @@ def _same(one: memoryview, other: memoryview) -> bool:
     )
 
 
-def _check_file_meta(copy: FileDataset, view: memoryview, expected: Expected) -> None:
+def _check_file_meta(
+    copy: FileDataset, view: memoryview, expected: Expected, original: FileDataset | None = None
+) -> None:
     if any(bytes(view[:128])):
         raise Hold(Code.GATE_FILE_META, "the preamble is not empty")
     surplus = sorted(set(map(int, copy.file_meta.keys())) - _FILE_META)
     if surplus:
         raise Hold(Code.GATE_FILE_META, f"({surplus[0]:08x}) is in the file header")
-    sop_class = str(copy.file_meta.get("MediaStorageSOPClassUID", ""))
-    of_the_standard = sop_class.startswith(profile.STANDARD_ROOT)
-    if sop_class != copy.get("SOPClassUID") and not of_the_standard:
-        raise Hold(Code.GATE_FILE_META, "MediaStorageSOPClassUID is no SOP class")
+    sop_class = copy.file_meta.get("MediaStorageSOPClassUID")
+    # What the scanner wrote there may differ from the data set, and stays as it came.
+    came = None if original is None else original.file_meta.get("MediaStorageSOPClassUID")
+    as_it_came = sop_class == came and str(came).startswith(profile.STANDARD_ROOT)
+    if sop_class != copy.get("SOPClassUID") and not as_it_came:
+        raise Hold(Code.GATE_FILE_META, "MediaStorageSOPClassUID is not the object's SOP class")
     if copy.file_meta.get("MediaStorageSOPInstanceUID") != expected.sop_uid:
         raise Hold(Code.GATE_FILE_META, "MediaStorageSOPInstanceUID is not the pseudonymous one")
 
@@ -195,13 +199,18 @@ def _check_declared(copy: Dataset, expected: Expected) -> None:
         if copy.get(keyword) != value:
             raise Hold(Code.GATE_WRONG_STUDY, f"{keyword} is not the expected pseudonym")
     items = copy.get("DeidentificationMethodCodeSequence") or ()
-    shown = [(i.get("CodeValue"), i.get("CodingSchemeDesignator"), i.get("CodeMeaning"), len(i))
-             for i in items]  # fmt: skip
+    declared = [(i.get("CodeValue"), i.get("CodingSchemeDesignator"), i.get("CodeMeaning"), len(i))
+                for i in items]  # fmt: skip
     must = [(code, "DCM", profile.MEANINGS[code], 3) for code in expected.codes]
-    if shown != must:
+    if declared != must:
         raise Hold(Code.GATE_NOT_DECLARED, "DeidentificationMethodCodeSequence")
     if copy.get("PatientIdentityRemoved") != "YES":
         raise Hold(Code.GATE_NOT_DECLARED, "PatientIdentityRemoved")
     times = "MODIFIED" if expected.profile.shifts else "REMOVED"
     if copy.get("LongitudinalTemporalInformationModified") != times:
         raise Hold(Code.GATE_NOT_DECLARED, "LongitudinalTemporalInformationModified")
+    for tag, value in expected.own.items():
+        if value and tag not in copy:
+            declares = tag == profile.METHOD_TEXT
+            code = Code.GATE_NOT_DECLARED if declares else Code.GATE_WRONG_ACTION
+            raise Hold(code, f"{shown(tag, 0)} is not there")

@@ -15,10 +15,10 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.tag import BaseTag
 
 from router.deid import iod, profile, pseudonyms
+from router.deid.gate.duty import CODE_MEANING, Duty, duty, is_clear, is_harmless, of_meaning
 from router.deid.gate.scan import known_vr
 from router.deid.gate.traces import DUMMY_TEXT, TextSearch, runs, search_bytes
 from router.deid.iod import Need
-from router.deid.profile import Option
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
@@ -29,21 +29,13 @@ if TYPE_CHECKING:
     from router.deid.gate.traces import Traces
 
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-_CHARSET, _CODE_MEANING, _SCHEME = 0x00080005, 0x00080104, 0x00080102
-_PATIENT_GROUP, _PIXEL_GROUP = 0x0010, 0x7FE0
+_CHARSET, _SCHEME = 0x00080005, 0x00080102
+_PIXEL_GROUP = 0x7FE0
 _BINARY = frozenset({
     "AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SQ", "SS", "SV", "UL", "UN", "US",
     "UV",
 })  # fmt: skip
-_FREE = frozenset({"LT", "ST", "UC", "UR", "UT"})
-_TEXTUAL = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _LATIN_1 = ["iso8859"]
-_TEMPORAL = frozenset({"DA", "DT", "TM"})
-#: Options under which text may stay where it is harmless.
-_CLEANED = frozenset({
-    Option.CLEAN_DESCRIPTORS, Option.PATIENT_CHARACTERISTICS, Option.CLEAN_STRUCTURED,
-    Option.CLEAN_GRAPHICS,
-})  # fmt: skip
 _LONGEST_NUMBER, _MOST_NUMBERS = 3, 3
 _REPEATING = 4096  # bytes
 _OLDEST = 90
@@ -53,12 +45,6 @@ _DAYS_OF = {"D": 1, "W": 7, "M": 30, "Y": 365}
 _TIME = re.compile(r"\d{2}(:?\d{2}(:?\d{2}(\.\d+)?)?)?")
 _DUMMY_BYTES = b"ANONYMIZED"
 _DUMMY_CODE = ("ANON", "99EDGE", "Anonymized")
-#: Designators of coding schemes whose meanings nobody at a site writes.
-_PUBLIC_SCHEME = re.compile(
-    r"DCM|SCT|SRT|SNM3|99SDM|LN|UCUM|NCIT|RADLEX|FMA|I9C?|I10P?|ICD10|ICDO3|UMLS|MDC|BARI|NICIP|ACR"
-    r"|RADELEMENT|C4|C5|ISO3166_1|ISO639_[12]|RFC5646|DCMUID",
-    re.IGNORECASE,
-)
 
 
 def shown(tag: int, depth: int) -> str:
@@ -83,8 +69,8 @@ class Judge:
         self._own = own
         self._reference = reference
         self._encodings = _LATIN_1  # of the element that is being judged
-        #: (tag, VR, bytes of the copy, bytes of the original) that were judged: frames repeat.
-        self._passed: set[tuple[int, str, bytes, bytes | None, str]] = set()
+        #: Tag, VR and bytes of the copy, those of the original: what was judged. Frames repeat.
+        self._passed: set[tuple[int, str, bytes, tuple[str, bytes] | None, str]] = set()
 
     def level(self, copy: Level, original: Level | None, depth: int, encodings: list[str]) -> None:
         """Judges the elements of a data set or an item beside those of the original."""
@@ -99,7 +85,7 @@ class Judge:
         if original is not None:
             for tag, before in original.items():
                 if tag not in copy:
-                    self._gone(before, depth)
+                    self._gone(before, depth, original)
 
     # --- one element --------------------------------------------------------------------------
 
@@ -116,8 +102,8 @@ class Judge:
         key = None
         # Frames repeat: what was judged once is not judged again, where its place changes nothing.
         # The meaning of a code depends on the scheme beside it.
-        if element.end - element.start <= _REPEATING and tag != _CODE_MEANING and depth:
-            was = None if before is None else self._source_bytes_of(before)
+        if element.end - element.start <= _REPEATING and tag != CODE_MEANING and depth:
+            was = None if before is None else (before.vr, self._source_bytes_of(before))
             key = (tag, element.vr, self._bytes(element), was, encodings[0])
             if key in self._passed:
                 return
@@ -149,8 +135,6 @@ class Judge:
         vrs = {element.vr, known_vr(tag)}
         if "UI" in vrs:
             self._uids(element, before, texts, depth)
-        if "PN" in vrs and not set(texts) <= {self._expected.patient, *DUMMY_TEXT}:
-            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "holds a name")
         if depth == 0 and tag in self._expected.own:
             must = [v for v in self._expected.own[tag].split("\\") if v]
             if (
@@ -159,8 +143,10 @@ class Judge:
                 and not (tag == profile.PATIENT_ID and set(texts) <= DUMMY_TEXT)
             ):
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is not what the router sets")
-        elif "UI" not in vrs and "PN" not in vrs:
-            self._value(element, before, texts, depth, copy, encodings)
+        elif "PN" in vrs:
+            self._name(element, before, texts, depth)
+        elif "UI" not in vrs:
+            self._value(element, before, texts, depth, copy)
         self._need(element, before, depth)
         if element.vr == "UN" and known_vr(tag) != "UN" and texts:
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is still encoded as UN")
@@ -168,42 +154,67 @@ class Judge:
             if self._search.finds(element.vr, text):
                 self._found(tag, depth)
 
-    def _value(  # noqa: C901, PLR0912  (one branch a letter)
-        self, element: Element, before: Element | None, texts: list[str], depth: int, copy: Level,
-        encodings: list[str],
-    ) -> None:  # fmt: skip
+    def _value(
+        self, element: Element, before: Element | None, texts: list[str], depth: int, copy: Level
+    ) -> None:
         """Against the letters of Table E.1-1 and the options."""
         tag = BaseTag(element.tag)
         row = profile.TABLE.get(tag)
         if self._reference.get(element.tag) == self._bytes(element).rstrip(b" \0") and depth == 0:
             return  # a capture's, from the copy that it was made of
-        if row is not None and self._replaced(element, before, row.basic, texts, depth):
-            return
-        if row is None and self._gone_or_dummy(element, texts):
-            return
-        letters = row.options if row is not None else {}
-        chosen = [option for option in letters if option in self._profile.options]
-        vr = known_vr(tag)
-        if row is None:
-            self._unlisted(element, before, texts, depth, copy, encodings)
-        elif Option.MODIFIED_DATES in chosen and vr in {"DA", "DT"}:
+        what = self._duty(element if before is None else before, copy)
+        if row is not None:
+            replaced = self._replaced(element, before, row.basic, texts, depth)
+        else:
+            replaced = what not in _STAYS and self._gone_or_dummy(element, texts)
+        if not replaced or (before is not None and self._must_stay(before, what)):
+            self._stays(element, before, texts, depth, what)
+
+    def _stays(
+        self, element: Element, before: Element | None, texts: list[str], depth: int, what: Duty
+    ) -> None:
+        """What an option, or the table's silence, leaves."""
+        tag = element.tag
+        if what is Duty.SHIFTED:
             self._shifted(element, before, texts, depth)
-        elif Option.MODIFIED_DATES in chosen and vr == "TM":
-            if not all(_TIME.fullmatch(text) for text in texts):
-                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no time of day")
-            self._equal(element, before, depth)
-        elif vr == "AS" and chosen:
+        elif what is Duty.AGED:
             self._age(element, before, texts, depth)
-        elif Option.DEVICE_IDENTITY in chosen and vr not in _TEMPORAL:
-            self._equal(element, before, depth)
-        elif set(chosen) & _CLEANED and vr in _TEXTUAL:
+        elif what is Duty.WORDS:
             self._free_text(element, before, texts, depth)
-        elif Option.PATIENT_CHARACTERISTICS in chosen:
-            if not all(_TERM.fullmatch(text) for text in texts):
+        elif what is Duty.LETTER:
+            row = profile.TABLE.get(BaseTag(tag))
+            basic = "" if row is None else row.basic
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, _SHOULD.get(basic, _SHOULD[""]))
+        else:
+            if what is Duty.TIME and not all(_TIME.fullmatch(text) for text in texts):
+                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no time of day")
+            if what is Duty.TERM and not all(_TERM.fullmatch(text) for text in texts):
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no term of the standard")
             self._equal(element, before, depth)
-        else:
-            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, _SHOULD[row.basic == "X"])
+
+    def _duty(self, element: Element, level: Level) -> Duty:
+        """``level``: what lies beside it."""
+        if element.tag == CODE_MEANING and self._kind in iod.REPORTS:
+            scheme = level.get(_SCHEME)
+            return of_meaning("".join(self._texts(scheme, _LATIN_1)) if scheme is not None else "")
+        return duty(self._profile, element.tag, element.vr, self._kind)
+
+    def _must_stay(self, before: Element, what: Duty) -> bool:
+        """Whether the copy must have the original's value, in whatever writing is asked for."""
+        if before.items is not None:
+            return what is Duty.ITEMS and bool(before.items)
+        data = self._source_bytes_of(before)
+        known = known_vr(before.tag)
+        if known not in _BINARY:
+            data = data.strip(b" \0")
+        if what in _STAYS:
+            return bool(data)
+        if not data or not data.isascii() or before.vr not in {known, "UN"}:
+            return False  # in doubt: how it was read is not known
+        if what is Duty.WORDS:
+            # Not cut at a backslash: whether there are several values is the VR's to say.
+            return is_harmless(data.decode("ascii"), self._profile.words, self._traces.near)
+        return is_clear(what, self._source_texts(before), self._expected.days)
 
     def _replaced(
         self, element: Element, before: Element | None, basic: str, texts: list[str], depth: int
@@ -211,25 +222,28 @@ class Judge:
         """Whether the value is one that the Basic Profile's letter may leave."""
         tag = BaseTag(element.tag)
         need = iod.need(tag, self._kind)
-        empty = not texts and not self._bytes(element).strip(b"\0 ")
-        if empty:
-            # Of a letter X nothing may be left, unless the object needs it.
-            return (
-                basic != "X" or need in {Need.VALUE, Need.PRESENT} or self._was_empty(before, tag)
-            )
+        letters = basic.split("/")
+        if not texts and not self._bytes(element).strip(b"\0 "):
+            if element.end > element.start and element.vr in _BINARY and "D" in letters:
+                return True  # zeros are the dummy of bytes
+            if before is None:
+                return basic != "X"
+            # A letter Z is empty; others only where the object asks for it, or nothing was there.
+            return "Z" in letters or need is Need.PRESENT or self._was_empty(before, tag)
         if basic == "X" and need is not Need.VALUE:
             return False
-        if "D" in basic and self._bytes(element).strip(b" \0") == _DUMMY_BYTES:
-            return True
-        if ("D" in basic or need is Need.VALUE) and set(texts) <= DUMMY_TEXT and texts:
-            return True
-        return bool(depth) and bool(texts) and texts == self._nested_pseudonym(before, tag)
+        dummy = "D" in letters and self._bytes(element).strip(b" \0") == _DUMMY_BYTES
+        if "D" in letters or need is Need.VALUE:
+            dummy |= bool(texts) and set(texts) <= DUMMY_TEXT
+        nested = bool(depth and texts) and texts == self._nested_pseudonym(before, tag)
+        return dummy or nested
 
-    def _was_empty(self, before: Element | None, tag: BaseTag) -> bool:
-        """An option keeps what was empty before: nothing is left of it either."""
-        options = profile.TABLE[tag].options
-        kept = any(option in self._profile.options for option in options)
-        return kept and before is not None and not self._source_bytes_of(before).strip(b"\0 ")
+    def _was_empty(self, before: Element, tag: BaseTag) -> bool:
+        """Nothing was there, and there is no letter X by which it should be gone."""
+        if self._source_bytes_of(before).strip(b"\0 "):
+            return False
+        row = profile.TABLE[tag]
+        return row.basic != "X" or any(o in self._profile.options for o in row.options)
 
     def _nested_pseudonym(self, before: Element | None, tag: BaseTag) -> list[str]:
         if before is None:
@@ -242,45 +256,22 @@ class Judge:
         return []
 
     def _gone_or_dummy(self, element: Element, texts: list[str]) -> bool:
-        """Nothing, or a dummy, in place of free text that the table does not name."""
-        vrs = {element.vr, known_vr(element.tag)}
-        written = profile.describes(BaseTag(element.tag), vrs) or bool(vrs & {"DA", "DT", "TM"})
-        dummy = bool(texts) and set(texts) <= DUMMY_TEXT and written
-        return dummy or not self._bytes(element).strip(b"\0 ")
+        """Nothing, or a dummy, in place of what the table does not name and cannot stay."""
+        if not self._bytes(element).strip(b"\0 "):
+            return True
+        return bool(texts) and set(texts) <= (
+            _MEANING if element.tag == CODE_MEANING else DUMMY_TEXT
+        )
 
-    def _unlisted(  # noqa: C901  (one branch a kind of value)
-        self, element: Element, before: Element | None, texts: list[str], depth: int, copy: Level,
-        encodings: list[str],
-    ) -> None:  # fmt: skip
-        tag = BaseTag(element.tag)
-        vrs = {element.vr, known_vr(tag)}
-        of_the_patient = tag.group == _PATIENT_GROUP
-        if vrs & {"DA", "DT"}:
-            if of_the_patient or not self._profile.shifts:
-                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is free text or a date")
-            self._shifted(element, before, texts, depth)
-        elif vrs & (_FREE | {"TM"}) and tag not in profile.CODES:
-            kept_time = "TM" in vrs and self._profile.shifts and not of_the_patient
-            if kept_time and all(_TIME.fullmatch(text) for text in texts):
-                self._equal(element, before, depth)
-                return
-            if "TM" in vrs or "UR" in vrs or of_the_patient or not self._profile.words:
-                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is free text or a date")
-            self._free_text(element, before, texts, depth)
-        elif profile.describes(tag, vrs) or (of_the_patient and vrs & {"LO", "SH"}):
-            if of_the_patient or not self._profile.words:
-                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is free text")
-            self._free_text(element, before, texts, depth)
-        elif tag == _CODE_MEANING and self._kind in iod.REPORTS:
-            scheme = copy.get(_SCHEME)
-            text = "".join(self._texts(scheme, encodings)) if scheme is not None else ""
-            if texts != ["ANONYMIZED"] and not _PUBLIC_SCHEME.fullmatch(text):
-                if texts != [_DUMMY_CODE[2]]:
-                    self._free_text(element, before, texts, depth)
-            elif texts != ["ANONYMIZED"]:
-                self._equal(element, before, depth)
-        else:
-            self._equal(element, before, depth)
+    def _name(self, element: Element, before: Element | None, texts: list[str], depth: int) -> None:
+        """A name is gone or a dummy, as its letter says."""
+        if not set(texts) <= {self._expected.patient, *DUMMY_TEXT}:
+            self._refuse(Code.GATE_WRONG_ACTION, element.tag, depth, "holds a name")
+        row = profile.TABLE.get(BaseTag(element.tag))
+        if row is not None and not self._replaced(element, before, row.basic, texts, depth):
+            self._refuse(
+                Code.GATE_WRONG_ACTION, element.tag, depth, _SHOULD.get(row.basic, _SHOULD[""])
+            )
 
     # --- kinds of values ----------------------------------------------------------------------
 
@@ -369,11 +360,18 @@ class Judge:
         if value == was or value.rstrip(b" \0") == was.rstrip(b" \0"):
             return
         # Written anew, from UN or without surplus blanks.
-        one, other = (
-            [part.strip(" \0") for part in data.decode("latin-1").split("\\")]
-            for data in (value, was)
-        )
-        if element.vr in _BINARY or (one != other and before.vr != "UN"):
+        if element.vr in _BINARY or before.items is not None:
+            same = False
+        elif before.vr == "UN":
+            one, other = (self._decoded(d, element.vr, self._encodings) for d in (value, was))
+            same = one == other
+        else:
+            first, second = (
+                [part.strip(" \0") for part in data.decode("latin-1").split("\\")]
+                for data in (value, was)
+            )
+            same = first == second
+        if not same:
             self._differs(element, depth, "is not as it was")
 
     def _differs(self, element: Element, depth: int, why: str) -> NoReturn:
@@ -400,11 +398,8 @@ class Judge:
             for item in items:  # a capture's own
                 self.level(item, None, depth + 1, encodings)
             return
-        if row is not None and not self._may_hold_items(tag, row):
-            if row.basic == "X" and iod.need(tag, self._kind) is not Need.PRESENT:
-                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
-            if any(not self._is_dummy_code(item, encodings) for item in items):
-                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "still has items")
+        if row is not None and self._duty(element, {}) is not Duty.ITEMS:
+            self._replaced_items(items, before, row.basic, tag, depth, encodings)
             self._need(element, before, depth)
             return
         originals = before.items if before is not None else None
@@ -416,12 +411,18 @@ class Judge:
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "was not there before")
             self.level(item, was, depth + 1, encodings)
 
-    def _may_hold_items(self, tag: BaseTag, row: profile.Row) -> bool:
-        needed = iod.need(tag, self._kind) is Need.VALUE or row.basic == "D"
-        if row.basic.endswith("U*") or needed:
-            return not row.name.endswith("Code Sequence")
-        kept = [option for option in row.options if option in self._profile.options]
-        return any(option is not Option.CLEAN_DESCRIPTORS for option in kept)
+    def _replaced_items(
+        self, items: list[Level], before: Element | None, basic: str, tag: BaseTag, depth: int,
+        encodings: list[str],
+    ) -> None:  # fmt: skip
+        """What the letter of a sequence leaves that does not stay: nothing, or a dummy code."""
+        need = iod.need(tag, self._kind)
+        if basic == "X" and need is not Need.PRESENT and need is not Need.VALUE:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
+        if any(not self._is_dummy_code(item, encodings) for item in items):
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "still has items")
+        if basic == "D" and before is not None and before.items and not items:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "holds no dummy")
 
     def _is_dummy_code(self, item: Level, encodings: list[str]) -> bool:
         values = tuple(
@@ -432,7 +433,7 @@ class Judge:
 
     # --- what is not there --------------------------------------------------------------------
 
-    def _gone(self, before: Element, depth: int) -> None:
+    def _gone(self, before: Element, depth: int, original: Level) -> None:
         """An attribute of the original that the copy has no more."""
         tag = BaseTag(before.tag)
         if (
@@ -444,16 +445,13 @@ class Judge:
         had_value = before.items or self._source_bytes_of(before).strip(b"\0 ")
         if (need is Need.VALUE and had_value) or need is Need.PRESENT:
             self._refuse(Code.GATE_IOD, tag, depth, "is gone, and the object needs it")
+        what = self._duty(before, original)
         row = profile.TABLE.get(tag)
         if row is not None:
-            # A dummy sequence cannot be made, and goes.
-            may_go = "X" in row.basic or before.items is not None or not had_value
-            if not may_go:
-                self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is gone")
-            return
-        vrs = {before.vr, known_vr(tag)}
-        goes = profile.describes(tag, vrs) or vrs & (_FREE | {"DA", "DT", "TM", "PN", "UI"})
-        if not goes and not (tag.group == _PATIENT_GROUP and vrs & {"LO", "SH"}):
+            may_go = "X" in row.basic or not had_value
+        else:
+            may_go = what is not Duty.SAME and what is not Duty.ITEMS
+        if not may_go or self._must_stay(before, what):
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is gone")
 
     def _need(self, element: Element, before: Element | None, depth: int) -> None:
@@ -503,9 +501,10 @@ class Judge:
     def _texts(self, element: Element, encodings: list[str]) -> list[str]:
         """The values of an element as text; none for bytes and sequences."""
         vr = known_vr(element.tag) if element.vr == "UN" else element.vr
-        if vr in _BINARY:
-            return []
-        data = self._bytes(element)
+        return [] if vr in _BINARY else self._decoded(self._bytes(element), vr, encodings)
+
+    @staticmethod
+    def _decoded(data: bytes, vr: str, encodings: list[str]) -> list[str]:
         if data.isascii() and b"\x1b" not in data:
             text = data.decode("ascii")
         else:
@@ -525,7 +524,11 @@ _DECLARED = frozenset({
 })  # fmt: skip
 #: What resets an ISO 2022 code extension (PS3.5, 6.1.2.5.3).
 _DELIMITERS = {ord(char) for char in "\\^=\r\n\f\t"}
-_SHOULD = {True: "should be gone", False: "still has a value"}
+_SHOULD = {"X": "should be gone", "D": "holds no dummy", "": "still has a value"}
+#: Whatever the value is, it stays, or its pseudonym does.
+_STAYS = frozenset({Duty.SAME, Duty.UID})
+#: What a meaning becomes that cannot stay.
+_MEANING = frozenset({"ANONYMIZED"})
 _DECIMAL = re.compile(r"(?<![\d.])\d{1,3}[.,]\d{1,2}(?![\d.,])")
 
 

@@ -126,6 +126,9 @@ class Traces:
     own: frozenset[str] = frozenset()
     #: Very short numbers of the patient: what may not be the whole of a text.
     whole: frozenset[str] = frozenset()
+    #: Words and numbers of identifiers, also of those that name nobody: text that holds one of
+    #: them need not stay.
+    near: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -151,6 +154,7 @@ class Traces:
                 uids.update(v for v in values if not v.startswith(profile.STANDARD_ROOT))
             elif "PN" in _vrs(element):
                 parts = [part for value in values for part in _name_parts(value)]
+                found.add_near(values)
                 if element.tag in _PATIENTS_NAMES:
                     found.add(parts, _SHORTEST_NAME)
                     found.add_own(values)
@@ -160,6 +164,7 @@ class Traces:
                 written = [v for value in values for v in _variants(value)]
                 found.add(written)
                 found.add_own(written)
+                found.add_near(written)
                 if element.tag in _PATIENTS_NUMBERS:
                     found.add_whole(values)
             elif element.tag in _LOCATING and not (keeps_device and element.tag in _DEVICE):
@@ -176,6 +181,7 @@ class _Found:
         self._short: set[str] = set()
         self._own: set[str] = set()
         self._whole: set[str] = set()
+        self._near: set[str] = set()
 
     def add(self, values: Iterable[str], shortest: int = _SHORTEST) -> None:
         for value in values:
@@ -200,6 +206,11 @@ class _Found:
                 together = [*found, "".join(found)]
                 self._own.update(w for w in together if len(w) > 1 or not w.isascii())
 
+    def add_near(self, values: Iterable[str]) -> None:
+        for value in values:
+            found = runs(value)
+            self._near.update(word for word in (*found, "".join(found)) if len(word) > 1)
+
     def add_whole(self, values: Iterable[str]) -> None:
         self._whole.update(
             v for v in values if v.isdigit() and _SHORTEST_WHOLE <= len(v) < _SHORTEST_NUMBER
@@ -214,7 +225,7 @@ class _Found:
                 encoded |= set(_encodings(value, charset))
         return Traces(
             frozenset(encoded), frozenset(self._short), frozenset(uids),
-            frozenset(self._own) - {""}, frozenset(self._whole),
+            frozenset(self._own) - {""}, frozenset(self._whole), frozenset(self._near),
         )  # fmt: skip
 
 
@@ -258,6 +269,8 @@ class TextSearch:
         self._whole = traces.whole
         self._foreign = {folded(_decoded(value)) for value in traces.long if not value.isascii()}
         self._foreign.discard("")
+        #: What is found as the whole of a text of whatever VR.
+        self._exact = {_decoded(value) for value in traces.long if value.isdigit()}
         #: Long numbers and words without what stands between their parts.
         compact = (_compact(_decoded(value)) for value in traces.long)
         self._compact = {v for v in compact if len(v) >= (_LONG_NUMBER if v.isdigit() else _LONG)}
@@ -265,7 +278,7 @@ class TextSearch:
     def finds(self, vr: str, text: str) -> bool:
         """Whether a value stands in the text of an element of this VR."""
         plain = folded(text)
-        if any(value in plain for value in self._foreign):
+        if plain in self._exact or any(value in plain for value in self._foreign):
             return True
         if vr in _TEXT:
             if not plain.isalnum() and any(v in _compact(plain) for v in self._compact):
@@ -376,6 +389,9 @@ def _holds_uid(outside_pixels: bytes, uids: frozenset[str]) -> bool:
     """Whether one of the UIDs stands in the bytes, alone or with more components behind it."""
     for match in _UID_SHAPED.finditer(outside_pixels):
         token = match.group().decode()
+        # Its last digit can be the group of the element behind it: (0032,…) begins with b"2\0".
+        if outside_pixels[match.end() : match.end() + 1] == b"\0" and token[:-1] in uids:
+            return True
         while token.count(".") >= _FEWEST_DOTS:
             if token in uids:
                 return True
@@ -391,5 +407,6 @@ def _stands(value: bytes, lowered: bytes) -> bool:
     if not value.isdigit():
         return True
     # A number counts only where it stands alone: "12345678" in "0.12345678" is a pixel spacing.
-    alone = rb"(?<![0-9])(?<![0-9]\.)%s(?![0-9])(?!\.[0-9])" % value
+    # A digit and a zero byte behind it are the group of the next element, (0030,…) to (0039,…).
+    alone = rb"(?<![0-9])(?<![0-9]\.)%s(?![0-9](?!\0))(?!\.[0-9])" % value
     return re.search(alone, lowered) is not None
