@@ -121,6 +121,7 @@ class App:
             self._analyser if analysis.enabled else None,
             settings.routing,
             self._analyser if settings.compression.enabled else None,
+            lambda: not all(delivery.is_fast for delivery in self._deliveries),
         )
         self._worker = Worker(
             self._journal,

@@ -48,7 +48,12 @@ class Pace:
         """Requests that may be under way at once; the first after a break goes ahead alone."""
         if self._broken:
             return 1
-        return self._most if self._rate > _FAST else self._connections
+        return self._most if self.is_fast else self._connections
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the ends are the bottleneck: then compressing costs more time than it saves."""
+        return self._rate > _FAST and not self._broken
 
     @property
     def body_bytes(self) -> int:

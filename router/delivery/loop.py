@@ -101,6 +101,11 @@ class Delivery:
     def name(self) -> str:
         return self._destination.name
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether the link has lately proven to be faster than compressing is."""
+        return self._pace.is_fast
+
     def close(self) -> None:
         """Ends the lanes after the requests they are at. ``work_once`` has returned before."""
         self._lanes.shutdown(wait=True)

@@ -28,9 +28,13 @@ class Steps:
         analyser: Analyser | None,
         routing: Routing,
         checker: Analyser | None,
+        pays: Callable[[], bool],
     ) -> None:
-        """``analyser``: makes the captures; ``checker``: sees to what is compressed."""
-        self._anonymizing = Anonymizing(bench, routing, checker)
+        """``analyser``: makes the captures; ``checker``: sees to what is compressed.
+
+        ``pays``: whether compressing saves time now.
+        """
+        self._anonymizing = Anonymizing(bench, routing, checker, pays)
         self._actions: dict[State, Callable[[Study], Outcome | None]] = {
             State.RECEIVED: self._anonymizing.take,
             State.ANONYMIZED: Analysing(bench, analyser).take,

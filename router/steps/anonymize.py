@@ -27,6 +27,8 @@ from router.steps.bench import Bench, StepIncomplete, describe, read_made
 from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydicom.dataset import FileDataset
 
     from router.deid.mask import Region
@@ -46,11 +48,17 @@ _log = logging.getLogger(__name__)
 class Anonymizing:
     """Makes the copies that are sent. One thread uses it."""
 
-    def __init__(self, bench: Bench, routing: Routing, checker: Analyser | None) -> None:
-        """``checker``: looks whether compressed pixels are the same; None: nothing is compressed."""
+    def __init__(
+        self, bench: Bench, routing: Routing, checker: Analyser | None, pays: Callable[[], bool]
+    ) -> None:
+        """``checker``: looks whether compressed pixels are the same; None: nothing is compressed.
+
+        ``pays``: whether compressing saves time now.
+        """
         self._bench = bench
         self._routing = routing
         self._checker = checker
+        self._pays = pays
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the missing copies. Raises OrthancError, StepIncomplete, JournalError."""
@@ -174,9 +182,16 @@ class Anonymizing:
             raise Hold(Code.NO_DESTINATION, "no destination of its rule is left")
         return route
 
+    def _to_be_compressed(self, source: _Source) -> bool:
+        if self._checker is None or source.regions or not lossless.compressible(source.dataset):
+            return False
+        earlier = source.instance.copy
+        # Made again, it becomes what it was: its first bytes may have been sent.
+        return self._pays() if earlier is None else earlier.transfer_syntax == lossless.SYNTAX
+
     def _compressed_copy(self, source: _Source, route: Route) -> bool:
         """Makes a copy that is compressed without loss, where that is smaller; whether it did."""
-        if self._checker is None or source.regions or not lossless.compressible(source.dataset):
+        if not self._to_be_compressed(source):
             return False
         asked = {**self._plan(source), "Transcode": lossless.SYNTAX}
         try:
