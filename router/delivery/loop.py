@@ -37,6 +37,9 @@ _READ_EVERY_S = 5.0
 #: A request whose bytes do not move is not waited for: a fresh connection is asked.
 _STALL_S = 5.0
 _TICK_S = 0.5
+#: Bytes that are begun at once, besides the last body: a connection more gains nothing with large
+#: bodies, and each lies in memory.
+_MOST_IN_FLIGHT = 24 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -183,7 +186,7 @@ class Delivery:
         reading = None in running.values()
         sending = len(running) - reading
         # One more than may send: it has its body ready when a connection is free.
-        while sending <= self._pace.connections:
+        while sending <= self._pace.connections and _has_room(running):
             flight = self._queue.take(self._pace.body_bytes)
             if flight is None:
                 break
@@ -250,6 +253,12 @@ class Delivery:
     def _show_gate(self, *, paused: bool = False) -> None:
         self._metrics.link_up.labels(self.name).set(self.gate.open)
         self._metrics.paused.labels(self.name).set(paused)
+
+
+def _has_room(running: dict[Future[None], Flight | None]) -> bool:
+    """Whether one more body fits into the memory that bodies may take."""
+    sizes = [flight.size for flight in running.values() if flight is not None]
+    return not sizes or sum(sizes) < _MOST_IN_FLIGHT
 
 
 def _plainest(one: Exception | None, other: Exception | None) -> Exception | None:
