@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 #: Bodies above this many bytes go through the folder.
-IN_MEMORY_BYTES = 32 * 1024 * 1024
+IN_MEMORY_BYTES = 16 * 1024 * 1024
 
 
 class Body(Protocol):
