@@ -69,8 +69,7 @@ def _write(path: Path, picture: NDArray[np.uint8]) -> None:
 
 def _inspect(asked: argparse.Namespace) -> int:
     with _opened(asked.file) as (dataset, stream):
-        header = [line[:_LONGEST_LINE] for line in str(dataset.file_meta).splitlines()]
-        header += [line[:_LONGEST_LINE] for line in _header_lines(dataset)]
+        header = [line[:_LONGEST_LINE] for line in _header_lines(dataset)]
         acquisition = qc.acquisition(dataset)
         figures = dict(acquisition.figures)
         flags: list[str] = []
@@ -98,7 +97,7 @@ def _inspect(asked: argparse.Namespace) -> int:
 
 
 def _header_lines(dataset: FileDataset) -> list[str]:
-    """One line an element; pixels and other long values only by their length."""
+    """One line an element, the file header first; long values (pixels) only by their length."""
     return str(dataset).splitlines()
 
 

@@ -49,6 +49,7 @@ def test_inspect_shows_header_figures_and_picture(
     assert main(["inspect", str(original), "-o", str(picture)]) == 0
     shown = capsys.readouterr().out
     assert "Rescale Intercept" in shown
+    assert shown.count("Media Storage SOP Instance UID") == 1
     assert "kvp_kv: 120" in shown
     assert size_of(picture) == (384, 384)
 
