@@ -121,7 +121,7 @@ class App:
             self._analyser if analysis.enabled else None,
             settings.routing,
             self._analyser if settings.compression.enabled else None,
-            lambda: not all(delivery.is_fast for delivery in self._deliveries),
+            self._compressing_pays,
         )
         self._worker = Worker(
             self._journal,
@@ -162,6 +162,10 @@ class App:
         ]
         self._loops: list[threading.Thread] = []
         self._registry = registry
+
+    def _compressing_pays(self) -> bool:
+        fast = all(delivery.is_fast for delivery in self._deliveries)
+        return self._settings.compression.always or not fast
 
     def run(self) -> None:
         """Runs until SIGTERM or SIGINT."""

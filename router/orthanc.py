@@ -219,6 +219,17 @@ class TruckOrthanc:
             str(one["ID"]) for one in found if one["Type"] == "Instance" and one["ID"] != instance
         ]
 
+    @_reading_again
+    def transfer_syntax(self, instance: str) -> str | None:
+        """Of a stored instance; ``None``: it is not there."""
+        with _coded():
+            try:
+                answer = self._client.get_instances_id_metadata_name(instance, "TransferSyntax")
+                _check(answer)
+            except ResourceMissing:
+                return None
+            return str(answer.text).strip()
+
     # --- files --------------------------------------------------------------------------------
 
     @_reading_again

@@ -136,6 +136,9 @@ class CompressionSettings(_Section):
             "unless every destination has proven faster (8 MB/s on a connection)"
         ),
     ] = True
+    always: Annotated[
+        bool, Field(description="Also while the link is fast: the same bytes whatever the link")
+    ] = False
 
 
 class SendingSettings(_Section):

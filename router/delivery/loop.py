@@ -190,6 +190,8 @@ class Delivery:
             flight = self._queue.take(self._pace.body_bytes)
             if flight is None:
                 break
+            if not flight.doubtful:  # those are only asked about
+                self._slots.expect(id(flight))
             running[self._lanes.submit(self._fly, flight)] = flight
             sending += 1
         if not reading and (not sending or time.monotonic() >= self._read_at):
@@ -204,6 +206,7 @@ class Delivery:
             sent, seconds = self._sender.fly(flight)
         finally:
             self._queue.landed(flight)
+            self._slots.forget(id(flight))
         if sent:
             self.gate.served()
             now = time.monotonic()

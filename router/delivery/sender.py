@@ -110,7 +110,7 @@ class Sender:
             with ExitStack() as bodies:
                 outgoing = dict(self._opened(flight, bodies))
                 if outgoing:
-                    with self._slots.one():
+                    with self._slots.one(id(flight)):
                         begun = time.monotonic()
                         accepted = self._send(flight, outgoing)
         finally:

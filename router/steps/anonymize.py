@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from router import lossless, part10
 from router.analyser import Analyser, Comparison
-from router.deid import clearance, gate, mask, plan, rule_policy
+from router.deid import clearance, gate, mask, plan, pseudonyms, rule_policy
 from router.errors import (
     AnalysisSkipped,
     Code,
@@ -22,6 +22,7 @@ from router.errors import (
     ResourceMissing,
 )
 from router.journal import Identities
+from router.orthanc import instance_id
 from router.routing import Header, rank_of
 from router.steps.bench import Bench, StepIncomplete, describe, read_made
 from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
@@ -185,9 +186,18 @@ class Anonymizing:
     def _to_be_compressed(self, source: _Source) -> bool:
         if self._checker is None or source.regions or not lossless.compressible(source.dataset):
             return False
+        # Made again, it becomes what it was: its first bytes may have been sent. Where the journal
+        # was lost, the truck's Orthanc still has them.
         earlier = source.instance.copy
-        # Made again, it becomes what it was: its first bytes may have been sent.
-        return self._pays() if earlier is None else earlier.transfer_syntax == lossless.SYNTAX
+        syntax = earlier.transfer_syntax if earlier else self._syntax_there(source)
+        return self._pays() if syntax is None else syntax == lossless.SYNTAX
+
+    def _syntax_there(self, source: _Source) -> str | None:
+        original, key = source.dataset, source.key
+        uids = (original.StudyInstanceUID, original.SeriesInstanceUID, original.SOPInstanceUID)
+        patient = plan.identity_of(original, key).pseudonym
+        copy = instance_id(patient, *(pseudonyms.uid(key, str(uid)) for uid in uids))
+        return self._bench.orthanc.transfer_syntax(copy)
 
     def _compressed_copy(self, source: _Source, route: Route) -> bool:
         """Makes a copy that is compressed without loss, where that is smaller; whether it did."""
