@@ -39,6 +39,8 @@ _UNDEFINED = 0xFFFFFFFF
 #: Pixel Data and its floating-point kinds.
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _ITEM = 0xFFFEE000
+#: The marker that ends a frame in JPEG, JPEG-LS and JPEG 2000.
+_JPEG_END = b"\xff\xd9"
 _SEQUENCE_DELIMITER = 0xFFFEE0DD
 _TAG_OF = struct.Struct("<HHL")
 
@@ -127,18 +129,44 @@ def pixel_span(dataset: FileDataset, view: memoryview) -> tuple[int, int] | None
     return None
 
 
-def _fragments_end(view: memoryview, offset: int) -> int:
-    """The offset behind the last fragment of encapsulated pixels (PS3.5, A.4)."""
+def _fragments(view: memoryview, offset: int) -> Iterator[tuple[int, int]]:
+    """Offsets ``(first, end)`` of the items of encapsulated pixels (PS3.5, A.4), the table first.
+
+    Raises Hold (UNREADABLE) where no delimiter ends them.
+    """
     while offset + _TAG_OF.size <= len(view):
         group, element, length = _TAG_OF.unpack_from(view, offset)
         tag = group << 16 | element
         offset += _TAG_OF.size
         if tag == _SEQUENCE_DELIMITER:
-            return offset
+            return
         if tag != _ITEM:
             break
+        yield offset, offset + length
         offset += length
     raise Hold(Code.UNREADABLE, "its compressed pixels do not end")
+
+
+def _fragments_end(view: memoryview, offset: int) -> int:
+    """The offset behind the delimiter of encapsulated pixels."""
+    return max((end for _, end in _fragments(view, offset)), default=offset) + _TAG_OF.size
+
+
+def stray_padding(dataset: FileDataset, view: memoryview) -> list[int]:
+    """Offsets of bytes other than zero that pad JPEG frames to an even length (PS3.5, A.4).
+
+    An encoder may leave there what its memory held; the frame ends before it, with FF D9.
+    """
+    span = pixel_span(dataset, view)
+    if span is None or not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return []
+    return [
+        end - 1
+        for first, end in _fragments(view, span[0])
+        if end - first > len(_JPEG_END)
+        and view[end - 1 - len(_JPEG_END) : end - 1] == _JPEG_END
+        and view[end - 1]
+    ]
 
 
 def native_pixel_bytes(dataset: FileDataset) -> int | None:
@@ -168,24 +196,21 @@ def without_pixels(dataset: FileDataset, view: memoryview) -> bytes:
     first, end = span
     native = native_pixel_bytes(dataset)
     if native is None:
-        heads = b"\0".join(_fragment_heads(view, first, end))
+        heads = b"\0".join(_fragment_heads(view, first))
         return bytes(view[:first]) + heads + bytes(view[end:])
     return bytes(view[:first]) + bytes(view[min(end, first + native) :])
 
 
-def _fragment_heads(view: memoryview, offset: int, end: int) -> Iterator[bytes]:
+def _fragment_heads(view: memoryview, offset: int) -> Iterator[bytes]:
     """What can hold text of compressed frames: their ends, and comments wherever they stand.
 
     In JPEG, JPEG-LS and JPEG 2000 no compressed data looks like a marker (the encoder inserts a
     bit or a byte), so that each COM and APPn can be found by its two bytes.
     """
-    while offset + _TAG_OF.size <= end:
-        _, _, length = _TAG_OF.unpack_from(view, offset)
-        offset += _TAG_OF.size
-        fragment = view[offset : offset + length]
+    for first, end in _fragments(view, offset):
+        fragment = view[first:end]
         yield bytes(fragment[:_FRAGMENT_HEAD_BYTES])
         yield bytes(fragment[-_FRAGMENT_HEAD_BYTES:])
         for marker in _COMMENTS.finditer(fragment, _FRAGMENT_HEAD_BYTES):
             size = int.from_bytes(fragment[marker.end() : marker.end() + 2], "big")
             yield bytes(fragment[marker.end() : marker.end() + size])
-        offset += length

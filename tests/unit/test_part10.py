@@ -125,6 +125,26 @@ def test_a_delimiter_inside_a_fragment_does_not_end_the_pixels() -> None:
     assert span[1] == len(file)
 
 
+def test_what_an_encoder_left_behind_the_end_of_a_frame_is_found() -> None:
+    frames = [b"\xff\xd8\x01\xff\xd9", b"\xff\xd8\x01\x02\xff\xd9", b"\xff\xd8\x03\xff\xd9"]
+    dataset = compressed_image(*frames)
+    file = bytearray(data.file_bytes(dataset))
+    parsed = apply_plan.read(bytes(file))
+    assert part10.stray_padding(parsed, memoryview(file)) == []
+    stray = [file.index(frame) + len(frame) for frame in (frames[0], frames[2])]
+    for offset in stray:
+        assert file[offset] == 0
+        file[offset] = 0xA0
+    assert part10.stray_padding(parsed, memoryview(file)) == stray
+
+
+def test_plain_pixels_have_no_stray_padding() -> None:
+    dataset = ct_image()
+    dataset.PixelData = dataset.PixelData[:-4] + b"\0\xff\xd9\xa0"
+    file = data.file_bytes(dataset)
+    assert part10.stray_padding(apply_plan.read(bytes(file)), memoryview(file)) == []
+
+
 def test_what_lies_behind_the_pixels_is_outside_them() -> None:
     dataset = ct_image()
     dataset.DataSetTrailingPadding = b"TRAILING"
