@@ -5,43 +5,52 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pynetdicom import AE, evt
+from pynetdicom import AE
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from ssl import SSLContext
 
     from pydicom.dataset import FileDataset
     from pynetdicom.association import Association
+    from pynetdicom.transport import AddressInformation, AssociationSocket
 
 SUCCESS = 0x0000
 #: The truck broke the association off instead of answering.
 NO_ANSWER = -1
 
 
+class Entity(AE):
+    """Remembers its sockets: pynetdicom forgets one that could not connect or was broken off."""
+
+    def __init__(self, ae_title: str) -> None:
+        super().__init__(ae_title=ae_title)
+        self.opened: list[socket.socket] = []
+
+    def _create_socket(
+        self,
+        assoc: Association,
+        address: AddressInformation,
+        tls_args: tuple[SSLContext, str] | None,
+    ) -> AssociationSocket:
+        made = super()._create_socket(assoc, address, tls_args)
+        if made.socket is not None:
+            self.opened.append(made.socket)
+        return made
+
+
 @contextmanager
-def associated(entity: AE, port: int, called: str = "EDGETRUCK") -> Iterator[Association]:
-    """An association that leaves nothing behind; look whether it is established.
-
-    pynetdicom forgets the socket of one that the peer has broken off.
-    """
-    opened: list[socket.socket] = []
-
-    def keep(event: evt.Event) -> None:
-        wrapped = event.assoc.dul.socket
-        if wrapped is not None and wrapped.socket is not None:
-            opened.append(wrapped.socket)
-
-    association = entity.associate(
-        "127.0.0.1", port, ae_title=called, evt_handlers=[(evt.EVT_CONN_OPEN, keep)]
-    )
+def associated(entity: Entity, port: int, called: str = "EDGETRUCK") -> Iterator[Association]:
+    """An association that leaves nothing behind; look whether it is established."""
+    association = entity.associate("127.0.0.1", port, ae_title=called)
     try:
         yield association
     finally:
         if association.is_established:
             association.release()
-        for one in opened:
+        for one in entity.opened:
             one.close()
 
 
@@ -50,7 +59,7 @@ def store(
 ) -> list[int]:
     """The C-STORE status of each data set. An association that is refused gives an empty list."""
     sent = list(datasets)
-    entity = AE(ae_title=calling)
+    entity = Entity(calling)
     for sop_class, syntax in sorted(
         {(str(d.SOPClassUID), str(d.file_meta.TransferSyntaxUID)) for d in sent}
     ):
@@ -64,7 +73,7 @@ def store(
 
 def store_file(path: Path, sop_class: str, syntax: str, port: int) -> int:
     """The C-STORE status of a file that is sent as it is, whole or not."""
-    entity = AE(ae_title="SCANNER")
+    entity = Entity("SCANNER")
     entity.add_requested_context(sop_class, syntax)
     with associated(entity, port) as association:
         assert association.is_established

@@ -7,10 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pynetdicom import AE
-
 from tests import data
-from tests.scanner import SUCCESS, associated
+from tests.scanner import SUCCESS, Entity, associated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +82,7 @@ class Scanner:
 
     def _send(self, images: Sequence[Image]) -> bool:
         """One association; whether the truck said that it is full."""
-        entity = AE(ae_title="SCANNER")
+        entity = Entity("SCANNER")
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _TIMEOUT_S
         for sop_class, syntax in sorted(
             {(str(i.dataset.SOPClassUID), str(i.dataset.file_meta.TransferSyntaxUID))

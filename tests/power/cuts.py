@@ -25,13 +25,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
-from pynetdicom import AE
 
 from tests import data
 from tests.conftest import Router
 from tests.orthancs import ROOT, Orthanc, start
 from tests.power.disk import Disk, possible
-from tests.scanner import associated
+from tests.scanner import Entity, associated
 from tests.waiting import until
 from tools.audit import pseudonymous_uid
 
@@ -65,7 +64,7 @@ class Scanner:
 
     def work(self, port: int, off: threading.Event) -> None:
         """Until the power is off, which the broken association tells too."""
-        entity = AE(ae_title="SCANNER")
+        entity = Entity("SCANNER")
         entity.add_requested_context("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
         entity.network_timeout = entity.dimse_timeout = 5
         with associated(entity, port) as association:
