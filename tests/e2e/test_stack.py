@@ -12,6 +12,7 @@ import pydicom
 import requests
 
 from tests import data, scanner
+from tests.orthancs import IMAGES
 from tests.waiting import until
 from tools.audit import audit
 
@@ -102,7 +103,9 @@ def test_the_clouds_entrance_asks_for_a_password(stack: Stack) -> None:
     assert requests.get(f"{url}/system", verify=ca, timeout=10).status_code == 401
 
 
-def test_the_viewer_says_so_while_the_archive_is_down(stack: Stack) -> None:
+def test_the_viewer_says_so_while_the_archive_is_down_and_finds_it_at_another_address(
+    stack: Stack,
+) -> None:
     password = (stack.secrets / "radiologist_password").read_text().strip()
 
     def viewer() -> requests.Response:
@@ -111,11 +114,27 @@ def test_the_viewer_says_so_while_the_archive_is_down(stack: Stack) -> None:
             auth=("radiologist", password), verify=str(stack.secrets / "cloud_ca.pem"), timeout=30,
         )  # fmt: skip
 
-    stack.docker("stop", stack.container("cloud-orthanc"))
+    def address(container: str) -> str:
+        (found,) = json.loads(stack.docker("inspect", container))
+        return str(found["NetworkSettings"]["Networks"][network]["IPAddress"])
+
+    archive = stack.container("cloud-orthanc")
+    network = f"{stack.project}_cloud"
+    before = address(archive)
+    stack.docker("stop", archive)
+    squatter = ""
     try:
         answer = viewer()
+        # Takes the address that has become free.
+        squatter = stack.docker(
+            "run", "--detach", "--network", network, "--init", "--entrypoint", "sleep",
+            f"{IMAGES}/proxy", "600",
+        ).strip()  # fmt: skip
+        assert address(squatter) == before
     finally:
-        stack.docker("start", stack.container("cloud-orthanc"))
+        stack.docker("start", archive)
+        until(lambda: viewer().ok, 60, what="the viewer after the archive's restart")
+        if squatter:
+            stack.docker("rm", "--force", squatter)
     assert answer.status_code == 503
     assert "cloud-orthanc is down" in answer.text
-    until(lambda: viewer().ok, 60, what="the viewer after the archive's restart")
