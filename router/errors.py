@@ -223,7 +223,7 @@ ADVICE: dict[Code, Advice] = {
     Code.GATE_FOREIGN_UID: Advice("A UID that can be traced to the patient survived.", _REPORT),
     Code.GATE_IDENTIFIER: Advice(
         "A name, number or date of the patient was found in the anonymized copy.",
-        "Compare it with the original (edge-router explain). If what was found is a plain word of "
+        "Look at what happens to each attribute of it (edge-router explain INSTANCE). If what was found is a plain word of "
         "your site, add it to deid.words_file, restart the router and release it under retry; "
         "else leave it held.",
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -15,11 +17,15 @@ from router.deid import clearance, explain
 from router.errors import Code, Hold, OperatorError
 from router.journal import Journal
 from router.settings import Settings
+from router.spool import Spool
 
 if TYPE_CHECKING:
     import argparse
 
     from router.commands.terminal import Add
+
+#: What Orthanc calls an instance: a SHA-1 in groups.
+_INSTANCE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 
 
 def register(add: Add) -> None:
@@ -32,7 +38,10 @@ def register(add: Add) -> None:
     sub = add(
         "explain", _explain, "what the profile does with each attribute of a DICOM file, and why"
     )
-    sub.add_argument("file", type=Path, help="a DICOM file, as the scanner sends it")
+    sub.add_argument(
+        "file", help="a DICOM file as the scanner sends it, - for standard input, or an instance"
+        " of the truck, as held names it",
+    )  # fmt: skip
 
 
 def _reidentify(asked: argparse.Namespace) -> int:
@@ -67,13 +76,7 @@ def _reidentify(asked: argparse.Namespace) -> int:
 def _explain(asked: argparse.Namespace) -> int:
     settings = Settings.load(asked.config)
     note(settings, asked)
-    try:
-        content = asked.file.read_bytes()
-    except OSError as error:
-        raise OperatorError(
-            Code.UNREADABLE, f"{asked.file} cannot be read ({error.strerror})."
-        ) from None
-    dataset = part10.read(io.BytesIO(content))
+    dataset = part10.read(io.BytesIO(_content(asked.file, settings)))
     chosen = settings.profile()
     verdict = "It may leave the truck, if the gate finds nothing."
     try:
@@ -91,3 +94,27 @@ def _explain(asked: argparse.Namespace) -> int:
         [f"Profile {chosen.id}", verdict, *lines],
     )  # fmt: skip
     return FINE
+
+
+def _content(name: str, settings: Settings) -> bytes:
+    """The bytes of a file, of standard input, or of an instance of the truck.
+
+    Raises OperatorError (FILE_UNREADABLE), OrthancError.
+    """
+    if name == "-":
+        return sys.stdin.buffer.read()
+    if _INSTANCE.fullmatch(name) and not Path(name).exists():
+        # The service's parts are loaded for the commands that use them only.
+        from router.app import orthanc_of  # noqa: PLC0415
+
+        with (
+            closing(orthanc_of(settings, Spool(settings.journal.spool))) as orthanc,
+            orthanc.file(name) as body,
+        ):
+            return bytes(body.view)
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise OperatorError(
+            Code.FILE_UNREADABLE, f"{name} cannot be read ({error.strerror})."
+        ) from None

@@ -225,7 +225,9 @@ def test_a_known_patient_keeps_her_pseudonym_when_the_key_changes(
     }
 
 
-def test_a_file_is_explained_without_its_values(router: Router) -> None:
+def test_a_file_or_an_image_of_the_truck_is_explained_without_its_values(
+    router: Router, truck: Orthanc
+) -> None:
     patient = data.Patient.made("explain")
     (dataset,) = data.ct_series("explain", patient, slices=1, size=32)
     path = router.folder / "explain.dcm"
@@ -236,3 +238,9 @@ def test_a_file_is_explained_without_its_values(router: Router) -> None:
     rows = {row["path"]: row for row in json.loads(told.stdout)["attributes"]}
     assert rows["0010-4000"]["action"] == "removed"
     assert rows["0010-0020"]["action"] == "set"
+    scanner.store([dataset], truck.dicom_port)
+    (instance,) = truck.instances()
+    assert router.command("explain", instance).stdout == told.stdout
+    gone = router.command("explain", instance[:-1] + ("0" if instance[-1] != "0" else "1"))
+    assert gone.returncode == 1
+    assert "RESOURCE_MISSING" in gone.stdout + gone.stderr

@@ -219,11 +219,12 @@ def test_the_time_until_a_body_goes_after_a_cut_is_measured(sink: Sink) -> None:
 def test_a_target_that_is_not_there_resets_the_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
+
+    def first_byte(link: Link) -> bytes:
+        with _connect(link) as client:
+            client.settimeout(5)
+            return client.recv(1)
+
     # As early as in the handshake, if the link is quick.
-    with (
-        Link(("127.0.0.1", port)) as link,
-        pytest.raises(ConnectionResetError),
-        _connect(link) as client,
-    ):
-        client.settimeout(5)
-        client.recv(1)
+    with Link(("127.0.0.1", port)) as link, pytest.raises(ConnectionResetError):
+        first_byte(link)
