@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tools import document
+from tools.tables import settings
 
 
 @pytest.mark.parametrize("name", document.PARTS)
@@ -14,7 +15,7 @@ def test_a_document_is_current(name: str) -> None:
 
 
 def test_every_setting_has_a_meaning() -> None:
-    assert "None" not in document.settings_table()
+    assert "None" not in settings.table()
 
 
 def test_a_missing_marker_is_said() -> None:
