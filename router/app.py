@@ -182,7 +182,7 @@ class App:
         """Starts the loops and the API; returns at once."""
         self._spool.clear()
         gone = self._journal.adopt_destinations([d.name for d in self._deliveries], time.time())
-        if died := self._journal.count_crashes():
+        if died := self._journal.trials.count_crashes():
             _log.warning("the router died in a step", extra={"action": "start", "count": died})
         if gone:
             _log.warning(

@@ -12,30 +12,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router import backoff
-from router.errors import Code, Hold, IllegalTransition
-from router.journal import records, routes
+from router.errors import Code, IllegalTransition
+from router.journal import records
+from router.journal.copies import Copies
 from router.journal.database import Database, lock
-from router.journal.identities import Identities, IdentityTable, difference, enter
+from router.journal.identities import Identities, IdentityTable
 from router.journal.keys import Keys
 from router.journal.profiles import Profiles
 from router.journal.purges import Purges
 from router.journal.quality import Quality
 from router.journal.receipts import Receipts, open_for
-from router.journal.routes import Routes, inherit
+from router.journal.routes import Routes
 from router.journal.sightings import Sightings
+from router.journal.trials import Trials
 from router.study import (
     CAPTURE_GONE,
-    CAPTURED,
     TABLE,
     Arrival,
-    Copy,
     Instance,
-    Original,
     Outcome,
-    Rank,
     Receipt,
     Role,
-    Route,
     Stage,
     State,
     Study,
@@ -77,6 +74,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._db = Database(path)
         self.outbox = Receipts(self._db)
+        self.copies = Copies(self._db)
+        self.trials = Trials(self._db)
         self.purges = Purges(self._db)
         self.sightings = Sightings(self._db)
         self.routes = Routes(self._db)
@@ -344,76 +343,6 @@ class Journal:
         )
         return [records.instance(row) for row in rows]
 
-    def begin_copy(
-        self,
-        instance: str,
-        copy: Copy,
-        identities: Identities,
-        now: float,
-        route: Route | None = None,
-        original: Original | None = None,
-        *,
-        same_person: bool = False,
-    ) -> None:
-        """Before a copy is stored: makes it known as our own, and its patient findable.
-
-        ``route``: where it goes, unless that was decided before; ``None``: everywhere.
-
-        Raises Hold, and writes nothing, where another original has the same SOP or Study Instance
-        UID under another patient or study (UID_CONFLICT), or the patient's number is known with
-        another name, birth date or sex (IDENTITY_CONFLICT). ``same_person``: a person has said
-        that it is hers.
-        """
-        with self._db.writing() as db:
-            if _is_taken(db, instance, copy):
-                raise Hold(Code.UID_CONFLICT, "its SOP or Study Instance UID is taken")
-            if not same_person and (differing := difference(db, identities)):
-                raise Hold(Code.IDENTITY_CONFLICT, f"{differing} differs from what is known")
-            enter(db, identities, now, accepted=same_person)
-            db.execute(
-                f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
-                (*records.copy_values(copy), instance),
-            )
-            if route is not None:
-                routes.enter(db, instance, route)
-            if original is not None:
-                _enter_original(db, instance, original)
-
-    def begin_capture(self, source: str, copy: Copy, now: float) -> None:
-        """Before a capture is stored: makes it known as our own. Again and again the same."""
-        with self._db.writing() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO instance (orthanc_id, study, role, source, stage, origin,"
-                " received_at, rank)"
-                " SELECT ?, study, ?, orthanc_id, ?, 'router', ?, ? FROM instance"
-                " WHERE orthanc_id = ?",
-                (copy.orthanc_id, Role.CAPTURE, Stage.RECEIVED, now, Rank.CAPTURE, source),
-            )
-            inherit(db, copy.orthanc_id, source)
-            db.execute(
-                f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
-                (*records.copy_values(copy), copy.orthanc_id),
-            )
-
-    def finish_copy(self, instance: str) -> None:
-        """The copy is stored and was read back."""
-        with self._db.writing() as db:
-            _finish(db, instance)
-
-    def finish_capture(self, source: str, capture: str) -> None:
-        """The capture is stored, and its source is decided: both or neither."""
-        with self._db.writing() as db:
-            _finish(db, capture)
-            db.execute("UPDATE instance SET analysis = ? WHERE orthanc_id = ?", (CAPTURED, source))
-
-    def give_up_capture(self, capture: str) -> None:
-        """A capture that is gone and was never sent: another one takes its place."""
-        with self._db.writing() as db:
-            db.execute(
-                "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
-                (Stage.DISCARDED, capture, Stage.RECEIVED),
-            )
-
     def may_have_been_sent(self, instance: str) -> bool:
         """Whether a try to send the instance was ever begun."""
         rows = self._db.rows(
@@ -421,34 +350,6 @@ class Journal:
             (instance,),
         )
         return bool(rows)
-
-    def count_failure(self, instance: str) -> int:
-        """One more failed try of this instance; how many that makes."""
-        with self._db.writing() as db:
-            rows = db.execute(
-                "UPDATE instance SET attempts = attempts + 1 WHERE orthanc_id = ?"
-                " RETURNING attempts",
-                (instance,),
-            ).fetchall()
-        return int(rows[0]["attempts"])
-
-    def begin_step(self, instance: str, now: float) -> None:
-        """A step is at the instance: if the router dies of it, the next start sees that."""
-        with self._db.writing() as db:
-            db.execute("UPDATE instance SET step_at = ? WHERE orthanc_id = ?", (now, instance))
-
-    def end_steps(self) -> None:
-        """The step has come to an end, whichever."""
-        with self._db.writing() as db:
-            db.execute("UPDATE instance SET step_at = NULL WHERE step_at IS NOT NULL")
-
-    def count_crashes(self) -> int:
-        """Orthanc or the router died in a step: counts against the instance that it was at."""
-        with self._db.writing() as db:
-            return db.execute(
-                "UPDATE instance SET crashes = crashes + 1, step_at = NULL"
-                " WHERE step_at IS NOT NULL"
-            ).rowcount
 
     def decide_analysis(self, decisions: Mapping[str, str]) -> None:
         """Writes once, for each instance, that a capture was made of it or why not."""
@@ -562,16 +463,6 @@ class Journal:
         return {Code(row["hold_code"]): row["n"] for row in rows}
 
 
-def _is_taken(db: sqlite3.Connection, instance: str, copy: Copy) -> bool:
-    """Whether another patient's or study's image has one of its UIDs."""
-    found = db.execute(
-        "SELECT 1 FROM instance WHERE orthanc_id <> ? AND stage <> ? AND (sop_uid = ?"
-        " OR study_uid = ? AND study <> (SELECT study FROM instance WHERE orthanc_id = ?))",
-        (instance, Stage.DISCARDED, copy.sop_uid, copy.study_uid, instance),
-    )
-    return found.fetchone() is not None
-
-
 def _is_new(db: sqlite3.Connection, instance: str) -> bool:
     found = db.execute(
         "SELECT 1 FROM instance WHERE orthanc_id = ? OR copy_id = ?", (instance, instance)
@@ -601,28 +492,6 @@ def _send_back(
         "UPDATE study SET state = ?, generation = generation + 1, attempts = 0, due_at = ?,"
         " last_code = NULL, changed_at = ? WHERE orthanc_id = ?",
         (advance(State(row["state"]), outcome), due_at, now, study),
-    )
-
-
-def _finish(db: sqlite3.Connection, instance: str) -> None:
-    db.execute(
-        "UPDATE instance SET stage = ?, step_at = NULL WHERE orthanc_id = ? AND stage = ?",
-        (Stage.ANONYMIZED, instance, Stage.RECEIVED),
-    )
-    # A copy that was made again by other settings or another Orthanc can have other bytes.
-    db.execute(
-        "UPDATE receipt SET (digest, size, syntax, md5) ="
-        " (SELECT digest, size, NULL, NULL FROM instance WHERE orthanc_id = receipt.instance)"
-        " WHERE instance = ? AND verified_at IS NULL",
-        (instance,),
-    )
-
-
-def _enter_original(db: sqlite3.Connection, instance: str, original: Original) -> None:
-    db.execute(
-        "UPDATE instance SET original_digest = ?, original_size = ?,"
-        " rank = iif(rank = ?, rank, ?) WHERE orthanc_id = ?",
-        (original.digest, original.size, Rank.PREVIEW, original.rank, instance),
     )
 
 

@@ -130,7 +130,7 @@ class Analysing:
                 raise AnalysisSkipped(
                     Code.CAPTURE_OF_EARLIER_VERSION, "its capture was made by an earlier version"
                 ) from None
-            self._bench.journal.give_up_capture(known.orthanc_id)
+            self._bench.journal.copies.give_up_capture(known.orthanc_id)
             return False
         return True
 
@@ -144,9 +144,9 @@ class Analysing:
         expected = expected.for_capture(uids.series, uids.sop)
         gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES, header)
         copy = describe(dataset, body)
-        self._bench.journal.begin_capture(instance.orthanc_id, copy, self._bench.now())
+        self._bench.journal.copies.begin_capture(instance.orthanc_id, copy, self._bench.now())
         self._bench.store(copy, body, copy.orthanc_id)
-        self._bench.journal.finish_capture(instance.orthanc_id, copy.orthanc_id)
+        self._bench.journal.copies.finish_capture(instance.orthanc_id, copy.orthanc_id)
 
 
 def by_their_rules(

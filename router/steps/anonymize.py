@@ -92,16 +92,16 @@ class Anonymizing:
             detail = f"{instance.crashes} times"
             self._bench.hold(study, instance, Code.INSTANCE_CRASHES, detail)
             return True
-        self._bench.journal.begin_step(instance.orthanc_id, self._bench.now())
+        self._bench.journal.trials.begin(instance.orthanc_id, self._bench.now())
         try:
             decided = self._try_once(study, instance, key)
         except OrthancBrokeOff:
-            self._bench.journal.count_crashes()
+            self._bench.journal.trials.count_crashes()
             raise
         except BaseException:
-            self._bench.journal.end_steps()
+            self._bench.journal.trials.end()
             raise
-        self._bench.journal.end_steps()
+        self._bench.journal.trials.end()
         return decided
 
     def _try_once(self, study: Study, instance: Instance, key: Key) -> bool:
@@ -143,7 +143,7 @@ class Anonymizing:
             source = _Source(instance, original, dataset, key, chosen, regions, same_person)
             if not self._compressed_copy(source, route):
                 self._plain_copy(source, route)
-        self._bench.journal.finish_copy(instance.orthanc_id)
+        self._bench.journal.copies.finish(instance.orthanc_id)
         self._bench.metrics.instances_anonymized.inc()
 
     def _plain_copy(self, source: _Source, route: Route) -> None:
@@ -241,7 +241,7 @@ class Anonymizing:
         )
         who = _identities(source.dataset, source.key)
         now = self._bench.now()
-        self._bench.journal.begin_copy(
+        self._bench.journal.copies.begin(
             source.instance.orthanc_id, copy, who, now, route, original,
             same_person=source.same_person,
         )  # fmt: skip

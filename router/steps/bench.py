@@ -97,7 +97,7 @@ class Bench:
 
     def try_again_or_hold(self, study: Study, instance: Instance, code: Code, detail: str) -> bool:
         """Whether it is decided: held after MOST_TRIES failures, or else tried again."""
-        tries = self.journal.count_failure(instance.orthanc_id)
+        tries = self.journal.trials.count_failure(instance.orthanc_id)
         if tries < MOST_TRIES:
             return False
         self.hold(study, instance, code, detail)

@@ -74,8 +74,8 @@ class Bench:
         self.outbox.files[copy.orthanc_id] = raw
         pin = Pin(name, "key", "basic-1")
         self.journal.take_in([Arrival(name, name, "S")], [name], {name: pin}, None, self.now)
-        self.journal.begin_copy(name, copy, Identities("key", {}), self.now)
-        self.journal.finish_copy(name)
+        self.journal.copies.begin(name, copy, Identities("key", {}), self.now)
+        self.journal.copies.finish(name)
         for outcome in (Outcome.DONE, Outcome.SKIP):
             study = self.journal.study(name)
             assert study is not None

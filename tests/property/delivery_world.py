@@ -100,12 +100,12 @@ class LocalSteps:
             self._journal.hold(original, Code.SOP_CLASS_NOT_CLEARED, "a report", self.now)
             return
         raw, copy = instance(study, number)
-        self._journal.begin_copy(original, copy, Identities("key", {}), self.now)
+        self._journal.copies.begin(original, copy, Identities("key", {}), self.now)
         self.killed_after -= 1
         if self.killed_after == 0:
             raise Killed
         self._truck.copies[copy.orthanc_id] = raw
-        self._journal.finish_copy(original)
+        self._journal.copies.finish(original)
 
 
 class Pacs(OneByOne):

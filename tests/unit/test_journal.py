@@ -71,8 +71,8 @@ def _study(journal: Journal, study: str = "study") -> Study:
 
 def _anonymize(journal: Journal, *instances: str) -> None:
     for instance in instances:
-        journal.begin_copy(instance, _copy(instance), WHO, 30.0)
-        journal.finish_copy(instance)
+        journal.copies.begin(instance, _copy(instance), WHO, 30.0)
+        journal.copies.finish(instance)
 
 
 def _to_analysed(journal: Journal, *instances: str) -> list[Receipt]:
@@ -96,7 +96,7 @@ def test_a_study_waits_until_the_scanner_has_finished(journal: Journal) -> None:
 def test_an_instance_is_taken_in_once_and_a_copy_never(journal: Journal) -> None:
     _arrive(journal, "a")
     assert _arrive(journal, "a") == 0
-    journal.begin_copy("a", _copy("a"), WHO, 1.0)
+    journal.copies.begin("a", _copy("a"), WHO, 1.0)
     assert journal.unknown(["a", "copy-a", "new"]) == ["new"]
     assert _arrive(journal, "copy-a", "b") == 1
 
@@ -170,8 +170,8 @@ def test_images_travel_while_they_are_analysed_and_wait_for_their_captures(
     journal.outbox.verified(receipt, VerifiedBy.DIGEST, 33.0)
     assert journal.settle("study", 34.0) is None
     assert _study(journal).state is State.ANONYMIZED
-    journal.begin_capture("a", _copy("capture"), 35.0)
-    journal.finish_copy("copy-capture")
+    journal.copies.begin_capture("a", _copy("capture"), 35.0)
+    journal.copies.finish("copy-capture")
     journal.decide_analysis({"a": CAPTURED})
     journal.move(_study(journal), Outcome.DONE, 36.0, [CLOUD])
     assert journal.settle("study", 37.0) is None
@@ -246,8 +246,8 @@ def test_a_capture_is_entered_once_however_often_it_is_made(journal: Journal) ->
     _arrive(journal, "a")
     _anonymize(journal, "a")
     for _ in range(2):
-        journal.begin_capture("a", _copy("capture"), 31.0)
-    journal.finish_copy("copy-capture")
+        journal.copies.begin_capture("a", _copy("capture"), 31.0)
+    journal.copies.finish("copy-capture")
     journal.decide_analysis({"a": CAPTURED})
     journal.decide_analysis({"a": "SOMETHING_ELSE"})
     source, capture = journal.instances("study")
@@ -261,8 +261,8 @@ def test_a_copy_that_vanished_is_made_again_and_a_capture_from_its_source(
     _arrive(journal, "a")
     _stable(journal)
     _anonymize(journal, "a")
-    journal.begin_capture("a", _copy("capture"), 31.0)
-    journal.finish_copy("copy-capture")
+    journal.copies.begin_capture("a", _copy("capture"), 31.0)
+    journal.copies.finish("copy-capture")
     journal.decide_analysis({"a": CAPTURED})
     journal.make_again("copy-capture", 40.0)
     source, capture = journal.instances("study")
@@ -288,7 +288,7 @@ def test_due_times_of_a_wrong_clock_are_brought_back(journal: Journal) -> None:
 
 def test_failures_of_an_instance_are_counted(journal: Journal) -> None:
     _arrive(journal, "a")
-    assert [journal.count_failure("a") for _ in range(3)] == [1, 2, 3]
+    assert [journal.trials.count_failure("a") for _ in range(3)] == [1, 2, 3]
 
 
 def test_a_postponed_step_waits_and_counts_only_where_it_was_a_try(journal: Journal) -> None:
@@ -313,7 +313,7 @@ def test_the_patient_is_written_with_the_first_use_of_the_pseudonym(
     journal: Journal, path: Path
 ) -> None:
     _arrive(journal, "a")
-    journal.begin_copy("a", _copy("a"), WHO, 30.0)
+    journal.copies.begin("a", _copy("a"), WHO, 30.0)
     with sqlite3.connect(path) as reader:
         rows = reader.execute("SELECT kind, pseudonym, scheme, first_used_at FROM identity")
         assert rows.fetchall() == [("patient", "PSEUDONYM", 0, 30.0)]
@@ -381,10 +381,10 @@ def test_what_one_destination_refuses_still_goes_to_the_others(journal: Journal)
 
 def test_two_originals_with_one_sop_instance_uid_are_found(journal: Journal) -> None:
     _arrive(journal, "a", "b")
-    journal.begin_copy("a", _copy("same"), WHO, 1.0)
-    journal.begin_copy("a", _copy("same"), WHO, 2.0)
+    journal.copies.begin("a", _copy("same"), WHO, 1.0)
+    journal.copies.begin("a", _copy("same"), WHO, 2.0)
     with pytest.raises(Hold) as raised:
-        journal.begin_copy("b", _copy("same"), WHO, 3.0)
+        journal.copies.begin("b", _copy("same"), WHO, 3.0)
     assert raised.value.code is Code.UID_CONFLICT
 
 
@@ -392,8 +392,8 @@ def test_a_released_capture_is_made_again(journal: Journal) -> None:
     _arrive(journal, "a")
     _stable(journal)
     _anonymize(journal, "a")
-    journal.begin_capture("a", _copy("capture"), 31.0)
-    journal.finish_capture("a", "copy-capture")
+    journal.copies.begin_capture("a", _copy("capture"), 31.0)
+    journal.copies.finish_capture("a", "copy-capture")
     assert journal.instances("study")[0].analysis == CAPTURED
     journal.hold("copy-capture", Code.DESTINATION_REFUSED, "why", 32.0)
     assert journal.release("copy-capture", 33.0)

@@ -45,8 +45,8 @@ def _waiting(journal: Journal, number: int, urgent: bool) -> str:  # noqa: FBT00
         rule="r", destinations=None, priority=Priority.URGENT if urgent else Priority.NORMAL,
         analyses=None, policy="",
     )  # fmt: skip
-    journal.begin_copy(name, copy, Identities("key", {}), now, route)
-    journal.finish_copy(name)
+    journal.copies.begin(name, copy, Identities("key", {}), now, route)
+    journal.copies.finish(name)
     for outcome in (Outcome.DONE, Outcome.SKIP):
         study = journal.study(name)
         assert study is not None

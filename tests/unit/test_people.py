@@ -82,20 +82,20 @@ def test_another_name_birth_date_or_sex_is_another_person(
 def test_a_number_with_another_patient_is_held_until_a_person_says_that_it_is_hers(
     journal: Journal,
 ) -> None:
-    journal.begin_copy("a", copy("a", "2.25.10"), who(), 1.0)
+    journal.copies.begin("a", copy("a", "2.25.10"), who(), 1.0)
     with pytest.raises(Hold) as raised:
-        journal.begin_copy("b", copy("b", "2.25.11"), who(name="Dvořák^Ana"), 2.0)
+        journal.copies.begin("b", copy("b", "2.25.11"), who(name="Dvořák^Ana"), 2.0)
     assert raised.value.code is Code.IDENTITY_CONFLICT
     assert "Dvo" not in str(raised.value)
-    journal.begin_copy("b", copy("b", "2.25.11"), who(name="Dvořák^Ana"), 3.0, same_person=True)
+    journal.copies.begin("b", copy("b", "2.25.11"), who(name="Dvořák^Ana"), 3.0, same_person=True)
     # From now on both names are hers.
-    journal.begin_copy("c", copy("c", "2.25.12"), who(name="DVORAK^ANA"), 4.0)
+    journal.copies.begin("c", copy("c", "2.25.12"), who(name="DVORAK^ANA"), 4.0)
 
 
 def test_a_study_uid_under_another_patient_is_held(journal: Journal) -> None:
-    journal.begin_copy("a", copy("a", "2.25.10"), who(), 1.0)
+    journal.copies.begin("a", copy("a", "2.25.10"), who(), 1.0)
     with pytest.raises(Hold) as raised:
-        journal.begin_copy("b", copy("b", "2.25.10"), Identities("k1", {}), 2.0)
+        journal.copies.begin("b", copy("b", "2.25.10"), Identities("k1", {}), 2.0)
     assert raised.value.code is Code.UID_CONFLICT
 
 
@@ -103,7 +103,7 @@ def test_a_study_uid_under_another_patient_is_held(journal: Journal) -> None:
 def test_a_pseudonym_leads_back_to_the_patient_and_her_accession_numbers(
     journal: Journal, pseudonym: str
 ) -> None:
-    journal.begin_copy("a", copy("a", "2.25.10"), who(), 1.0)
+    journal.copies.begin("a", copy("a", "2.25.10"), who(), 1.0)
     person = journal.people.person(pseudonym)
     assert person is not None
     assert dict(person.values) == ANA
@@ -128,7 +128,7 @@ def test_a_lost_and_an_exchanged_key_are_said_at_start(journal: Journal) -> None
 
 def test_a_study_keeps_its_key_once_it_has_a_copy(journal: Journal) -> None:
     journal.pin_key("study-a", "k0")
-    journal.begin_copy("a", copy("a", "2.25.10"), who(), 1.0)
+    journal.copies.begin("a", copy("a", "2.25.10"), who(), 1.0)
     journal.pin_key("study-a", "k9")
     study = journal.study("study-a")
     assert study is not None

@@ -62,8 +62,8 @@ def _anonymized(journal: Journal, routes: dict[str, Route | None], study: str = 
     arrivals = [Arrival(name, study, "SCANNER") for name in routes]
     journal.take_in(arrivals, [study], {study: PIN}, None, 10.0)
     for name, chosen in routes.items():
-        journal.begin_copy(name, _copy(name, study), WHO, 11.0, chosen)
-        journal.finish_copy(name)
+        journal.copies.begin(name, _copy(name, study), WHO, 11.0, chosen)
+        journal.copies.finish(name)
     assert journal.move(_study(journal, study), Outcome.DONE, 12.0, ALL)
 
 
@@ -98,7 +98,7 @@ def test_delivered_means_verified_at_each_of_its_destinations(journal: Journal) 
 def test_what_was_decided_once_stays_decided(journal: Journal) -> None:
     _anonymized(journal, {"a": route("research")})
     other = Route("other", ("cloud",), Priority.NORMAL, "hold", ())
-    journal.begin_copy("a", _copy("a"), WHO, 20.0, other)
+    journal.copies.begin("a", _copy("a"), WHO, 20.0, other)
     assert journal.routes.of("a") == route("research")
     assert journal.routes.of_study("study") == {"a": route("research")}
     assert journal.routes.of("unknown") is None
@@ -126,8 +126,8 @@ def test_the_urgent_study_goes_first_although_it_came_later(journal: Journal) ->
 
 def test_a_capture_goes_where_its_source_goes(journal: Journal) -> None:
     _anonymized(journal, {"a": route("research")})
-    journal.begin_capture("a", _copy("capture"), 13.0)
-    journal.finish_capture("a", "copy-capture")
+    journal.copies.begin_capture("a", _copy("capture"), 13.0)
+    journal.copies.finish_capture("a", "copy-capture")
     journal.move(_study(journal), Outcome.DONE, 14.0, ALL)
     assert _goes_to(journal) == {("a", "research"), ("copy-capture", "research")}
 

@@ -1,0 +1,125 @@
+"""Copies and captures: known as our own before they are stored, and as stored after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.errors import Code, Hold
+from router.journal import records, routes
+from router.journal.identities import Identities, difference, enter
+from router.journal.routes import inherit
+from router.study import CAPTURED, Copy, Original, Rank, Role, Route, Stage
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from router.journal.database import Database
+
+
+class Copies:
+    """Each change is a transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def begin(
+        self,
+        instance: str,
+        copy: Copy,
+        identities: Identities,
+        now: float,
+        route: Route | None = None,
+        original: Original | None = None,
+        *,
+        same_person: bool = False,
+    ) -> None:
+        """Before a copy is stored: makes it known as our own, and its patient findable.
+
+        ``route``: where it goes, unless that was decided before; ``None``: everywhere.
+
+        Raises Hold, and writes nothing, where another original has the same SOP or Study Instance
+        UID under another patient or study (UID_CONFLICT), or the patient's number is known with
+        another name, birth date or sex (IDENTITY_CONFLICT). ``same_person``: a person has said
+        that it is hers.
+        """
+        with self._db.writing() as db:
+            if _is_taken(db, instance, copy):
+                raise Hold(Code.UID_CONFLICT, "its SOP or Study Instance UID is taken")
+            if not same_person and (differing := difference(db, identities)):
+                raise Hold(Code.IDENTITY_CONFLICT, f"{differing} differs from what is known")
+            enter(db, identities, now, accepted=same_person)
+            db.execute(
+                f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
+                (*records.copy_values(copy), instance),
+            )
+            if route is not None:
+                routes.enter(db, instance, route)
+            if original is not None:
+                _enter_original(db, instance, original)
+
+    def begin_capture(self, source: str, copy: Copy, now: float) -> None:
+        """Before a capture is stored: makes it known as our own. Again and again the same."""
+        with self._db.writing() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO instance (orthanc_id, study, role, source, stage, origin,"
+                " received_at, rank)"
+                " SELECT ?, study, ?, orthanc_id, ?, 'router', ?, ? FROM instance"
+                " WHERE orthanc_id = ?",
+                (copy.orthanc_id, Role.CAPTURE, Stage.RECEIVED, now, Rank.CAPTURE, source),
+            )
+            inherit(db, copy.orthanc_id, source)
+            db.execute(
+                f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
+                (*records.copy_values(copy), copy.orthanc_id),
+            )
+
+    def finish(self, instance: str) -> None:
+        """The copy is stored and was read back."""
+        with self._db.writing() as db:
+            _finish(db, instance)
+
+    def finish_capture(self, source: str, capture: str) -> None:
+        """The capture is stored, and its source is decided: both or neither."""
+        with self._db.writing() as db:
+            _finish(db, capture)
+            db.execute("UPDATE instance SET analysis = ? WHERE orthanc_id = ?", (CAPTURED, source))
+
+    def give_up_capture(self, capture: str) -> None:
+        """A capture that is gone and was never sent: another one takes its place."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
+                (Stage.DISCARDED, capture, Stage.RECEIVED),
+            )
+
+
+def _is_taken(db: sqlite3.Connection, instance: str, copy: Copy) -> bool:
+    """Whether another patient's or study's image has one of its UIDs."""
+    found = db.execute(
+        "SELECT 1 FROM instance WHERE orthanc_id <> ? AND stage <> ? AND (sop_uid = ?"
+        " OR study_uid = ? AND study <> (SELECT study FROM instance WHERE orthanc_id = ?))",
+        (instance, Stage.DISCARDED, copy.sop_uid, copy.study_uid, instance),
+    )
+    return found.fetchone() is not None
+
+
+def _finish(db: sqlite3.Connection, instance: str) -> None:
+    db.execute(
+        "UPDATE instance SET stage = ?, step_at = NULL WHERE orthanc_id = ? AND stage = ?",
+        (Stage.ANONYMIZED, instance, Stage.RECEIVED),
+    )
+    # A copy that was made again by other settings or another Orthanc can have other bytes.
+    db.execute(
+        "UPDATE receipt SET (digest, size, syntax, md5) ="
+        " (SELECT digest, size, NULL, NULL FROM instance WHERE orthanc_id = receipt.instance)"
+        " WHERE instance = ? AND verified_at IS NULL",
+        (instance,),
+    )
+
+
+def _enter_original(db: sqlite3.Connection, instance: str, original: Original) -> None:
+    db.execute(
+        "UPDATE instance SET original_digest = ?, original_size = ?,"
+        " rank = iif(rank = ?, rank, ?) WHERE orthanc_id = ?",
+        (original.digest, original.size, Rank.PREVIEW, original.rank, instance),
+    )
