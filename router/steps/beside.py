@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 #: A smaller body is hashed sooner than a thread is begun for it and gets the interpreter.
-_LARGE_BYTES = 4 << 20
+_LARGE_BYTES = 256 << 10
 
 
 @contextmanager
