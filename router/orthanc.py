@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pyorthanc
 from pydicom.uid import ExplicitVRLittleEndian
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from router.carrier import Carrier
 from router.errors import (
     Code,
     OrthancBrokeOff,
@@ -21,6 +23,7 @@ from router.errors import (
     OrthancUnreachable,
     ResourceMissing,
 )
+from router.passing import pieces
 from router.study import Arrival
 
 if TYPE_CHECKING:
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
     from router.spool import Body, Spool
 
 _CONNECT_S = 5.0
-#: At most four requests at once, so that the scanner's images always find a free hand.
-_CONNECTIONS = 4
-_CHUNK = 1 << 20
+#: At most four requests at once, so that the scanner's images always find a free hand; and of
+#: those with files, which take longest, too.
+_CONNECTIONS = _FILES_AT_ONCE = 4
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _FULL = 401, 403, 404, 507
 
 # Reading changes nothing, so a broken connection is simply tried again.
@@ -83,12 +86,17 @@ class TruckOrthanc:
             limits=httpx.Limits(max_connections=_CONNECTIONS + 1),
             trust_env=False,
         )
+        self._carrier = Carrier(
+            url.rstrip("/"), user, password, _CONNECT_S, timeout_s, _FILES_AT_ONCE,
+            httpx.create_ssl_context(trust_env=False) if url.startswith("https:") else None,
+        )  # fmt: skip
         self._user = user
         self._spool = spool
         self._series_study: dict[str, str] = {}
 
     def close(self) -> None:
         self._client.close()
+        self._carrier.close()
 
     # --- what is there ------------------------------------------------------------------------
 
@@ -224,11 +232,9 @@ class TruckOrthanc:
         """Of a stored instance; ``None``: it is not there."""
         with _coded():
             try:
-                answer = self._client.get_instances_id_metadata_name(instance, "TransferSyntax")
-                _check(answer)
+                return self._text(f"/instances/{instance}/metadata/TransferSyntax")
             except ResourceMissing:
                 return None
-            return str(answer.text).strip()
 
     # --- files --------------------------------------------------------------------------------
 
@@ -257,12 +263,10 @@ class TruckOrthanc:
     def store(self, body: Body) -> tuple[str, bool]:
         """Stores a file as our own. Returns its id and whether Orthanc had it already."""
         with _coded():
-            response = self._client.post(
-                f"{self._client.url}/instances",
-                content=_chunks(body.view),
-                headers={"Content-Length": str(body.size), "Content-Type": "application/dicom"},
-            )
-            answer = _json(response)
+            headers = {"Content-Length": str(body.size), "Content-Type": "application/dicom"}
+            with self._carrier.ask("POST", "/instances", pieces(body.view), headers) as response:
+                _check_status(response.status)
+                answer = json.loads(response.text())
         return str(answer["ID"]), answer["Status"] == "AlreadyStored"
 
     def delete(self, instance: str, reason: str) -> None:
@@ -279,15 +283,18 @@ class TruckOrthanc:
     def md5(self, instance: str) -> str:
         """MD5 of the stored file, hexadecimal."""
         with _coded():
-            response = self._client.get_instances_id_attachments_name_md5(instance, "dicom")
-            _check(response)
-            return str(response.text).strip()
+            return self._text(f"/instances/{instance}/attachments/dicom/md5")
+
+    def _text(self, path: str) -> str:
+        with self._carrier.ask("GET", path) as response:
+            _check_status(response.status)
+            return response.text().strip()
 
     def _stream(self, method: str, path: str, body: Mapping[str, object] | None) -> Body:
-        with self._client.stream(method, f"{self._client.url}{path}", json=body) as response:
-            _check(response)
-            # In the pieces that arrive: putting them together to larger ones copies each twice.
-            return self._spool.collect(response.iter_bytes())
+        asked = None if body is None else json.dumps(body).encode()
+        with self._carrier.ask(method, path, asked) as response:
+            _check_status(response.status)
+            return self._spool.collect(response.pieces(), response.size)
 
 
 def instance_id(patient: str, study_uid: str, series_uid: str, sop_uid: str) -> str:
@@ -297,19 +304,17 @@ def instance_id(patient: str, study_uid: str, series_uid: str, sop_uid: str) -> 
     return "-".join(digits[i : i + 8] for i in range(0, 40, 8))
 
 
-def _chunks(view: memoryview) -> Iterator[bytes]:
-    for start in range(0, len(view), _CHUNK):
-        yield bytes(view[start : start + _CHUNK])
-
-
 def _json(response: Any) -> Any:  # noqa: ANN401  (JSON; pyorthanc answers a union)
     _check(response)
     return response.json()
 
 
 def _check(response: httpx.Response) -> None:
-    status = response.status_code
-    if response.is_success:
+    _check_status(response.status_code)
+
+
+def _check_status(status: int) -> None:
+    if httpx.codes.is_success(status):
         return
     if status in {_UNAUTHORIZED, _FORBIDDEN}:
         raise OrthancDenied(

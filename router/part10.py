@@ -18,6 +18,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from router.errors import Code, Hold
+from router.passing import let_go, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +33,15 @@ config.settings.reading_validation_mode = config.IGNORE
 DEFER_BYTES = 64 * 1024
 
 _PREAMBLE_BYTES = 128
+#: Hashed at a time without the interpreter: between two pieces it may be others' for a while.
+_HASHED_BYTES = 8 << 20
 _FRAGMENT_HEAD_BYTES = 4096
-#: COM and APPn of the JPEG family, COM of JPEG 2000.
+#: COM and APPn of the JPEG family, COM of JPEG 2000 (FF64).
 _COMMENTS = re.compile(rb"\xff[\xfe\xe0-\xef\x64]")
+#: In JPEG and JPEG-LS FF64 is no marker, and JPEG-LS pixels hold it by chance, every few KiB: there
+#: it counts only with what JPEG 2000 puts behind it, a length and a kind of 0 or 1 (T.800, A.9.2).
+_COMMENTS_OF_JPEG = re.compile(rb"\xff(?:[\xfe\xe0-\xef]|\x64(?=(?s:..)\x00[\x00\x01]))")
+_JPEG_BEGINS = b"\xff\xd8"
 _UNDEFINED = 0xFFFFFFFF
 #: Pixel Data and its floating-point kinds.
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
@@ -100,12 +107,18 @@ def dataset_offset(view: memoryview) -> int:
 
 def digest(view: memoryview) -> str:
     """SHA-256 of the data set without group 0002, hexadecimal: the identity of the content."""
-    return hashlib.sha256(view[dataset_offset(view) :]).hexdigest()
+    hashed = hashlib.sha256()
+    for piece in pieces(view[dataset_offset(view) :], _HASHED_BYTES):
+        hashed.update(piece)
+    return hashed.hexdigest()
 
 
 def md5(view: memoryview) -> str:
     """MD5 of the whole file, hexadecimal: what Orthanc reports of an attachment."""
-    return hashlib.md5(view, usedforsecurity=False).hexdigest()
+    hashed = hashlib.md5(usedforsecurity=False)
+    for piece in pieces(view, _HASHED_BYTES):
+        hashed.update(piece)
+    return hashed.hexdigest()
 
 
 def pixel_span(dataset: FileDataset, view: memoryview) -> tuple[int, int] | None:
@@ -211,6 +224,9 @@ def _fragment_heads(view: memoryview, offset: int) -> Iterator[bytes]:
         fragment = view[first:end]
         yield bytes(fragment[:_FRAGMENT_HEAD_BYTES])
         yield bytes(fragment[-_FRAGMENT_HEAD_BYTES:])
-        for marker in _COMMENTS.finditer(fragment, _FRAGMENT_HEAD_BYTES):
+        is_jpeg = bytes(fragment[: len(_JPEG_BEGINS)]) == _JPEG_BEGINS
+        comments = _COMMENTS_OF_JPEG if is_jpeg else _COMMENTS
+        for marker in comments.finditer(fragment, _FRAGMENT_HEAD_BYTES):
             size = int.from_bytes(fragment[marker.end() : marker.end() + 2], "big")
             yield bytes(fragment[marker.end() : marker.end() + size])
+        let_go(view)

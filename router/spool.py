@@ -9,7 +9,7 @@ import io
 import mmap
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
@@ -105,7 +105,9 @@ class FileBody:
         for stream in self._streams:
             stream.close()
         self._view.release()
-        self._map.close()
+        # A request that broke off may still look at a piece; the map goes with it.
+        with suppress(BufferError):
+            self._map.close()
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -132,11 +134,13 @@ class Spool:
                 f"The spool folder {self.folder} cannot be used ({error.strerror}).",
             ) from None
 
-    def collect(self, chunks: Iterable[bytes]) -> Body:
-        """A body of all the chunks."""
+    def collect(self, chunks: Iterable[bytes], expected: int | None = None) -> Body:
+        """A body of all the chunks; ``expected``: how many bytes they will be, if that is known."""
         held: list[bytes] = []
         size = 0
         rest: Iterator[bytes] = iter(chunks)
+        if expected is not None and expected > IN_MEMORY_BYTES:
+            return self._to_file(held, rest)
         for chunk in rest:
             held.append(chunk)
             size += len(chunk)

@@ -28,6 +28,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from router import __version__
 from router.destinations import tls
 from router.errors import Code, DestinationPaused, Hold, LinkDown, SyntaxRefused
+from router.passing import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -259,6 +260,7 @@ class Association:
         request.DataSet = _View(data_set)
         message = C_STORE_RQ()
         message.primitive_to_message(request)
+        trail = Trail(data_set)
         try:
             for fragment in message.encode_msg(context_id, self._messages.maximum_pdu_size):
                 if not self._window.enter(self._peer.answer_timeout_s):
@@ -266,6 +268,7 @@ class Association:
                 self._association.dul.send_pdu(fragment)
                 if handed := self._window.taken():
                     count(handed)  # may take its time: there is a cap on the rate
+                    trail.passed(handed)
             _, answer = self._messages.get_msg(block=True)
         finally:
             count(self._window.taken())

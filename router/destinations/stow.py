@@ -30,6 +30,7 @@ from router.errors import (
     LinkDown,
     SyntaxRefused,
 )
+from router.passing import pieces
 from router.study import Copy, VerifiedBy
 
 if TYPE_CHECKING:
@@ -125,11 +126,9 @@ class _Multipart:
     def __iter__(self) -> Iterator[bytes]:
         for number, file in enumerate(self._files):
             yield _LINE_END + self._head if number else self._head
-            view = file.view
-            for start in range(0, len(view), PIECE_BYTES):
-                piece = bytes(view[start : start + PIECE_BYTES])
+            for piece in pieces(file.view, PIECE_BYTES):
                 file.count(len(piece))
-                yield piece
+                yield bytes(piece)
         yield self._tail
 
 

@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from router import capture
+from router import capture, part10
 from router.analyser import Analyser, Task
 from router.analysis import density
 from router.deid import gate, pseudonyms
@@ -143,7 +143,7 @@ class Analysing:
         expected, traces = self._bench.remembered(instance, key, self._bench.profile(study))
         expected = expected.for_capture(uids.series, uids.sop)
         gate.check_outgoing(dataset, body.view, expected, traces, capture.OWN_ATTRIBUTES, header)
-        copy = describe(dataset, body)
+        copy = describe(dataset, body.size, part10.digest(body.view), part10.md5(body.view))
         self._bench.journal.copies.begin_capture(instance.orthanc_id, copy, self._bench.now())
         self._bench.store(copy, body, copy.orthanc_id)
         self._bench.journal.copies.finish_capture(instance.orthanc_id, copy.orthanc_id)

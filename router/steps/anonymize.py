@@ -25,10 +25,12 @@ from router.journal import Identities
 from router.orthanc import instance_id
 from router.routing import Header, rank_of
 from router.steps.bench import Bench, StepIncomplete, describe, read_made
+from router.steps.beside import beside, hashed
 from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from pydicom.dataset import FileDataset
 
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from router.routing import Routing
     from router.spool import Body
     from router.study import Route
+
+    #: Waits for what the gate needs of the original.
+    Known: TypeAlias = Callable[[], tuple[gate.Expected, gate.Traces]]
 
 #: Deaths in a step with one instance after which it is parked. Two can be chance: somebody pulls
 #: the plug twice; so it is tried once more, after all others of its study.
@@ -131,7 +136,10 @@ class Anonymizing:
 
     def _anonymize(self, study: Study, instance: Instance, key: Key) -> None:
         chosen = self._bench.profile(study)
-        with self._bench.orthanc.file(instance.orthanc_id) as original:
+        with (
+            self._bench.orthanc.file(instance.orthanc_id) as original,
+            hashed(original, part10.digest) as digest,
+        ):
             dataset = part10.read(original.stream())
             route = self._route(instance, dataset)
             release = clearance.released(instance.policy)
@@ -140,19 +148,26 @@ class Anonymizing:
             key = self._bench.key_of_patient(instance.study, dataset, key)
             part10.pixel_span(dataset, original.view)
             same_person = Code.IDENTITY_CONFLICT in release.clears
-            source = _Source(instance, original, dataset, key, chosen, regions, same_person)
-            if not self._compressed_copy(source, route):
-                self._plain_copy(source, route)
+            source = _Source(instance, original, dataset, digest, key, chosen, regions, same_person)
+            compress = self._to_be_compressed(source)
+            planned = self._plan(source)
+            # From here on nobody else reads the data set until that is known.
+            with beside(lambda: self._known(source)) as known:
+                if not (compress and self._compressed_copy(source, route, planned, known)):
+                    self._plain_copy(source, route, planned, known)
         self._bench.journal.copies.finish(instance.orthanc_id)
         self._bench.metrics.instances_anonymized.inc()
 
-    def _plain_copy(self, source: _Source, route: Route) -> None:
-        with self._bench.orthanc.anonymize(source.instance.orthanc_id, self._plan(source)) as body:
+    def _plain_copy(
+        self, source: _Source, route: Route, planned: Mapping[str, object], known: Known
+    ) -> None:
+        with self._bench.orthanc.anonymize(source.instance.orthanc_id, planned) as body:
             copied = read_made(body)
             if source.regions:
                 _mask(copied, body, source.regions)
-            self._check(source, copied, body, compressed=False)
-            self._keep(source, route, copied, body)
+            with hashed(body, part10.digest, part10.md5) as digests:
+                self._check(source, copied, body, known, compressed=False)
+                self._keep(source, route, copied, body, digests)
 
     def _plan(self, source: _Source) -> dict[str, object]:
         # A fresh reading: the header that was looked at no longer tells what was sent as UN.
@@ -161,10 +176,16 @@ class Anonymizing:
             masked=bool(source.regions),
         ).body()  # fmt: skip
 
-    def _check(self, source: _Source, copied: FileDataset, body: Body, *, compressed: bool) -> None:
-        expected, traces = self._bench.remember(
+    def _known(self, source: _Source) -> tuple[gate.Expected, gate.Traces]:
+        return self._bench.remember(
             source.instance, source.dataset, source.key, source.chosen, source.regions
         )
+
+    @staticmethod
+    def _check(
+        source: _Source, copied: FileDataset, body: Body, known: Known, *, compressed: bool
+    ) -> None:
+        expected, traces = known()
         gate.check_copy(
             source.dataset, source.body.view, copied, body.view, expected, traces,
             compressed=compressed,
@@ -199,11 +220,11 @@ class Anonymizing:
         copy = instance_id(patient, *(pseudonyms.uid(key, str(uid)) for uid in uids))
         return self._bench.orthanc.transfer_syntax(copy)
 
-    def _compressed_copy(self, source: _Source, route: Route) -> bool:
+    def _compressed_copy(
+        self, source: _Source, route: Route, planned: Mapping[str, object], known: Known
+    ) -> bool:
         """Makes a copy that is compressed without loss, where that is smaller; whether it did."""
-        if not self._to_be_compressed(source):
-            return False
-        asked = {**self._plan(source), "Transcode": lossless.SYNTAX}
+        asked = {**planned, "Transcode": lossless.SYNTAX}
         try:
             with self._bench.orthanc.anonymize(source.instance.orthanc_id, asked) as body:
                 if body.size >= source.body.size:
@@ -215,10 +236,17 @@ class Anonymizing:
                 # same bytes, or a copy that is made again is taken for another.
                 for offset in part10.stray_padding(copied, body.view):
                     body.overwrite(offset, b"\0")
-                if not self._same_pixels(source.body, body):
-                    return False
-                self._check(source, copied, body, compressed=True)
-                self._keep(source, route, copied, body)
+                # The child decodes on a core of its own; the gate looks meanwhile.
+                with (
+                    hashed(body, part10.digest, part10.md5) as digests,
+                    beside(
+                        lambda: self._check(source, copied, body, known, compressed=True)
+                    ) as checked,
+                ):
+                    if not self._same_pixels(source.body, body):
+                        return False
+                    checked()
+                    self._keep(source, route, copied, body, digests)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, ResourceMissing):
             raise
         except OrthancError:
@@ -233,12 +261,14 @@ class Anonymizing:
             except AnalysisSkipped:
                 return False
 
-    def _keep(self, source: _Source, route: Route, copied: FileDataset, body: Body) -> None:
+    def _keep(
+        self, source: _Source, route: Route, copied: FileDataset, body: Body,
+        digests: Callable[[], tuple[str, ...]],
+    ) -> None:  # fmt: skip
         """Writes down the copy and where it goes, and then stores it."""
-        copy = describe(copied, body)
-        original = Original(
-            rank_of(source.dataset), part10.digest(source.body.view), source.body.size
-        )
+        copy = describe(copied, body.size, *digests())
+        (digest,) = source.digest()
+        original = Original(rank_of(source.dataset), digest, source.body.size)
         who = _identities(source.dataset, source.key)
         now = self._bench.now()
         self._bench.journal.copies.begin(
@@ -255,6 +285,8 @@ class _Source:
     instance: Instance
     body: Body
     dataset: FileDataset
+    #: Waits for the digest of the body.
+    digest: Callable[[], tuple[str, ...]]
     key: Key
     chosen: Profile
     #: Of its pixels, to be masked.

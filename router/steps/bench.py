@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -199,13 +198,9 @@ def read_made(body: Body) -> FileDataset:
         raise Hold(Code.GATE_UNREADABLE, hold.sentence) from None
 
 
-def describe(dataset: FileDataset, body: Body) -> Copy:
-    """The journal's record of a copy, of its parsed header and its bytes."""
+def describe(dataset: FileDataset, size: int, digest: str, md5: str) -> Copy:
+    """The journal's record of a copy, of its parsed header, its size and its digests."""
     number = dataset.get("InstanceNumber")
-    # Both let go of the interpreter: a large mammogram is read by two cores at once.
-    with ThreadPoolExecutor(1) as beside:
-        md5 = beside.submit(part10.md5, body.view)
-        digest = part10.digest(body.view)
     return Copy(
         orthanc_id=instance_id(
             str(dataset.PatientID),
@@ -221,6 +216,6 @@ def describe(dataset: FileDataset, body: Body) -> Copy:
         transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
         instance_number=int(number) if isinstance(number, int) else None,
         digest=digest,
-        md5=md5.result(),
-        size=body.size,
+        md5=md5,
+        size=size,
     )

@@ -8,17 +8,21 @@ import statistics
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from testcontainers.core.container import DockerContainer
 
 from tests import data
 from tests.conftest import Router
 from tests.corpus import iods, people, way
 from tests.corpus.people import Person
 from tests.corpus.visit import Planned, Visit
+from tests.orthancs import IMAGES
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -82,6 +86,8 @@ class _Memory:
 
     def __init__(self, pid: int) -> None:
         self.peak = self.anon = 0.0
+        #: The highest that the system has seen of each process, also between two looks.
+        self.highest: dict[int, float] = {}
         self._pid = pid
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -89,9 +95,11 @@ class _Memory:
 
     def _sample(self) -> None:
         while not self._stop.wait(0.05):
-            pages = [_resident(pid) for pid in _family(self._pid)]
-            self.peak = max(self.peak, sum(all_ for all_, _ in pages))
-            self.anon = max(self.anon, sum(anon for _, anon in pages))
+            sizes = {pid: _resident(pid) for pid in _family(self._pid)}
+            self.peak = max(self.peak, sum(one.whole for one in sizes.values()))
+            self.anon = max(self.anon, sum(one.anon for one in sizes.values()))
+            for pid, one in sizes.items():
+                self.highest[pid] = max(self.highest.get(pid, 0), one.highest)
 
     def close(self) -> None:
         self._stop.set()
@@ -107,46 +115,97 @@ def _family(pid: int) -> list[int]:
     return [pid, *(below for child in children for below in _family(int(child)))]
 
 
-def _resident(pid: int) -> tuple[float, float]:
+class _Sizes(NamedTuple):
+    """Of one process, in MiB: resident, of this without files, the highest resident so far."""
+
+    whole: float
+    anon: float
+    highest: float
+
+
+def _resident(pid: int) -> _Sizes:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
-        return 0.0, 0.0
-    sizes = dict(line.split(":", 1) for line in lines if line.startswith(("VmRSS", "RssAnon")))
-    whole, anon = (int(sizes.get(k, "0 kB").split()[0]) / 1024 for k in ("VmRSS", "RssAnon"))
-    return whole, anon
+        return _Sizes(0, 0, 0)
+    of = {name: rest for name, _, rest in (line.partition(":") for line in lines)}
+    return _Sizes(
+        *(int(of.get(k, "0 kB").split()[0]) / 1024 for k in ("VmRSS", "RssAnon", "VmHWM"))
+    )
 
 
 @contextmanager
-def _router_process(router: Router) -> Iterator[subprocess.Popen[bytes]]:
-    """The service as a process of its own, as it runs on the truck."""
+def _router_process(router: Router) -> Iterator[int]:
+    """The service as a process of its own; its number."""
     with subprocess.Popen(
         [sys.executable, "-m", "router", "run", "--config", str(router.config)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": "."},
     ) as process:  # fmt: skip
         try:
-            yield process
+            yield process.pid
         finally:
             process.terminate()
 
 
-def tomosynthesis(truck: Orthanc, cloud: Orthanc, folder: Path) -> tuple[float, float, float]:
-    """Size in MB, and the peak of the router's resident set in MiB: all of it, without files."""
+@contextmanager
+def _router_container(router: Router) -> Iterator[int]:
+    """The service as it runs on the truck, with a limit to its memory; the number of its process."""
+    container = DockerContainer(
+        f"{IMAGES}/router", network_mode="host", user=f"{os.getuid()}:{os.getgid()}",
+        mem_limit=_LIMIT, memswap_limit=_LIMIT,
+    )  # fmt: skip
+    container.with_volume_mapping(str(router.folder), str(router.folder), "rw")
+    with container.with_command(["run", "--config", str(router.config)]):
+        inside = container.get_wrapped_container()
+        inside.reload()
+        assert inside.attrs["HostConfig"]["Memory"] == _LIMIT
+        yield inside.attrs["State"]["Pid"]
+        inside.reload()
+        assert inside.attrs["State"]["Running"], inside.logs()
+        assert not inside.attrs["State"]["OOMKilled"]
+
+
+@dataclass(frozen=True)
+class Passed:
+    """How a tomosynthesis went through: seconds, and MiB of the router and its children."""
+
+    size_mb: float
+    sent_mb: float
+    seconds: float
+    #: The highest sum of resident sets; without mapped files; and the highest of one process.
+    resident: float
+    anon: float
+    highest: float
+
+
+#: Bytes that the router's container may have, the system's cache of its files included.
+_LIMIT = 512 << 20
+
+
+def tomosynthesis(
+    truck: Orthanc, cloud: Orthanc, folder: Path, *, compressed: bool, limited: bool
+) -> Passed:
+    """Sends one of 557 MB and waits until it is in the cloud.
+
+    ``limited``: through the router's image, in a container that may have no more than 512 MiB;
+    the system kills what needs more.
+    """
     folder.mkdir()
-    dataset = _with_frames(*_TOMO, "DBT", 99)
     path = folder / "tomosynthesis.dcm"
-    path.write_bytes(data.file_bytes(dataset))
+    path.write_bytes(data.file_bytes(_with_frames(*_TOMO, "DBT", 99)))
     size = path.stat().st_size / 1e6
-    del dataset
     truck.wipe()
     cloud.wipe()
     router = Router(folder, truck.url, cloud.url)
-    with _router_process(router) as process:
-        memory = _Memory(process.pid)
+    router.write_config(truck.url, cloud.url, way.compression(on=compressed))
+    with (_router_container if limited else _router_process)(router) as pid:
+        memory = _Memory(pid)
+        begun = time.monotonic()
         assert way.store([path], truck.dicom_port) == [0]
         until(lambda: way.rested(folder / "journal.db", 1), 400, what="the tomosynthesis at rest")
+        seconds = time.monotonic() - begun
         memory.close()
-    delivered = [len(cloud.file(instance)) for instance in cloud.instances()]
-    assert delivered, "the tomosynthesis was not delivered"
-    assert max(delivered) > size * 0.99e6
-    return size, memory.peak, memory.anon
+    sent = max((len(cloud.file(instance)) / 1e6 for instance in cloud.instances()), default=0.0)
+    assert sent, "the tomosynthesis was not delivered"
+    assert (sent < size * 0.95) is compressed, f"{sent:.0f} MB were delivered"
+    return Passed(size, sent, seconds, memory.peak, memory.anon, max(memory.highest.values()))

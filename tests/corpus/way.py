@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from router.deid.pseudonyms import Key
+    from router.study import Instance, Study
     from tests.orthancs import Orthanc
 
 _REST = ("DELIVERED", "HELD", "PURGED", "DISCARDED")
@@ -96,15 +98,19 @@ def _kind(path: Path) -> tuple[str, str]:
 
 
 def through(
-    truck: Orthanc, cloud: Orthanc, folder: Path, paths: Sequence[Path], *, deadline_s: float = 900
-) -> Came:
-    """Sends the files to an empty truck and waits until every study is at rest."""
+    truck: Orthanc, cloud: Orthanc, folder: Path, paths: Sequence[Path], *,
+    compressed: bool = True, deadline_s: float = 900,
+) -> Came:  # fmt: skip
+    """Sends the files to an empty truck and waits until every study is at rest.
+
+    ``compressed``: whatever can be is compressed without loss; else nothing is.
+    """
     truck.wipe()
     cloud.wipe()
     folder.mkdir(parents=True, exist_ok=True)
     router = Router(folder, truck.url, cloud.url)
     # How fast the link is lately shall not show in the bytes.
-    router.write_config(truck.url, cloud.url, "[compression]\nalways = true\n")
+    router.write_config(truck.url, cloud.url, compression(on=compressed))
     came = Came()
     with _timed(came.seconds), router.running():
         statuses = store(paths, truck.dicom_port)
@@ -115,6 +121,11 @@ def through(
         until(lambda: rested(journal, known), deadline_s, what="every study at rest")
     _collect(journal, cloud, came)
     return came
+
+
+def compression(*, on: bool) -> str:
+    """The settings with which all that can be compressed is, or nothing."""
+    return f"[compression]\n{'always = true' if on else 'enabled = false'}\n"
 
 
 def original_ids(paths: Sequence[Path]) -> list[str]:
@@ -157,13 +168,14 @@ def _timed(seconds: dict[str, float]) -> mock._patch:  # type: ignore[type-arg]
     """Measures the step's work on each instance."""
     work = Anonymizing._anonymize
 
-    def measured(self: Anonymizing, instance: object, *more: object) -> None:
+    def measured(self: Anonymizing, study: Study, instance: Instance, key: Key) -> None:
         begun = time.perf_counter()
-        work(self, instance, *more)  # type: ignore[arg-type]
-        seconds[instance.orthanc_id] = time.perf_counter() - begun  # type: ignore[attr-defined]
+        work(self, study, instance, key)
+        seconds[instance.orthanc_id] = time.perf_counter() - begun
 
     return mock.patch.object(Anonymizing, "_anonymize", measured)
 
 
 def median_ms(seconds: Sequence[float]) -> float:
-    return 1000 * statistics.median(seconds) if seconds else float("nan")
+    assert seconds, "nothing was measured"
+    return 1000 * statistics.median(seconds)

@@ -260,3 +260,43 @@ def test_a_deflated_data_set_is_not_cleared() -> None:
     # It is a good file, so that the hold is for its encoding alone.
     assert apply_plan.read(deflated).PatientID == PATIENT.patient_id
     assert hold_code(deflated) is Code.ENCODING_NOT_CLEARED
+
+
+# --- what can hold text of compressed frames ----------------------------------------------------
+
+_NAME = b"DOE^JANE"
+_LONG = bytes(8192)
+
+
+def outside(*fragments: bytes) -> bytes:
+    file = data.file_bytes(compressed_image(*fragments))
+    return part10.without_pixels(apply_plan.read(file), memoryview(file))
+
+
+def segment(marker: bytes, text: bytes) -> bytes:
+    return marker + (len(text) + 2).to_bytes(2, "big") + text
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xfe", b"\xff\xe0", b"\xff\xe8", b"\xff\xef"])
+def test_a_comment_in_the_middle_of_a_jpeg_is_outside_its_pixels(marker: bytes) -> None:
+    assert _NAME in outside(b"\xff\xd8" + _LONG + segment(marker, _NAME) + _LONG)
+
+
+@pytest.mark.parametrize("begins", [b"\xff\x4f\xff\x51", b"\xff\xd8", b"\0\0\0\x0cjP  "])
+@pytest.mark.parametrize("kind", [b"\0\0", b"\0\1"])
+def test_a_comment_of_jpeg_2000_is_outside_whatever_stands_before_it(
+    begins: bytes, kind: bytes
+) -> None:
+    assert _NAME in outside(begins + _LONG + segment(b"\xff\x64", kind + _NAME) + _LONG)
+
+
+def test_a_comment_of_jpeg_2000_of_an_unknown_kind_is_outside_too() -> None:
+    assert _NAME in outside(b"\xff\x4f\xff\x51" + _LONG + segment(b"\xff\x64", _NAME) + _LONG)
+
+
+def test_what_looks_like_one_in_jpeg_ls_pixels_is_a_pixel() -> None:
+    """FF is followed by a stuffed zero bit: 64 stands there in one of 128 cases."""
+    by_chance = b"\xff\x64\x7a\x11" + bytes(range(1, 128)) * 300
+    fragment = b"\xff\xd8" + _LONG + by_chance + _LONG
+    assert by_chance[4:400] not in outside(fragment)
+    assert by_chance[4:400] in outside(b"\xff\x4f\xff\x51" + fragment)

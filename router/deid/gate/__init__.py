@@ -16,6 +16,7 @@ from router.deid.gate.judge import Judge, shown
 from router.deid.gate.scan import scan
 from router.deid.gate.traces import TIERS, Traces, search_bytes
 from router.errors import Code, Hold
+from router.passing import Trail, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,6 @@ _SAME_IMAGE = (
     "SOPClassUID", "Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation",
 )  # fmt: skip
-_PIECE = 1 << 20
 _LATIN_1 = ["iso8859"]
 _GROUPS = 0x52009229
 
@@ -147,6 +147,7 @@ def _check_masked(shape: mask.Layout, old: memoryview, new: memoryview, expected
     """Each row by itself: nothing but zeros inside the regions, nothing changed outside."""
     if len(old) != len(new):
         raise Hold(Code.GATE_PIXELS_CHANGED, "the pixel bytes differ")
+    trails = Trail(old), Trail(new)
     for plane_row in range(shape.frames * shape.planes * shape.rows):
         start, y = plane_row * shape.row, plane_row % shape.rows
         row, was = bytes(new[start : start + shape.row]), bytes(old[start : start + shape.row])
@@ -159,6 +160,8 @@ def _check_masked(shape: mask.Layout, old: memoryview, new: memoryview, expected
             was = was[:first] + bytes(len(was[first:last])) + was[last:]
         if row != was:
             raise Hold(Code.GATE_PIXELS_CHANGED, "pixels outside the masked regions differ")
+        for trail in trails:
+            trail.passed(shape.row)
     if new[shape.size :] != old[shape.size :]:
         raise Hold(Code.GATE_PIXELS_CHANGED, "the bytes behind the pixels differ")
 
@@ -166,8 +169,8 @@ def _check_masked(shape: mask.Layout, old: memoryview, new: memoryview, expected
 def _same(one: memoryview, other: memoryview) -> bool:
     """Whether the bytes are equal. Piece by piece as bytes: views are compared one byte at a time."""
     return len(one) == len(other) and all(
-        bytes(one[start : start + _PIECE]) == bytes(other[start : start + _PIECE])
-        for start in range(0, len(one), _PIECE)
+        bytes(piece) == bytes(beside)
+        for piece, beside in zip(pieces(one), pieces(other), strict=True)
     )
 
 
