@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 
-from router.deid import dates, freetext, profile, pseudonyms
+from router.deid import dates, freetext, profile, pseudonyms, vocabulary
 from router.deid.profile import Action
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Cleaner:
             str(dataset.get(keyword, "") or "") for keyword in ("IssuerOfPatientID", "PatientID")
         )
         self._days = pseudonyms.shift_days(key, issuer, patient_id)
-        self._avoid = freetext.words_to_avoid(_identifiers(dataset))
+        self._avoid = freetext.words_to_avoid(_identifiers(dataset)) | _staff(dataset)
         referrer = str(dataset.get("ReferringPhysicianName", "") or "")
         #: What a text that is written anew may not hold.
         self._telling = self._avoid | {"".join(freetext.words_of(referrer))}
@@ -145,6 +146,17 @@ def _age(value: str) -> str | None:
         return None
     years = int(match[1]) / _PER_YEAR[match[2]]
     return f"{_OLDEST:03d}Y" if years >= _OLDEST else value
+
+
+def _staff(dataset: Dataset) -> frozenset[str]:
+    """Words of all names (of physicians, operators), but those that stand in every text."""
+    names = (
+        text_of(dataset[tag])
+        for tag in dataset.keys()  # noqa: SIM118  (values of a Dataset would be converted)
+        if dictionary_has_tag(tag) and dictionary_VR(tag) == "PN"
+    )
+    words = {word for name in names for word in freetext.words_of(name) if len(word) > 2}  # noqa: PLR2004
+    return frozenset(words - vocabulary.WORDS)
 
 
 def _identifiers(dataset: Dataset) -> Iterator[str]:

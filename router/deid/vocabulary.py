@@ -1,6 +1,6 @@
 """Words that stand in headers of images whoever the patient is, and so identify no one.
 
-A patient may be called Bone or Standard: such a name is not looked for word by word in codes and
+A patient may be called Bone, Hu or Philips: such a name is not looked for word by word in codes and
 names of parts, because it would be found in every image. In free text it always is. Full names,
 numbers and dates are always looked for.
 """
@@ -40,7 +40,12 @@ def read(text: str) -> frozenset[str]:
     return frozenset(plain.casefold().split())
 
 
+def _shipped(name: str) -> frozenset[str]:
+    return read(resources.files(__package__).joinpath(name).read_text(encoding="ascii"))
+
+
 #: What free text may consist of (113105): a list of radiology's own words.
-TEXT_WORDS: frozenset[str] = (
-    read(resources.files(__package__).joinpath("words.txt").read_text(encoding="ascii")) | WORDS
-)
+TEXT_WORDS: frozenset[str] = _shipped("words.txt") | WORDS
+
+#: What stands outside free text whoever the patient is: in codes, terms, names of machines.
+HEADER_WORDS: frozenset[str] = TEXT_WORDS | _shipped("headers.txt")

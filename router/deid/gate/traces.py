@@ -48,6 +48,16 @@ _PATIENTS_NAMES = frozenset(
         "PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName",
     )
 )  # fmt: skip
+#: Whose words and numbers free text may not hold, apart from names: what names the patient herself.
+#: A number of the procedure (MG-001) has words that every text of that modality holds.
+_OWN = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "PatientID", "OtherPatientIDs", "PatientAddress", "PatientTelephoneNumbers",
+        "MedicalRecordLocator", "AccessionNumber", "AdmissionID", "StudyID",
+    )
+)  # fmt: skip
+_BORN = frozenset({Tag("PatientBirthDate"), Tag("PatientBirthDateInAlternativeCalendar")})
 #: Numbers of the patient that may be very short: looked for as the whole of a text.
 _PATIENTS_NUMBERS = frozenset({Tag("PatientID"), Tag("OtherPatientIDs")})
 _MAKER = ("Manufacturer", "ManufacturerModelName", "ConvolutionKernel")
@@ -103,7 +113,7 @@ TIERS = (
         "as words they are versions and slice counts",
     ),
     Tier(
-        "names that are words of radiology (Bone, Thorax, Kernel)",
+        "names that are words of radiology, of the standard or of its makers (Bone, Hu, Philips)",
         "as words of free text that was kept; as a part of the full name",
         "in codes and names of parts they stand whoever the patient is",
     ),
@@ -144,7 +154,7 @@ class Traces:
         ``harmless``: words that a site says identify no one. ``keeps_device``: the profile
         retains the identity of the device (113109).
         """
-        found = _Found(vocabulary.WORDS | harmless)
+        found = _Found(vocabulary.HEADER_WORDS | harmless, vocabulary.WORDS | harmless)
         seen: set[tuple[int, bytes]] = set()
         maker = _compact(" ".join(str(original.get(keyword, "")) for keyword in _MAKER))
         uids: set[str] = set()
@@ -153,17 +163,21 @@ class Traces:
             if "UI" in _vrs(element):
                 uids.update(v for v in values if not v.startswith(profile.STANDARD_ROOT))
             elif "PN" in _vrs(element):
-                parts = [part for value in values for part in _name_parts(value)]
                 found.add_near(values)
                 if element.tag in _PATIENTS_NAMES:
-                    found.add(parts, _SHORTEST_NAME)
+                    parts = (part for value in values for part in _name_parts(value))
+                    found.add(parts, _SHORTEST_NAME, says_nothing=False)
                     found.add_own(values)
-                else:  # staff: sites enter the maker's name
-                    found.add(p for p in parts if _compact(p) not in maker)
+                else:
+                    top = original.get(element.tag) is element
+                    found.add_staff(values, maker, in_texts=top)
             elif element.tag in _IDENTIFYING:
                 written = [v for value in values for v in _variants(value)]
                 found.add(written)
-                found.add_own(written)
+                if element.tag in _BORN:  # its day alone is a number like any other
+                    found.add_own("".join(runs(value)) for value in written)
+                elif element.tag in _OWN:
+                    found.add_own(written)
                 found.add_near(written)
                 if element.tag in _PATIENTS_NUMBERS:
                     found.add_whole(values)
@@ -175,19 +189,28 @@ class Traces:
 class _Found:
     """Collects the values by how they are looked for."""
 
-    def __init__(self, harmless: frozenset[str]) -> None:
+    def __init__(self, harmless: frozenset[str], in_texts: frozenset[str]) -> None:
+        """``harmless``: words that name nobody in codes; ``in_texts``: not even in free text."""
         self._harmless = harmless
+        self._in_texts = in_texts
         self._long: set[str] = set()
         self._short: set[str] = set()
         self._own: set[str] = set()
         self._whole: set[str] = set()
         self._near: set[str] = set()
 
-    def add(self, values: Iterable[str], shortest: int = _SHORTEST) -> None:
+    def add(
+        self, values: Iterable[str], shortest: int = _SHORTEST, *, says_nothing: bool = True
+    ) -> None:
+        """``says_nothing``: what consists of harmless words alone (Mammography Screening) names
+        nobody either. Of the patient's full name that does not hold.
+        """
         for value in values:
             text = value.strip()
             plain = folded(text)
             if text.upper() in _NOBODY or text in DUMMY_TEXT or plain in self._harmless:
+                continue
+            if says_nothing and self._harmless.issuperset(runs(text)):
                 continue
             if not text.isascii() and (not plain.isascii() or len(plain) >= _LONG):
                 # One character can be a name, but only in a writing without letters.
@@ -205,6 +228,17 @@ class _Found:
                 found = runs(value)
                 together = [*found, "".join(found)]
                 self._own.update(w for w in together if len(w) > 1 or not w.isascii())
+
+    def add_staff(self, names: Iterable[str], maker: str, *, in_texts: bool) -> None:
+        """``maker``: sites enter its name. ``in_texts``: a word of the vocabulary may not stand in
+        free text either where somebody has it as name; so it is with those that the plan looks at.
+        """
+        for name in names:
+            if not self._harmless.issuperset(runs(name)):  # Screening^Mammography
+                self.add(part for part in _name_parts(name) if _compact(part) not in maker)
+            if in_texts:
+                words = set(runs(name)) - self._in_texts
+                self._own.update(word for word in words if len(word) >= _SHORTEST)
 
     def add_near(self, values: Iterable[str]) -> None:
         for value in values:
