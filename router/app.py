@@ -89,7 +89,7 @@ class App:
         registry.register(MachineFigures(self._disk, self._clock_offsets))
         registry.register(
             QualityFigures(
-                self._journal.quality.totals,
+                lambda: self._journal.quality.totals(time.time()),
                 self._journal.quality.count_flags,
                 lambda: self._journal.quality.devices(time.time()),
                 lambda: check_now.count_missing(

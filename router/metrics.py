@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from router.errors import Code
-    from router.qc import Total
+    from router.qc import Device, Total
 
 # Their creation times double the series and tell nothing that a restart does not.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -227,8 +227,8 @@ class QualityFigures:
     def __init__(
         self,
         totals: Callable[[], Iterable[Total]],
-        count_flags: Callable[[], Mapping[tuple[str, str], int]],
-        devices: Callable[[], Iterable[tuple[str, str, str, str]]],
+        count_flags: Callable[[], Mapping[tuple[str, str, str], int]],
+        devices: Callable[[], Iterable[Device]],
         count_missing: Callable[[], int],
     ) -> None:
         self._totals = totals
@@ -237,17 +237,17 @@ class QualityFigures:
         self._count_missing = count_missing
 
     def collect(self) -> Iterable[Metric]:
-        labels = ["modality", "view", "feature"]
+        labels = ["device", "modality", "view", "feature"]
         sums = SummaryMetricFamily(
             "edge_router_qc_feature",
-            "Figures of images and their exposure, by modality and view; count and sum.",
+            "Figures of images and their exposure, by device, modality and view; count and sum.",
             labels=labels,
         )
         squares = GaugeMetricFamily(
             "edge_router_qc_feature_squares", "Sum of the squares of the same.", labels=labels
         )
         for row in self._totals():
-            names = [row.modality, row.view, row.feature]
+            names = [row.device, row.modality, row.view, row.feature]
             sums.add_metric(names, row.number, row.total)
             squares.add_metric(names, row.squares)
         yield sums
@@ -255,18 +255,19 @@ class QualityFigures:
         flags = CounterMetricFamily(
             "edge_router_qc_flags",
             "Images that were flagged to be looked at.",
-            labels=["flag", "modality"],
+            labels=["device", "flag", "modality"],
         )
-        for (flag, modality), number in self._count_flags().items():
-            flags.add_metric([flag, modality], number)
+        for (name, flag, modality), number in self._count_flags().items():
+            flags.add_metric([name, flag, modality], number)
         yield flags
         info = GaugeMetricFamily(
             "edge_router_device_info",
             "What the devices of the last week say of themselves (always 1).",
-            labels=["modality", "manufacturer", "model", "software"],
+            labels=["device", "modality", "manufacturer", "model", "software"],
         )
         for device in self._devices():
-            info.add_metric(list(device), 1.0)
+            said = [device.name, device.kind, device.manufacturer, device.model, device.software]
+            info.add_metric(said, 1.0)
         yield info
         missing = GaugeMetricFamily(
             "edge_router_qc_studies_view_missing",

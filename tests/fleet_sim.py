@@ -2,7 +2,7 @@
 
 Effect sizes are fixed. Between devices of a vendor, a feature's level differs by 3 % (standard
 deviation), between women by 8 to 10 %, between days of one truck by 0.3 %; breast thickness moves
-all of them. A unit makes about 80 images a day.
+all of them. A unit makes about 80 images a day. Trucks may have a second unit; a fault is of one of them.
 
 | fault | from its first day on |
 |---|---|
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -50,6 +50,10 @@ _DAY_THICKNESS_MM = 1.5
 _SHARE_OF_VENDOR_B = 0.4
 
 
+#: Truck and device.
+Unit: TypeAlias = tuple[str, str]
+
+
 class Fault(StrEnum):
     DEAD_ROWS = "dead rows"
     GAIN_DRIFT = "gain drift"
@@ -58,9 +62,20 @@ class Fault(StrEnum):
     WRONG_SOFTWARE = "wrong software"
 
 
+#: The features that a fault changes. (What drifts far enough looks like a broken unit of another
+#: kind, and is then named by the features that did not change, too.)
+SHOWS = {
+    Fault.DEAD_ROWS: {"LOST_ROWS", "noise"},
+    Fault.GAIN_DRIFT: {"mean", "contrast"},
+    Fault.KVP_STEP: {"kvp_kv", "contrast"},
+    Fault.DIRTY_DETECTOR: {"noise", "mean"},
+    Fault.WRONG_SOFTWARE: {"software"},
+}
+
+
 @dataclass(frozen=True)
 class Planted:
-    """A fault of one truck; ``day`` is an index into the history's days."""
+    """A fault of one unit; ``day`` is an index into the history's days."""
 
     fault: Fault
     day: int
@@ -71,34 +86,43 @@ class Fleet:
     """What happened, and what is wrong with whom."""
 
     history: History
-    faults: dict[str, Planted]
+    faults: dict[Unit, Planted]
 
 
 def fleet(
     trucks: int, days: int, *, seed: int, faults: int = 0, first_day: int = 20_000,
-    views: tuple[str, ...] = ("CC",), vendors: int = 2,
+    views: tuple[str, ...] = ("CC",), vendors: int = 2, second_unit_every: int = 0,
 ) -> Fleet:  # fmt: skip
     """So many trucks over so many days; faults of every kind in turn, on the first trucks.
 
-    A fault begins after ten days at the earliest and three days before the end at the latest.
+    A fault begins after ten days at the earliest and three days before the end at the latest. Every
+    so many-th truck has a second unit of the same modality, which is the one that breaks there.
     """
     draw = np.random.default_rng(seed)
-    names = [f"T{number:04d}" for number in range(trucks)]
+    units = [
+        (f"T{number:04d}", f"MG-{unit}")
+        for number in range(trucks)
+        for unit in ((1, 2) if second_unit_every and number % second_unit_every == 0 else (1,))
+    ]
+    last_of = dict(units)
     planted = {
-        names[number]: Planted(list(Fault)[number % len(Fault)], int(draw.integers(10, days - 3)))
-        for number in range(faults)
+        (truck, last_of[truck]): Planted(
+            list(Fault)[number % len(Fault)], int(draw.integers(10, days - 3))
+        )
+        for number, truck in enumerate(list(last_of)[:faults])
     }
-    vendor = (draw.random(trucks) < _SHARE_OF_VENDOR_B).astype(int) if vendors > 1 else np.zeros(
-        trucks, int)  # fmt: skip
-    rows = [(number, view) for number in range(trucks) for view in views]
-    streams = tuple(Stream(names[number], "MG-1", "MG", view) for number, view in rows)
+    vendor = (draw.random(len(units)) < _SHARE_OF_VENDOR_B).astype(int) if vendors > 1 else (
+        np.zeros(len(units), int)
+    )  # fmt: skip
+    rows = [(number, view) for number in range(len(units)) for view in views]
+    streams = tuple(Stream(*units[number], "MG", view) for number, view in rows)
     vendor_of = vendor[[number for number, _ in rows]]
     count = draw.poisson(_IMAGES_A_DAY, (len(rows), days)).astype(float)
     values = _values(draw, vendor_of, count)
     noise_of = {name: index for index, name in enumerate(FEATURES)}
     flag_rate = np.full((len(rows), days), _FLAG_RATE)
     for row, (number, _) in enumerate(rows):
-        fault = planted.get(names[number])
+        fault = planted.get(units[number])
         if fault is not None:
             _break(values[row], flag_rate[row], noise_of, fault, days)
     deviation = np.array([_MODEL[name][2] for name in FEATURES])[None, :, None]
@@ -110,7 +134,7 @@ def fleet(
     )  # fmt: skip
     flagged = draw.binomial(count.astype(int), flag_rate).astype(float)
     flags = Flags(streams, ("LOST_ROWS",), moments.days, flagged[:, None, :], count)
-    return Fleet(History(moments, flags, _inventory(names, vendor, planted, moments.days)), planted)
+    return Fleet(History(moments, flags, _inventory(units, vendor, planted, moments.days)), planted)
 
 
 def _values(draw: np.random.Generator, vendor: NDArray[np.int64], count: Floats) -> Floats:
@@ -151,14 +175,14 @@ def _break(
 
 
 def _inventory(
-    names: list[str], vendor: NDArray[np.int64], planted: dict[str, Planted],
+    units: list[Unit], vendor: NDArray[np.int64], planted: dict[Unit, Planted],
     days: NDArray[np.int64],
 ) -> Inventory:  # fmt: skip
     builds = []
-    for number, name in enumerate(names):
+    for number, unit in enumerate(units):
         usual = _BUILDS[vendor[number]]
-        fault = planted.get(name)
+        fault = planted.get(unit)
         wrong = Build(usual.manufacturer, usual.model, f"0.{number}")
         since = fault.day if fault and fault.fault is Fault.WRONG_SOFTWARE else len(days)
         builds.append(tuple(usual if day < since else wrong for day in range(len(days))))
-    return Inventory(tuple((name, "MG-1") for name in names), days, tuple(builds))
+    return Inventory(tuple(units), days, tuple(builds))

@@ -98,7 +98,10 @@ class Traffic:
         for row, stream in enumerate(flags.streams):
             totals = self._flagged[row][:, day] + np.floor(flags.flagged[row][:, day] * share)
             for labels, values in zip(self._flag_labels[row], totals, strict=True):
-                yield stream.truck, remote_write.series(labels, frame, values), len(values)
+                begun = values > 0  # a router has no series of a flag that it never raised
+                if begun.any():
+                    one = remote_write.series(labels, frame[begun], values[begun])
+                    yield stream.truck, one, int(begun.sum())
 
     def _devices(
         self, frame: np.typing.NDArray[np.uint8], day: np.typing.NDArray[np.int64]

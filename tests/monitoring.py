@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
+import json
 import subprocess
+import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import requests
 from testcontainers.core.container import DockerContainer
 
-from tests.orthancs import IMAGES, ROOT
+from tests.orthancs import IMAGES, PASSWORD, ROOT, suite
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -18,7 +22,11 @@ if TYPE_CHECKING:
 
     from testcontainers.core.network import Network
 
+    from tests.certificates import Authority
+
 PROMETHEUS, ALERTMANAGER, VMAGENT, FLEET_QC = 9090, 9093, 8429, 9109
+#: The cloud's entrance: nginx as it is shipped.
+PROXY, ORTHANC = 8443, 8042
 #: How a container calls this machine.
 HERE = "host.docker.internal"
 
@@ -53,29 +61,98 @@ def hastened(name: str, folder: Path, seconds: int = 1) -> Path:
 @contextmanager
 def running(
     name: str, port: int, network: Network, path: str, *, files: dict[Path, str] | None = None,
-    command: str = "", **environment: str,
+    kept: dict[Path, str] | None = None, command: str = "", of: str = "",
+    ca: Path | None = None, **environment: str,
 ) -> Iterator[Service]:  # fmt: skip
-    """A container of an image of ours, in a network under its own name."""
-    container = DockerContainer(image(name)).with_exposed_ports(port).with_network(network)
+    """A container of an image of ours (``of``, else its own), in a network under its own name.
+
+    It reads ``files`` and writes into ``kept``, folders that outlive it. Where a ``ca`` is named it
+    answers over HTTPS.
+    """
+    container = DockerContainer(image(of or name)).with_exposed_ports(port).with_network(network)
     container.with_network_aliases(name).with_kwargs(extra_hosts={HERE: "host-gateway"})
     for here, there in (files or {}).items():
         container.with_volume_mapping(str(here), there, "ro")
+    for here, there in (kept or {}).items():
+        container.with_volume_mapping(str(here), there, "rw")
     for variable, value in environment.items():
         container.with_env(variable, value)
     if command:
         container.with_command(command)
     with container:
-        service = Service(container, port)
+        service = Service(container, port, ca)
         until(lambda: service.answers(path), 60, what=f"{name} answers")
         yield service
+
+
+@dataclass
+class Counted:
+    """A target that vmagent asks: how often it was, is its only metric, ``scrapes``."""
+
+    port: int = 0
+    count: int = 0
+
+
+@contextmanager
+def counting_target() -> Iterator[Counted]:
+    """A server of this machine that containers can reach."""
+    counted, lock = Counted(), threading.Lock()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with lock:
+                counted.count += 1
+                body = f"# TYPE scrapes counter\nscrapes {counted.count}\n".encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Not the test's output."""
+
+    server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), Handler)  # noqa: S104
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    counted.port = int(server.server_address[1])
+    try:
+        yield counted
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def cloud(network: Network, folder: Path, authority: Authority) -> Iterator[Service]:
+    """The cloud's entrance as it is shipped, with the Orthanc that knows its users; the proxy."""
+    users = folder / "users.json"
+    users.write_text(json.dumps({"RegisteredUsers": dict.fromkeys(("truck", "health"), PASSWORD)}))
+    health = folder / "health"
+    health.write_text(f'user = "health:{PASSWORD}"\n')
+    for file in (users, health):
+        file.chmod(0o444)
+    shown = authority.sign("cloud", "serverAuth", "DNS:cloud-proxy,IP:127.0.0.1")
+    with (
+        running(
+            "cloud-orthanc", ORTHANC, network, "/system", of=f"orthanc-cloud:{suite()}",
+            files={users: "/run/secrets/orthanc_users", health: "/run/secrets/orthanc_health"},
+        ),
+        running(
+            "cloud-proxy", PROXY, network, "/health", of="proxy", ca=authority.file,
+            files={shown.file: "/run/secrets/cloud_certificate",
+                   shown.key: "/run/secrets/cloud_certificate_key"},
+        ) as proxy,
+    ):  # fmt: skip
+        yield proxy
 
 
 class Service:
     """A running container with a port."""
 
-    def __init__(self, container: DockerContainer, port: int) -> None:
+    def __init__(self, container: DockerContainer, port: int, ca: Path | None = None) -> None:
         self.container = container
         self._port = port
+        self._ca = ca
 
     @property
     def id(self) -> str:
@@ -83,11 +160,30 @@ class Service:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.container.get_exposed_port(self._port)}"
+        scheme = "https" if self._ca else "http"
+        return f"{scheme}://127.0.0.1:{self.container.get_exposed_port(self._port)}"
+
+    def get(self, path: str, **more: Any) -> requests.Response:
+        return requests.get(
+            f"{self.url}{path}", timeout=5, verify=str(self._ca) if self._ca else True, **more
+        )
+
+    def docker(self, verb: str) -> None:
+        """pause, unpause, restart, stop, start."""
+        subprocess.run(["docker", verb, self.id], check=True, capture_output=True)
+
+    def metric(self, name: str) -> dict[str, float]:
+        """What it says of itself at /metrics: labels, as written there → value."""
+        found = {}
+        for line in self.get("/metrics").text.splitlines():
+            said, _, value = line.rpartition(" ")
+            if said.partition("{")[0] == name:
+                found[said.removeprefix(name)] = float(value)
+        return found
 
     def answers(self, path: str) -> bool:
         try:
-            return requests.get(f"{self.url}{path}", timeout=5).ok
+            return self.get(path).status_code < requests.codes.server_error
         except requests.RequestException:
             return False
 

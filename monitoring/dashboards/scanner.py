@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from dashboards.parts import Part
 
 _WHERE = 'modality="$modality",view="$view",feature="$feature"'
+_CHOSEN = '{truck=~"$truck",device=~"$device"}'
+_FLAGGED = f"increase(edge_router_qc_flags_total{_CHOSEN}[1d])"
 _BY = "truck, device, modality, view, feature"
 _MEAN = (
     f"(sum by ({_BY}) (delta(edge_router_qc_feature_sum{{{_WHERE}}}[1d]))"
@@ -24,7 +26,7 @@ _QUARTILES = 1.349
 def made() -> Dashboard:
     found = board(
         "edge-scanner", "Scanner QC",
-        "Daily means of a feature, of the chosen trucks and of the fleet. The miner's findings are "
+        "Daily means of a feature, of the chosen devices and of the fleet. The miner's findings are "
         "conditioned on breast thickness; these lines are not.", since="now-30d",
     )  # fmt: skip
     metric = "edge_router_qc_feature_count"
@@ -34,6 +36,9 @@ def made() -> Dashboard:
         variable("feature", "Feature", metric, '{modality="$modality",view="$view"}')
     )
     found = found.with_variable(variable("truck", "Truck", metric, every=True))
+    found = found.with_variable(
+        variable("device", "Device", metric, '{truck=~"$truck",modality="$modality"}', every=True)
+    )
     spread = f"(quantile(0.75, {_MEAN}) - quantile(0.25, {_MEAN})) / {_QUARTILES}"
     parts: list[Part] = [
         number(
@@ -54,10 +59,11 @@ def made() -> Dashboard:
             "time() - fleet_qc_last_success_timestamp_seconds", "s", limits=(3600, 7200), width=6,
         ),
         lines(
-            "$feature of the chosen trucks, against the fleet",
+            "$feature of the chosen devices, against the fleet",
             "Daily means; the fleet's median and three robust standard deviations around it.",
             [
-                (_MEAN.replace(_WHERE, _WHERE + ',truck=~"$truck"'), "{{truck}} {{device}}"),
+                (_MEAN.replace(_WHERE, _WHERE + ',truck=~"$truck",device=~"$device"'),
+                 "{{truck}} {{device}}"),
                 (f"quantile(0.5, {_MEAN})", "fleet"),
                 (f"quantile(0.5, {_MEAN}) + 3 * {spread}", "upper limit"),
                 (f"quantile(0.5, {_MEAN}) - 3 * {spread}", "lower limit"),
@@ -65,9 +71,9 @@ def made() -> Dashboard:
             "none", width=24, least=None,
         ),
         lines(
-            "Flagged images", "Per day, by flag, of the chosen trucks.",
-            [('sum by (flag) (increase(edge_router_qc_flags_total{truck=~"$truck"}[1d]))',
-              "{{flag}}")],
+            "Flagged images", "Per day, by device and flag: the twenty most frequent.",
+            [(f"topk(20, sum by (truck, device, flag) ({_FLAGGED}))",
+              "{{truck}} {{device}} {{flag}}")],
             "none", stacked=True,
         ),
         lines(
@@ -78,15 +84,15 @@ def made() -> Dashboard:
         row("Findings"),
         listed(
             "Out of line", "In robust standard deviations; signed.",
-            'fleet_qc_outlier_deviation{truck=~"$truck"}', "none", "Deviation",
+            f"fleet_qc_outlier_deviation{_CHOSEN}", "none", "Deviation",
         ),
         listed(
             "How sure", "1 less the chance that any comparison shows it by accident.",
-            'fleet_qc_outlier_confidence_ratio{truck=~"$truck"}', "percentunit", "Sure",
+            f"fleet_qc_outlier_confidence_ratio{_CHOSEN}", "percentunit", "Sure",
         ),
         listed(
             "Changed since", "Steps and drifts.",
-            'fleet_qc_change_timestamp_seconds{truck=~"$truck"} * 1000', "dateTimeAsIso", "Since",
+            f"fleet_qc_change_timestamp_seconds{_CHOSEN} * 1000", "dateTimeAsIso", "Since",
         ),
     ]  # fmt: skip
     return filled(found, parts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class Prometheus:
 
 
 def stream(labels: Mapping[str, str]) -> Stream:
-    """Whose series it is. A truck that does not name its device has one of each modality."""
+    """Whose series it is. A router that did not tell devices apart yet has one of each modality."""
     modality = labels.get("modality", "")
     return Stream(
         labels.get("truck", ""), labels.get("device") or modality, modality, labels.get("view", "")
@@ -146,30 +147,24 @@ def _moments(
 
 
 def _flags(moments: Moments, series: Iterable[tuple[Mapping[str, str], Floats]]) -> Flags:
-    """Flags of a truck's modality, which have no view; images are those with a value."""
-    by_place: dict[tuple[str, str], list[int]] = defaultdict(list)
+    """Flags of a device's modality, which have no view; images are those with a value."""
+    by_device: dict[Stream, list[int]] = defaultdict(list)
     for index, one in enumerate(moments.streams):
-        by_place[one.truck, one.modality].append(index)
-    lines = list(series)
-    places = sorted({(s.truck, s.modality) for s, _ in ((stream(x), y) for x, y in lines)})
-    places = [place for place in places if place in by_place]
-    names = sorted({labels["flag"] for labels, _ in lines})
-    flagged = np.zeros((len(places), len(names), len(moments.days)))
-    images = np.zeros((len(places), len(moments.days)))
-    of_place = {place: number for number, place in enumerate(places)}
-    for labels, line in lines:
-        one = stream(labels)
-        row = of_place.get((one.truck, one.modality))
-        if row is not None:
-            flagged[row, names.index(labels["flag"])] += np.maximum(np.nan_to_num(daily(line)), 0)
+        by_device[replace(one, view="")].append(index)
+    lines = [(stream(labels), labels["flag"], line) for labels, line in series]
+    lines = [line for line in lines if line[0] in by_device]
+    streams = sorted({one for one, _, _ in lines})
+    row_of = {one: row for row, one in enumerate(streams)}
+    names = sorted({flag for _, flag, _ in lines})
+    flagged = np.zeros((len(streams), len(names), len(moments.days)))
+    images = np.zeros((len(streams), len(moments.days)))
+    for one, flag, line in lines:
+        added = np.maximum(np.nan_to_num(daily(line)), 0)
+        flagged[row_of[one], names.index(flag)] += added
     if moments.features:
-        for place, row in of_place.items():
-            images[row] = moments.count[by_place[place]].max(axis=1).sum(axis=0)
-    streams = tuple(
-        Stream(truck, moments.streams[by_place[truck, modality][0]].device, modality, "")
-        for truck, modality in places
-    )
-    return Flags(streams, tuple(names), moments.days, flagged, images)
+        for one, row in row_of.items():
+            images[row] = moments.count[by_device[one]].max(axis=1).sum(axis=0)
+    return Flags(tuple(streams), tuple(names), moments.days, flagged, images)
 
 
 def _inventory(

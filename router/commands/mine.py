@@ -98,7 +98,7 @@ def _moments(folder: Path, counted: Counter[str]) -> Moments:
         if read is not None:
             acquisition, date, figures = read
             name = " ".join(filter(None, acquisition.build[:2])) or "unknown"
-            device = f"{name} {acquisition.device[:6]}"
+            device = f"{name} {acquisition.machine[:6]}"
             stream = Stream("", device, acquisition.modality, acquisition.view)
             seen[stream].append((date, figures))
             counted[_IMAGES] += 1

@@ -1,4 +1,4 @@
-"""What the radiographer looks at before the patient leaves: check-now, expect."""
+"""What the radiographer looks at before the patient leaves: check-now, expect. And at what: devices."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import re
 import time
 from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from router import check_now, decisions
@@ -29,6 +31,21 @@ def register(add: Add) -> None:
         "views", type=_views, help='such as R-CC,R-MLO after a mastectomy; "none": no view'
     )
     add_reason(sub)
+    add("devices", _devices, "the scanners of the last week, by the names that the fleet knows")
+
+
+def _devices(asked: argparse.Namespace) -> int:
+    settings = Settings.load(asked.config)
+    note(settings, asked)
+    with closing(Journal(settings.journal.path)) as journal:
+        found = journal.quality.devices(time.time())
+    lines = [
+        f"{one.name}  {one.manufacturer} {one.model}, software {one.software or 'unknown'};"
+        f" {one.images} images, the last {datetime.fromtimestamp(one.seen_at, UTC):%Y-%m-%d %H:%M} UTC"
+        for one in found
+    ]
+    show(asked, {"devices": [asdict(one) for one in found]}, lines or ["no images for a week"])
+    return FINE
 
 
 def _views(text: str) -> list[str]:

@@ -8,7 +8,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from router.qc import EXPORTED, Acquisition, Flag, Raised, Shown, Total
+from router.journal import devices
+from router.qc import EXPORTED, Acquisition, Device, Flag, Raised, Shown, Total
 from router.qc.baseline import WINDOW, Baseline
 from router.study import Role
 
@@ -25,8 +26,11 @@ _LATEST_S = 24 * 3600.0
 _RECENT_S = 1800.0
 #: A device that made no image for so long is gone from the truck.
 _DEVICE_S = 7 * 86_400.0
-#: More say more of what is wrong in the headers than of devices.
-_MOST_DEVICES = 6
+#: What metrics show, so that a truck stays within its series: that many machines, that many views
+#: of them, that many kinds of flags. All is counted; the rest is seen on the truck.
+MOST_DEVICES = 6
+MOST_VIEWS = 6
+MOST_FLAGS = 24
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Quality:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._devices = devices.Devices(db)
 
     def unseen(self, now: float) -> Unseen | None:
         """The original that is to be looked at next, in order of arrival."""
@@ -116,8 +121,14 @@ class Quality:
                 "INSERT INTO quality_flag VALUES (?, ?, ?, ?)",
                 [(unseen.instance, one.flag, one.value, one.limit) for one in raised],
             )
+            device = devices.note(db, acquisition, now)
+            db.executemany(
+                "INSERT INTO quality_flag_total VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE"
+                " SET number = number + 1, raised_at = excluded.raised_at",
+                [(device, acquisition.modality, one.flag, now) for one in raised],
+            )
             if code is None:
-                _add(db, acquisition, features)
+                _add(db, device, acquisition, features)
 
     def enter_unreadable(self, unseen: Unseen, code: Code, now: float) -> None:
         """An object that no look can be taken at; it is not tried again."""
@@ -140,37 +151,45 @@ class Quality:
         rows = self._db.rows("SELECT views FROM quality_expected WHERE study = ?", (study,))
         return list(json.loads(rows[0]["views"])) if rows else None
 
-    def totals(self) -> list[Total]:
-        rows = self._db.rows("SELECT * FROM quality_total ORDER BY modality, view, feature")
+    def totals(self, now: float) -> list[Total]:
+        """Sums over all images, of the views that metrics show.
+
+        Of each machine of the last week its most frequent view, then each one's second, and so on.
+        """
+        rows = self._db.rows(
+            "WITH ranked AS (SELECT *, row_number() OVER (PARTITION BY device"
+            " ORDER BY images DESC, modality, view) AS place FROM device_view WHERE seen_at > ?)"
+            " SELECT t.* FROM quality_total t JOIN (SELECT device, modality, view FROM ranked"
+            " ORDER BY place, images DESC, device LIMIT ?) USING (device, modality, view)"
+            " ORDER BY t.device, t.modality, t.view, t.feature",
+            (now - _DEVICE_S, MOST_VIEWS),
+        )
         return [Total(*row) for row in rows]
 
-    def devices(self, now: float) -> list[tuple[str, str, str, str]]:
-        """Modality and build of the devices of the last week, the most used first; a few."""
+    def devices(self, now: float) -> list[Device]:
+        """The machines of the last week that metrics show, the most used first."""
+        return self._devices.seen_since(now - _DEVICE_S)[:MOST_DEVICES]
+
+    def count_flags(self) -> dict[tuple[str, str, str], int]:
+        """(device, flag, modality) → how many images ever had it; what was raised last."""
         rows = self._db.rows(
-            "SELECT modality, json_extract(acquisition, '$.build') AS build, count(*) AS n"
-            " FROM quality WHERE acquisition <> '' AND looked_at > ?"
-            " GROUP BY 1, 2 HAVING build IS NOT NULL ORDER BY n DESC, 1, 2 LIMIT ?",
-            (now - _DEVICE_S, _MOST_DEVICES),
+            "SELECT * FROM quality_flag_total ORDER BY raised_at DESC, device, modality, flag"
+            " LIMIT ?",
+            (MOST_FLAGS,),
         )
-        return [(row["modality"], *json.loads(row["build"])) for row in rows]
-
-    def count_flags(self) -> dict[tuple[str, str], int]:
-        """(flag, modality) → how many images ever had it."""
-        rows = self._db.rows(
-            "SELECT f.flag, q.modality, count(*) AS n FROM quality_flag f"
-            " JOIN quality q ON q.instance = f.instance GROUP BY f.flag, q.modality"
-        )
-        return {(row["flag"], row["modality"]): row["n"] for row in rows}
+        return {(row["device"], row["flag"], row["modality"]): row["number"] for row in rows}
 
 
-def _add(db: sqlite3.Connection, acquisition: Acquisition, features: Mapping[str, float]) -> None:
+def _add(
+    db: sqlite3.Connection, device: str, acquisition: Acquisition, features: Mapping[str, float]
+) -> None:
     for name in EXPORTED:
         value = features.get(name)
         if value is None:
             continue
         db.execute(
-            "INSERT INTO quality_total VALUES (?, ?, ?, 1, ?, ?)"
-            " ON CONFLICT (modality, view, feature) DO UPDATE SET number = number + 1,"
+            "INSERT INTO quality_total VALUES (?, ?, ?, ?, 1, ?, ?)"
+            " ON CONFLICT DO UPDATE SET number = number + 1,"
             " total = total + excluded.total, squares = squares + excluded.squares",
-            (acquisition.modality, acquisition.view, name, value, value * value),
+            (device, acquisition.modality, acquisition.view, name, value, value * value),
         )

@@ -204,6 +204,53 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX instance_study_uid ON instance (study_uid);
     """,
+    # Devices are told apart. What was counted before is that of the first of its kind.
+    """
+    CREATE TABLE device (                  -- few: its name is a label of metrics
+        name TEXT PRIMARY KEY,             -- MG-1, MG-2 …: all of it that leaves the truck
+        kind TEXT NOT NULL,                -- CT, MG …
+        machine TEXT NOT NULL UNIQUE,      -- a hash
+        build TEXT NOT NULL,               -- JSON: maker, model, software
+        images INTEGER NOT NULL,
+        seen_at REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE device_view (             -- what it makes: which of it metrics show
+        device TEXT NOT NULL,
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        images INTEGER NOT NULL,
+        seen_at REAL NOT NULL,
+        PRIMARY KEY (device, modality, view)
+    ) STRICT;
+
+    ALTER TABLE quality_total RENAME TO quality_total_before;
+    CREATE TABLE quality_total (           -- for metrics: they never go back with a restart
+        device TEXT NOT NULL,
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        feature TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        total REAL NOT NULL,
+        squares REAL NOT NULL,
+        PRIMARY KEY (device, modality, view, feature)
+    ) STRICT;
+    INSERT INTO quality_total
+        SELECT iif(modality = 'DBT', 'MG', modality) || '-1', * FROM quality_total_before;
+    DROP TABLE quality_total_before;
+
+    CREATE TABLE quality_flag_total (
+        device TEXT NOT NULL,
+        modality TEXT NOT NULL,
+        flag TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        raised_at REAL NOT NULL,
+        PRIMARY KEY (device, modality, flag)
+    ) STRICT;
+    INSERT INTO quality_flag_total
+        SELECT iif(q.modality = 'DBT', 'MG', q.modality) || '-1', q.modality, f.flag, count(*),
+            max(q.looked_at)
+        FROM quality_flag f JOIN quality q ON q.instance = f.instance GROUP BY 1, 2, 3;
+    """,
 )
 
 NEWEST = len(MIGRATIONS)

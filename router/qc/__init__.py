@@ -6,13 +6,13 @@ decide.
 
 from __future__ import annotations
 
-from router.qc.acquisition import Acquisition, acquisition
+from router.qc.acquisition import Acquisition, Device, acquisition
 from router.qc.baseline import Baseline
 from router.qc.features import EXPORTED, Total, features
 from router.qc.flags import LOOK, Flag, Raised, judge
 from router.qc.protocol import EXPECTED_VIEWS, Shown, missing_views, repeated
 
 __all__ = [
-    "EXPECTED_VIEWS", "EXPORTED", "LOOK", "Acquisition", "Baseline", "Flag", "Raised", "Shown", "Total",
+    "EXPECTED_VIEWS", "EXPORTED", "LOOK", "Acquisition", "Baseline", "Device", "Flag", "Raised", "Shown", "Total",
     "acquisition", "features", "judge", "missing_views", "repeated",
 ]  # fmt: skip

@@ -64,6 +64,26 @@ class Acquisition:
     figures: dict[str, float]
     #: What the device says of itself: Manufacturer, Manufacturer's Model Name, Software Versions.
     build: tuple[str, str, str] = ("", "", "")
+    #: Stands for the machine: the same through another detector, another version, another kernel.
+    machine: str = ""
+
+    @property
+    def machine_kind(self) -> str:
+        """The modality that the machine is known by: a mammograph makes tomosyntheses too."""
+        return "MG" if self.modality == "DBT" else self.modality
+
+
+@dataclass(frozen=True)
+class Device:
+    """A machine, by the name that the fleet knows it by."""
+
+    name: str
+    kind: str
+    manufacturer: str
+    model: str
+    software: str
+    images: int
+    seen_at: float
 
 
 def acquisition(dataset: Dataset) -> Acquisition:
@@ -99,6 +119,8 @@ def acquisition(dataset: Dataset) -> Acquisition:
                  if (value := read(dataset)) is not None},
         build=(_word(dataset, "Manufacturer"), _word(dataset, "ManufacturerModelName"),
                _word(dataset, "SoftwareVersions")),
+        machine=_hash(*(_word(dataset, k) for k in ("Manufacturer", "ManufacturerModelName",
+                        "StationName", "DeviceSerialNumber"))),
     )  # fmt: skip
 
 

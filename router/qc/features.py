@@ -30,8 +30,9 @@ EXPORTED = (
 
 @dataclass(frozen=True)
 class Total:
-    """One feature of all images of a modality and view."""
+    """One feature of all images of a device, in a modality and view."""
 
+    device: str
     modality: str
     view: str
     feature: str

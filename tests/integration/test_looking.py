@@ -103,10 +103,32 @@ def test_flags_never_touch_the_way_of_a_study_and_are_counted(
         assert (study["state"], study["way"]) == ("DELIVERED", "7 delivered, 0 held")
         until(lambda: seen(app)["seen"] == 4, what="the looks")
         text = requests.get(f"http://127.0.0.1:{app.port}/metrics", timeout=10).text
-    assert 'edge_router_qc_flags_total{flag="BLANK",modality="MG"} 1.0' in text
-    assert 'edge_router_qc_feature_count{feature="kvp_kv",modality="MG",view="CC"} 2.0' in text
+    assert 'edge_router_qc_flags_total{device="MG-1",flag="BLANK",modality="MG"} 1.0' in text
+    count = 'edge_router_qc_feature_count{device="MG-1",feature="kvp_kv",modality="MG",view="CC"}'
+    assert f"{count} 2.0" in text
     assert "edge_router_qc_studies_view_missing 0.0" in text
     assert not any(value in text for value in data.Patient.made("way").identifiers())
+
+
+def test_two_mammographs_are_told_apart_and_their_serial_numbers_stay_on_the_truck(
+    router: Router, truck: Orthanc, at_rest: AtRest
+) -> None:
+    images = mammograms("two")
+    for image in images[2:]:
+        image.DeviceSerialNumber = "SN-OF-ANOTHER"
+    with router.running() as app:
+        scanner.store(images, truck.dicom_port)
+        at_rest(app, 1)
+        until(lambda: seen(app)["seen"] == 4, what="the looks")
+        text = requests.get(f"http://127.0.0.1:{app.port}/metrics", timeout=10).text
+        devices = json.loads(router.command("devices").stdout)["devices"]
+    for name in ("MG-1", "MG-2"):
+        assert f'edge_router_device_info{{device="{name}",manufacturer="ACME IMAGING",' in text
+    assert {(one["name"], one["model"], one["images"]) for one in devices} == {
+        ("MG-1", "MODEL 1", 2), ("MG-2", "MODEL 1", 2),
+    }  # fmt: skip
+    serials = {str(image.DeviceSerialNumber) for image in images}
+    assert not [s for s in (*serials, "SN OF ANOTHER", "SCANNER7") if s in text]
 
 
 def test_check_now_lists_what_to_look_at_and_never_says_what_to_do(

@@ -243,7 +243,7 @@ def _values(prometheus: Service, last: int) -> list[tuple[float, float]]:
 
 def test_the_history_that_trucks_wrote_is_read_back_as_it_was(prometheus: Service) -> None:
     today = int(time.time() // fleet_traffic.DAY_S)
-    fleet = fleet_sim.fleet(24, 20, seed=31, faults=5, first_day=today - 20)
+    fleet = fleet_sim.fleet(24, 20, seed=31, faults=5, first_day=today - 20, second_unit_every=2)
     _write_history(prometheus, fleet.history, today)
     found = Prometheus(prometheus.url).history(today - 1, 19)
     wanted = fleet.history.moments
@@ -252,9 +252,9 @@ def test_the_history_that_trucks_wrote_is_read_back_as_it_was(prometheus: Servic
     for name in ("count", "total", "squares"):
         expected = getattr(wanted, name)[place][:, order][:, :, 1:]
         assert np.allclose(getattr(found.moments, name), expected, rtol=1e-6), name
-    named = {finding.stream.truck for finding in miner.mine(found).findings}
+    named = {(f.stream.truck, f.stream.device) for f in miner.mine(found).findings}
     assert named == set(fleet.faults) - {
-        truck for truck, planted in fleet.faults.items()
+        unit for unit, planted in fleet.faults.items()
         if planted.fault is fleet_sim.Fault.WRONG_SOFTWARE  # a model with too few devices
     }  # fmt: skip
 

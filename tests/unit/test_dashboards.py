@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from dashboards import ALL, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDER = Path(__file__).parent.parent.parent / "monitoring/grafana/dashboards"
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "monitoring/grafana/dashboards"
+#: How scripts/dashboard-types says that there is no Node.js.
+_NO_NODE = 77
 
 
 def panels() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -42,3 +48,53 @@ def test_every_panel_says_what_it_shows_and_in_which_unit() -> None:
             if p["id"] == "unit"
         ]
         assert unit or columns, where
+
+
+def _checked(folder: Path) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [ROOT / "scripts/dashboard-types", folder], capture_output=True, text=True, check=False
+    )
+    if done.returncode == _NO_NODE:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    return done
+
+
+def test_the_dashboards_are_of_grafanas_types() -> None:
+    done = _checked(FOLDER)
+    assert done.returncode == 0, done.stdout
+
+
+#: Where in a dashboard a wrong value is put.
+_WRONG: dict[tuple[str | int, ...], object] = {
+    ("timezon",): "utc",
+    ("schemaVersion",): "41",
+    ("templating", "list", 0, "refresh"): "often",
+    ("panels", 0, "type"): "timeserie",
+    ("panels", 0, "gridPos", "w"): "4",
+    ("panels", 0, "targets", 0, "expr"): None,
+    ("panels", 0, "targets", 0, "exp"): "up",
+    ("panels", 0, "options", "graphMode"): "lines",
+    ("panels", 0, "options", "graphmode"): "none",
+    ("panels", 0, "fieldConfig", "defaults", "units"): "s",
+    ("panels", 0, "fieldConfig", "defaults", "thresholds", "mode"): "relative",
+    ("panels", 4, "fieldConfig", "defaults", "custom", "lineWidth"): "1",
+    ("panels", 4, "options", "legend", "placement"): "left",
+}
+
+
+def test_every_wrong_field_is_told(tmp_path: Path) -> None:
+    right = (FOLDER / "scanner.json").read_text()
+    (tmp_path / "right.json").write_text(right)
+    for number, (place, wrong) in enumerate(_WRONG.items()):
+        board = json.loads(right)
+        at = board
+        for key in place[:-1]:
+            at = at[key]
+        at[place[-1]] = wrong
+        (tmp_path / f"wrong{number}.json").write_text(json.dumps(board))
+    done = _checked(tmp_path)
+    told = {
+        Path(line.partition("(")[0]).stem for line in done.stdout.splitlines() if "error TS" in line
+    }
+    assert done.returncode == 1
+    assert told == {f"wrong{number}" for number in range(len(_WRONG))}

@@ -23,7 +23,7 @@ from fleet_qc import (
     robust,
 )
 from fleet_qc.exporter import Exporter
-from fleet_qc.records import Build, Flags, Inventory, Kind, Mined, Moments, Stream
+from fleet_qc.records import Build, Flags, History, Inventory, Kind, Mined, Moments, Stream
 from tests import fleet_sim
 
 DAYS = 30
@@ -331,21 +331,49 @@ def test_another_maker_is_drift() -> None:
 # --- the whole ----------------------------------------------------------------------------------
 
 
-def test_every_planted_fault_is_named_with_its_truck_and_its_feature() -> None:
-    fleet = fleet_sim.fleet(120, DAYS, seed=15, faults=20)
+def test_every_planted_fault_is_named_with_its_unit_and_its_feature() -> None:
+    fleet = fleet_sim.fleet(120, DAYS, seed=15, faults=20, second_unit_every=3)
     mined = miner.mine(fleet.history)
-    named = {finding.stream.truck for finding in mined.findings}
+    named = {(finding.stream.truck, finding.stream.device) for finding in mined.findings}
     assert named == set(fleet.faults)
-    expected = {
-        fleet_sim.Fault.DEAD_ROWS: {"LOST_ROWS", "noise"},
-        fleet_sim.Fault.GAIN_DRIFT: {"mean", "contrast"},
-        fleet_sim.Fault.KVP_STEP: {"kvp_kv", "contrast"},
-        fleet_sim.Fault.DIRTY_DETECTOR: {"noise", "mean"},
-        fleet_sim.Fault.WRONG_SOFTWARE: {"software"},
-    }
-    for finding in mined.findings:
-        assert finding.feature in expected[fleet.faults[finding.stream.truck].fault], finding
-        assert finding.confidence > 0.9
+    assert {device for _, device in named} == {"MG-1", "MG-2"}
+    assert all(finding.confidence > 0.9 for finding in mined.findings)
+    for unit, planted in fleet.faults.items():
+        first = next(f for f in mined.findings if (f.stream.truck, f.stream.device) == unit)
+        assert first.feature in fleet_sim.SHOWS[planted.fault], first
+
+
+def test_a_step_of_one_of_two_units_is_found_because_they_are_told_apart() -> None:
+    """Two units under one name hide it: their mean moves by half, and by who scanned how much."""
+    moments = fleet_sim.fleet(60, DAYS, seed=15, second_unit_every=1).history.moments
+    place = moments.features.index("contrast")
+    second = np.array([s.device == "MG-2" and s.truck < "T0010" for s in moments.streams])
+    changed = [moments.total.copy(), moments.squares.copy()]
+    for sums, factor in zip(changed, (0.95, 0.95**2), strict=True):
+        sums[second, place, 22:] *= factor
+    broken = Moments(moments.streams, moments.features, moments.days, moments.count, *changed)
+    of = sorted({stream.truck for stream in moments.streams})
+    row = [of.index(stream.truck) for stream in moments.streams]
+    sums = np.zeros((3, len(of), *broken.count.shape[1:]))
+    for total, part in zip(sums, (broken.count, broken.total, broken.squares), strict=True):
+        np.add.at(total, row, part)
+    one_name = Moments(
+        tuple(Stream(truck, "MG", "MG", "CC") for truck in of),
+        moments.features,
+        moments.days,
+        *sums,
+    )
+    assert _steps(broken) == {(truck, "MG-2") for truck in of[:10]}
+    assert not _steps(one_name)
+
+
+def _steps(moments: Moments) -> set[tuple[str, str]]:
+    days = len(moments.days)
+    history = History(
+        moments, Flags((), (), moments.days, np.zeros((0, 0, days)), np.zeros((0, days))),
+        Inventory((), moments.days, ()),
+    )  # fmt: skip
+    return {(f.stream.truck, f.stream.device) for f in miner.mine(history).findings}
 
 
 def test_a_sound_fleet_of_two_vendors_has_two_groups_and_no_finding() -> None:

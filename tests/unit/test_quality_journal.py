@@ -72,7 +72,7 @@ def test_what_cannot_be_looked_at_is_not_tried_again(journal: Journal) -> None:
     journal.quality.enter_unreadable(unseen, Code.ANALYSIS_TIMEOUT, NOW)
     assert journal.quality.unseen(NOW) is None
     assert journal.quality.shown("study") == []
-    assert journal.quality.totals() == []
+    assert journal.quality.totals(NOW) == []
 
 
 def test_an_image_that_is_entered_twice_counts_once(journal: Journal) -> None:
@@ -83,9 +83,9 @@ def test_an_image_that_is_entered_twice_counts_once(journal: Journal) -> None:
         journal.quality.enter(
             unseen, SEEN, {"contrast": 3.0}, None, [Raised(Flag.BLANK, 1, 2)], NOW
         )
-    (total,) = journal.quality.totals()
+    (total,) = journal.quality.totals(NOW)
     assert (total.number, total.total, total.squares) == (1, 3.0, 9.0)
-    assert journal.quality.count_flags() == {("BLANK", "MG"): 1}
+    assert journal.quality.count_flags() == {("MG-1", "BLANK", "MG"): 1}
     assert journal.quality.flags("study") == {"a": [Raised(Flag.BLANK, 1, 2)]}
 
 
@@ -95,7 +95,9 @@ def test_sums_are_per_modality_and_view_and_hold_only_what_is_exported(journal: 
     look(journal, 2.0)
     look(journal, -4.0)
     look(journal, 5.0, seen=replace(SEEN, view="MLO"))
-    rows = {(t.view, t.feature): (t.number, t.total, t.squares) for t in journal.quality.totals()}
+    rows = {
+        (t.view, t.feature): (t.number, t.total, t.squares) for t in journal.quality.totals(NOW)
+    }
     assert rows == {
         (SEEN.view, "contrast"): (2, -2.0, 20.0), ("MLO", "contrast"): (1, 5.0, 25.0),
     }  # fmt: skip

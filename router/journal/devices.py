@@ -1,0 +1,87 @@
+"""Which machines a truck has, and the names that the fleet knows them by.
+
+A name is a kind and a number, in the order in which they were first seen: MG-1, MG-2. What tells
+machines apart (station, serial number) is kept as a digest and never leaves the truck.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from router.qc import Device
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from router.journal.database import Database
+    from router.qc import Acquisition
+
+#: Names of a kind. A header that says something else each time makes no more than these.
+MOST_OF_A_KIND = 4
+#: Whose images are of none of them: one more for all others together.
+_OTHER = "other"
+#: A machine that made no image for so long has left the truck: longer than the fleet's QC looks
+#: back, so that its name can be another's.
+_FORGOTTEN_S = 60 * 86_400.0
+
+
+def note(db: sqlite3.Connection, acquisition: Acquisition, now: float) -> str:
+    """The name of the machine that made an image; counts the image. Within a transaction."""
+    name = _name(db, acquisition, now)
+    build = json.dumps(acquisition.build)
+    machine = (
+        f"{_OTHER} {acquisition.machine_kind}" if name.endswith(_OTHER) else acquisition.machine
+    )
+    db.execute(
+        "INSERT INTO device VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT (name) DO UPDATE SET"
+        " images = iif(machine = excluded.machine, images + 1, 1), machine = excluded.machine,"
+        " build = excluded.build, seen_at = excluded.seen_at",
+        (name, acquisition.machine_kind, machine, build, now),
+    )
+    db.execute(
+        "INSERT INTO device_view VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
+        " images = images + 1, seen_at = excluded.seen_at",
+        (name, acquisition.modality, acquisition.view, now),
+    )
+    return name
+
+
+def _name(db: sqlite3.Connection, acquisition: Acquisition, now: float) -> str:
+    kind = acquisition.machine_kind
+    known = db.execute(
+        "SELECT name FROM device WHERE machine = ?", (acquisition.machine,)
+    ).fetchone()
+    if known is not None:
+        return str(known["name"])
+    borne = {
+        row["name"]
+        for row in db.execute(
+            "SELECT name FROM device WHERE kind = ? AND seen_at > ?", (kind, now - _FORGOTTEN_S)
+        )
+    }
+    names = (f"{kind}-{number}" for number in range(1, MOST_OF_A_KIND + 1))
+    return next((name for name in names if name not in borne), f"{kind}-{_OTHER}")
+
+
+class Devices:
+    """The journal's table of machines."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def seen_since(self, moment: float) -> list[Device]:
+        """The machines that have made images since, the most used first."""
+        rows = self._db.rows(
+            "SELECT * FROM device WHERE seen_at > ? ORDER BY images DESC, name", (moment,)
+        )
+        found = []
+        for row in rows:
+            manufacturer, model, software = json.loads(row["build"])
+            found.append(
+                Device(
+                    row["name"], row["kind"], manufacturer, model, software, row["images"],
+                    row["seen_at"],
+                )
+            )  # fmt: skip
+        return found
