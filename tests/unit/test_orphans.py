@@ -7,8 +7,9 @@ import uuid
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import orphans
 import pytest
+
+import orphans
 
 if TYPE_CHECKING:
     from pathlib import Path
