@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar
@@ -10,9 +12,15 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from router.destinations.connections import Connections
+from router.orthanc import TruckOrthanc
+from router.spool import Spool
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    import requests
 
 
 class Clock:
@@ -29,7 +37,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.send_response(200)
-        body = str(self.client_address[1]).encode()
+        body = json.dumps({"port": self.client_address[1]}).encode()
         self.send_header("Content-Length", str(len(body)))
         if self.kept:
             self.send_header("Keep-Alive", self.kept)
@@ -55,10 +63,14 @@ def server(kept: str) -> Iterator[str]:
             thread.join()
 
 
-def port(connections: Connections, url: str) -> str:
+def asked(session: requests.Session, url: str) -> int:
     """Makes a request; the port that it came from."""
+    return int(session.get(url, timeout=10).json()["port"])
+
+
+def port(connections: Connections, url: str) -> int:
     with connections.session() as session:
-        return session.get(url, timeout=10).text
+        return asked(session, url)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +97,7 @@ def test_a_connection_that_the_server_may_have_closed_is_not_used_again(
 def test_the_connection_that_was_used_last_is_used_next() -> None:
     with server("") as url, closing(Connections(lambda _: None)) as connections:
         with ExitStack() as both:
-            ports = [
-                both.enter_context(connections.session()).get(url, timeout=10).text
-                for _ in range(2)
-            ]
+            ports = [asked(both.enter_context(connections.session()), url) for _ in range(2)]
         # The stack gives the first one back last.
         assert [port(connections, url) for _ in range(3)] == [ports[0]] * 3
         assert ports[0] != ports[1]
@@ -98,4 +107,19 @@ def test_nothing_is_shared_by_two_at_a_time() -> None:
     with server("") as url, closing(Connections(lambda _: None)) as connections:
         port(connections, url)
         with connections.session() as one, connections.session() as other:
-            assert one.get(url, timeout=10).text != other.get(url, timeout=10).text
+            assert asked(one, url) != asked(other, url)
+
+
+def test_the_truck_s_orthanc_gets_no_request_on_a_connection_that_it_may_be_closing(
+    tmp_path: Path,
+) -> None:
+    with server("") as url, closing(TruckOrthanc(url, "u", "p", 10, Spool(tmp_path))) as orthanc:
+
+        def is_kept() -> bool:
+            return bool(orthanc.system()["port"] == orthanc.system()["port"])
+
+        until(is_kept, what="a connection that is kept")
+        first = orthanc.system()["port"]
+        begun = time.monotonic()
+        until(lambda: time.monotonic() > begun + 0.6, what="the time after which it is old")
+        assert orthanc.system()["port"] != first
