@@ -55,7 +55,7 @@ def test_a_run_that_is_ended_early_says_what_it_has_found(
     error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(faults, "run_all", _ended(error))
-    monkeypatch.setattr(faults.signal, "signal", lambda *_: None)
+    monkeypatch.setattr("tests.faults.__main__.signal.signal", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["faults"])
     with pytest.raises(type(error)):
         faults.main()
