@@ -11,29 +11,30 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MAGIC_AT = 128
 
 
-def find(storage: Path, index: Path, before: float) -> Iterator[Path]:
-    """DICOM files that the index does not know, last written before ``before`` (seconds since 1970).
+def find(storage: Path, index: Path) -> list[Path]:
+    """DICOM files that the index does not know.
 
-    What is written now is not in the index yet. Raises sqlite3.Error where the index is not
-    SQLite's, or cannot be read.
+    To be asked before Orthanc has opened its index: it then locks everyone else out, and what it
+    stores from there on is no orphan, whatever the clock says. Of an index that is not there yet
+    all files are orphans. Raises sqlite3.Error where the index is not SQLite's or cannot be read.
     """
-    files = [
+    known = _known(index) if index.exists() else frozenset()
+    return [
         path
         for path in storage.glob("??/??/*")
-        if _UUID.fullmatch(path.name) and path.stat().st_mtime < before
+        if _UUID.fullmatch(path.name) and path.name not in known and _is_dicom(path)
     ]
-    with closing(sqlite3.connect(f"{index.as_uri()}?mode=ro", uri=True)) as connection:
-        known = {row[0] for row in connection.execute("SELECT uuid FROM AttachedFiles")}
-    for path in files:
-        if path.name not in known and _is_dicom(path):
-            yield path
+
+
+def _known(index: Path) -> frozenset[str]:
+    with closing(sqlite3.connect(f"{index.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return frozenset(row[0] for row in connection.execute("SELECT uuid FROM AttachedFiles"))
 
 
 def _is_dicom(path: Path) -> bool:

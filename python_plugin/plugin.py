@@ -79,7 +79,6 @@ _STORAGE = Path(_CONFIGURATION.get("StorageDirectory", ""))
 _INDEX = Path(_CONFIGURATION.get("IndexDirectory") or _STORAGE) / "index"
 #: The files of Orthanc's SQLite index; with another index (PostgreSQL) there are none.
 _INDEX_FILES = [_INDEX.with_name("index-wal"), _INDEX]
-_STARTED_AT = time.time()
 
 _received = received.Received(_STORAGE / "edge-received.txt")
 
@@ -146,22 +145,32 @@ def on_received_instance(file: bytes, origin: int) -> tuple[int, None]:
     return orthanc.ReceivedInstanceAction.KEEP_AS_IS, None
 
 
-def import_orphans() -> None:
-    """At a start: takes up what a power cut left in the storage without a row in the index."""
+def _orphans() -> list[Path]:
+    """What a power cut left in the storage without a row in the index."""
     try:
-        found = list(orphans.find(_STORAGE, _INDEX, _STARTED_AT))
+        return orphans.find(_STORAGE, _INDEX)
     except (sqlite3.Error, OSError) as error:
         orthanc.LogWarning(f"edge-router: no look for orphan files ({type(error).__name__})")
+        return []
+
+
+#: Looked for now: Orthanc opens its index when its plugins are loaded, and locks it.
+_ORPHANS = _orphans()
+
+
+def import_orphans() -> None:
+    """Takes them up, once Orthanc runs. Without an index of SQLite nothing is an orphan."""
+    if not _INDEX.exists():
         return
-    for path in found:
+    for path in _ORPHANS:
         try:
             file = path.read_bytes()
             orthanc.RestApiPost("/instances", file)
             path.unlink()
         except (orthanc.OrthancException, OSError) as error:
             orthanc.LogWarning(f"edge-router: an orphan file stays ({type(error).__name__})")
-    if found:
-        orthanc.LogWarning(f"edge-router: {len(found)} orphan files were found")
+    if _ORPHANS:
+        orthanc.LogWarning(f"edge-router: {len(_ORPHANS)} orphan files were found")
 
 
 def on_request(uri: str, **request: Any) -> bool:

@@ -35,6 +35,9 @@ _CONNECT_S = 5.0
 #: At most four requests at once, so that the scanner's images always find a free hand; and of
 #: those with files, which take longest, too.
 _CONNECTIONS = _FILES_AT_ONCE = 4
+#: Orthanc closes a connection that was idle for a second (its KeepAliveTimeout). A request that
+#: meets the closing would look like an Orthanc that died of it.
+_IDLE_S = 0.5
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _FULL = 401, 403, 404, 507
 
 # Reading changes nothing, so a broken connection is simply tried again.
@@ -83,7 +86,7 @@ class TruckOrthanc:
             password,
             return_raw_response=True,
             timeout=httpx.Timeout(timeout_s, connect=_CONNECT_S),
-            limits=httpx.Limits(max_connections=_CONNECTIONS + 1),
+            limits=httpx.Limits(max_connections=_CONNECTIONS + 1, keepalive_expiry=_IDLE_S),
             trust_env=False,
         )
         self._carrier = Carrier(

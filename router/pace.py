@@ -7,6 +7,8 @@ share a body then.
 
 from __future__ import annotations
 
+import threading
+
 #: A body should be on its way no longer than this: seconds.
 _BODY_S = 0.25
 _LARGEST_BODY = 4 * 1024 * 1024
@@ -16,6 +18,11 @@ _PROVEN = 4
 _FIRST = 3
 #: A look at whether one more connection helps takes so many requests, and seconds.
 _WINDOW_REQUESTS, _WINDOW_S = 8, 2.0
+#: Where bodies are large it takes so many seconds, and bytes: more than the kernels' buffers hold,
+#: which are counted as handed to the link.
+_LONG_WINDOW_S, _LONG_WINDOW_BYTES = 10.0, 4_000_000
+#: No kernel takes so much of a connection that is dead.
+_ALIVE_BYTES = 512_000
 #: One more connection stays if it carries so much more than the ones before.
 _WORTH = 1.1
 #: … and is tried again after so long.
@@ -27,9 +34,10 @@ _FAST = 8e6
 
 
 class Pace:
-    """Adapts to what went through. Not thread-safe."""
+    """Adapts to what went through, and to what was handed to the link. Thread-safe."""
 
     def __init__(self, most_connections: int) -> None:
+        self._lock = threading.Lock()
         self._most = most_connections
         self._connections = min(_FIRST, most_connections)
         #: Bytes a second over all connections, as last measured; 0.0: not yet.
@@ -37,15 +45,20 @@ class Pace:
         self._rate = 0.0
         self._in_a_row = 0
         self._broken = False
+        self._since_break = 0
         self._before: float | None = None
         self._settled_until = 0.0
         self._window_at: float | None = None
         self._window_bytes = 0
         self._window_requests = 0
+        self._window_handed = 0
 
     @property
     def connections(self) -> int:
-        """Requests that may be under way at once; the first after a break goes ahead alone."""
+        """Requests that may be under way at once; the first after a break goes ahead alone.
+
+        It is alone until it has gone through, or more of it than a dead connection would take.
+        """
         if self._broken:
             return 1
         return self._most if self.is_fast else self._connections
@@ -65,31 +78,54 @@ class Pace:
     def went_through(self, size: int, seconds: float, now: float) -> None:
         """A request of ``size`` bytes took so long; ``now``: monotonic."""
         rate = size / max(seconds, 1e-6)
-        self._rate += (rate - self._rate) * (_SMOOTHING if self._rate else 1.0)
-        self._in_a_row += 1
-        self._broken = False
-        if self._window_at is None:
-            self._window_at = now - seconds
-        self._window_bytes += size
-        self._window_requests += 1
-        passed = now - self._window_at
-        if self._window_requests >= _WINDOW_REQUESTS and passed >= _WINDOW_S:
-            self._look(self._window_bytes / passed, now)
+        with self._lock:
+            self._rate += (rate - self._rate) * (_SMOOTHING if self._rate else 1.0)
+            self._in_a_row += 1
+            self._broken = False
+            if self._window_at is None:
+                self._window_at = now - seconds
+            self._window_bytes += size
+            self._window_requests += 1
+            passed = now - self._window_at
+            if self._window_requests >= _WINDOW_REQUESTS and passed >= _WINDOW_S:
+                self._look(self._window_bytes / passed, now)
+
+    def carried(self, size: int, now: float) -> None:
+        """So many bytes were handed to the link since this was last said."""
+        with self._lock:
+            self._since_break += size
+            if self._since_break >= _ALIVE_BYTES:
+                self._broken = False
+            if self._window_at is None:
+                if size:
+                    self._window_at = now
+                return
+            self._window_handed += size
+            passed = now - self._window_at
+            if self._window_handed >= _LONG_WINDOW_BYTES and passed >= _LONG_WINDOW_S:
+                self._look(self._window_handed / passed, now)
 
     def broke(self) -> None:
         """The link broke off: it has to prove itself again."""
-        self._in_a_row = 0
-        self._broken = True
-        self.idle()
+        with self._lock:
+            self._in_a_row = 0
+            self._broken = True
+            self._since_break = 0
+            self._forget()
 
     def idle(self) -> None:
         """There was nothing to send: what passed since then is no measure."""
-        self._window_at, self._window_bytes, self._window_requests = None, 0, 0
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._window_at = None
+        self._window_bytes = self._window_requests = self._window_handed = 0
 
     def _look(self, goodput: float, now: float) -> None:
         """One connection more, as long as each carries more than the ones before did."""
         self.goodput = goodput
-        self.idle()
+        self._forget()
         if self._before is not None and goodput < self._before * _WORTH:
             self._connections = max(1, self._connections - 1)
             self._before, self._settled_until = None, now + _SETTLED_S

@@ -183,7 +183,7 @@ class Service:
 
     def answers(self, path: str) -> bool:
         try:
-            return self.get(path).status_code < requests.codes.server_error
+            return bool(self.get(path).status_code < requests.codes.server_error)
         except requests.RequestException:
             return False
 

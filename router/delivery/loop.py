@@ -96,6 +96,8 @@ class Delivery:
             limits.most_connections + 2, thread_name_prefix=f"lane-{destination.name}"
         )
         self._read_at = 0.0
+        #: Bytes handed to the link that the pace knows of.
+        self._told = 0
         self.gate = LinkGate()
         metrics.begin(destination.name)
         self._show_gate()
@@ -149,6 +151,7 @@ class Delivery:
         trouble: Exception | None = None
         begun = 0
         while True:
+            self._keep_pace()
             if trouble is None and not self._stopping():
                 begun += self._fill(running)
             if not running:
@@ -165,6 +168,12 @@ class Delivery:
         if trouble is not None:
             raise trouble
         return begun
+
+    def _keep_pace(self) -> None:
+        """Tells the pace what was handed to the link since the last time."""
+        handed, self._told = self._told, self._sender.handed
+        self._pace.carried(self._told - handed, time.monotonic())
+        self._metrics.goodput.labels(self.name).set(self._pace.goodput)
 
     @staticmethod
     def _landed(running: dict[Future[None], Flight | None]) -> Exception | None:
@@ -211,7 +220,6 @@ class Delivery:
             self.gate.served()
             now = time.monotonic()
             self._pace.went_through(sent, seconds, now)
-            self._metrics.goodput.labels(self.name).set(self._pace.goodput)
 
     def _watch(self) -> Exception | None:
         """Why the link is down, where bytes that should move do not; or None."""

@@ -87,6 +87,8 @@ class Sender:
         self._cap = cap
         self._lock = threading.Lock()
         self._busy = 0
+        #: Bytes of all bodies that were handed to the link since the start.
+        self.handed = 0
         #: Syntaxes that this destination was seen to refuse.
         self._refused: set[str] = set() if compressed else {lossless.SYNTAX}
 
@@ -176,6 +178,8 @@ class Sender:
                 time.sleep(min(pause, 1.0))
                 pause -= 1.0
             flight.count(number)
+            with self._lock:
+                self.handed += number
 
         return count
 

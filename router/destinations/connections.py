@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -23,34 +24,52 @@ if TYPE_CHECKING:
 
 #: A connection that was idle for longer may have been forgotten on the way without a word.
 _IDLE_S = 20.0
+#: Of the time that the server says it keeps an idle connection, so much is believed: it counts from
+#: its answer's last byte on, and what is sent then has to arrive before it is over.
+_BELIEVED = 0.5
+_KEPT = re.compile(r"\btimeout=(\d+)")
 #: Bytes that wait in the kernel behind those that are under way: what is handed over is then
 #: nearly what the link took, and little is wasted by a cut.
 _UNSENT_BYTES = 128 * 1024
 
 
 class Connections:
-    """One persistent connection for each thread that asks for one. Thread-safe."""
+    """Persistent connections to one server, each used by one thread at a time. Thread-safe."""
 
-    def __init__(self, configure: Callable[[requests.Session], None]) -> None:
+    def __init__(
+        self,
+        configure: Callable[[requests.Session], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``configure``: sets credentials and certificates of a new session."""
         self._configure = configure
-        self._own = threading.local()
+        self._now = now
         self._lock = threading.Lock()
         self._sessions: list[requests.Session] = []
+        #: With the time since when, the last used one last.
+        self._idle: list[tuple[float, requests.Session]] = []
+        self._idle_s = _IDLE_S
         self._live: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
 
-    def session(self) -> requests.Session:
-        """This thread's session."""
-        now = time.monotonic()
-        session: requests.Session | None = getattr(self._own, "session", None)
+    @contextmanager
+    def session(self) -> Iterator[requests.Session]:
+        """A session for one request: of those that are free the one that was used last.
+
+        Its connection has its window still, and the others, which nobody needs, fall idle.
+        """
+        with self._lock:
+            since, session = self._idle.pop() if self._idle else (0.0, None)
         if session is None:
-            session = self._own.session = self._made()
+            session = self._made()
             with self._lock:
                 self._sessions.append(session)
-        elif now - self._own.used_at > _IDLE_S:
+        elif self._now() - since > self._idle_s:
             session.close()  # it opens a new connection by itself
-        self._own.used_at = now
-        return session
+        try:
+            yield session
+        finally:
+            with self._lock:
+                self._idle.append((self._now(), session))
 
     @contextmanager
     def fresh(self) -> Iterator[requests.Session]:
@@ -77,6 +96,15 @@ class Connections:
             for session in self._sessions:
                 session.close()
             self._sessions.clear()
+            self._idle.clear()
+
+    def _hear(self, response: requests.Response, **_: object) -> None:
+        """How long the server keeps an idle connection (Keep-Alive, RFC 2068, 19.7.1.1).
+
+        What is sent on one that it has just closed looks like a broken link.
+        """
+        kept = _KEPT.search(response.headers.get("Keep-Alive", ""))
+        self._idle_s = min(_IDLE_S, int(kept[1]) * _BELIEVED) if kept else _IDLE_S
 
     def _made(self) -> requests.Session:
         session = requests.Session()
@@ -84,6 +112,7 @@ class Connections:
         adapter = _Adapter(self._opened)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
+        session.hooks["response"].append(self._hear)
         self._configure(session)
         return session
 

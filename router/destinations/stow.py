@@ -281,8 +281,8 @@ class Stow:
 
         Raises LinkDown, DestinationPaused.
         """
-        with coded():
-            response = self._connections.session().request(
+        with self._connections.session() as session, coded():
+            response = session.request(
                 method, url, timeout=self._timeout, allow_redirects=False, **more
             )
         _check_certificate(response)

@@ -38,6 +38,10 @@ SYSTEMS = ("ours", "peer", "forwarder")
 _COMPRESSED = 0.42
 _OUTAGES = 10
 _OUTAGE_S = (1.0, 20.0)
+#: With loss one connection gets a quarter of the link: the load has as many large bodies as we have
+#: connections.
+_LOSS = 0.02
+_LOSSY_SLICES, _LOSSY_VIEWS = 40, 4
 
 
 @dataclass
@@ -80,9 +84,15 @@ class Bench:
     # --- links of mobile networks ---------------------------------------------------------------
 
     def constrained(
-        self, conditions: Conditions, load: Load, *, cut_s: float, outages: int
+        self,
+        conditions: Conditions,
+        load: Load,
+        *,
+        cut_s: float = 0.0,
+        outages: int = 0,
+        systems: Sequence[str] = SYSTEMS,
     ) -> Constrained:
-        """All systems in parallel, each on a link of its own."""
+        """Systems in parallel, each on a link of its own; ours is among them."""
         results: dict[str, Outcome] = {}
         ours: list[Constrained] = []
 
@@ -94,8 +104,8 @@ class Bench:
                 if isinstance(made, Ours):
                     ours.append(self._ours(made, link, load, conditions, results, outages))
 
-        with ThreadPoolExecutor(len(SYSTEMS)) as pool:
-            for running in [pool.submit(one, name, self.place()) for name in SYSTEMS]:
+        with ThreadPoolExecutor(len(systems)) as pool:
+            for running in [pool.submit(one, name, self.place()) for name in systems]:
                 running.result()
         return ours[0]
 
@@ -202,6 +212,13 @@ def loads(kind: str) -> Load:
     return rivals.ct_load(seed, 100) if kind == "ct" else rivals.mg_load(seed, 4)
 
 
+def made_of(slices: int, views: int) -> Load:
+    """Fresh images: so many CT slices, and so many views of a mammogram."""
+    seed = data.fresh_seed()
+    load = rivals.ct_load(seed, slices)
+    return rivals.both(load, rivals.mg_load(seed, views)) if views else load
+
+
 def text(values: Sequence[float]) -> str:
     return "/".join(f"{value:.0f}" for value in values)
 
@@ -223,6 +240,10 @@ def say(outcome: Outcome) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench delivery", description=__doc__)
     parser.add_argument("--full", action="store_true", help="20, 5 and 1 Mbit/s, 0 and 2 %% loss")
+    parser.add_argument(
+        "--only", nargs=2, type=float, metavar=("MBIT", "LOSS"),
+        help="one link without a cut, and nothing else: 5 0.02",
+    )  # fmt: skip
     parser.add_argument("--slices", type=int, default=60)
     parser.add_argument("--views", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
@@ -234,21 +255,30 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)
         bench = Bench(folder, asked.seed)
-        ct = mg = 0.0
-        if not asked.skip_unlimited:
-            ct, mg = bench.unlimited("ct"), bench.unlimited("mg")
-        seed = data.fresh_seed()
-        load = rivals.both(rivals.ct_load(seed, asked.slices), rivals.mg_load(seed, asked.views))
-        print(f"  5 Mbit/s, 80 ms, one cut of {CUT_S:.0f} s, {load.pixel_bytes / 1e6:.0f} MB of"
-              " pixels", flush=True)  # fmt: skip
-        at_5 = bench.constrained(
-            Conditions(rate_bps=5e6, rtt_s=RTT_S), load, cut_s=CUT_S, outages=_OUTAGES
-        )
-        if asked.full:
-            full(bench)
-    print(
-        f"bench delivery: goodput_5mbit={at_5.goodput:.0%} bytes_ratio={at_5.bytes_ratio:.3f}"
-        f" bytes_vs_floor={at_5.bytes_vs_floor:.3f}"
+        if asked.only:
+            rate_mbit, loss = asked.only
+            uncut(bench, rate_mbit, loss, made_of(asked.slices, asked.views))
+        else:
+            print(default(bench, asked))
+
+
+def default(bench: Bench, asked: argparse.Namespace) -> str:
+    """Everything that the last line tells; that line."""
+    ct = mg = 0.0
+    if not asked.skip_unlimited:
+        ct, mg = bench.unlimited("ct"), bench.unlimited("mg")
+    load = made_of(asked.slices, asked.views)
+    print(f"  5 Mbit/s, 80 ms, one cut of {CUT_S:.0f} s, {load.pixel_bytes / 1e6:.0f} MB of"
+          " pixels", flush=True)  # fmt: skip
+    at_5 = bench.constrained(
+        Conditions(rate_bps=5e6, rtt_s=RTT_S), load, cut_s=CUT_S, outages=_OUTAGES
+    )
+    lossy = uncut(bench, 5, _LOSS, made_of(_LOSSY_SLICES, _LOSSY_VIEWS), systems=("ours",))
+    if asked.full:
+        full(bench)
+    return (
+        f"bench delivery: goodput_5mbit={at_5.goodput:.0%} goodput_2loss={lossy.goodput:.0%}"
+        f" bytes_ratio={at_5.bytes_ratio:.3f} bytes_vs_floor={at_5.bytes_vs_floor:.3f}"
         f" wasted_per_cut_kb={at_5.wasted_bytes / max(at_5.cuts, 1) / 1000:.0f}"
         f" vs_peer_seconds={at_5.against('peer'):.3f}"
         f" vs_forwarder_seconds={at_5.against('forwarder'):.3f}"
@@ -258,25 +288,31 @@ def main() -> None:
 
 
 def full(bench: Bench) -> None:
-    """Every rate, with and without loss, without a cut; smaller where it would take an hour."""
+    """Every rate, with and without loss; smaller where it would take an hour."""
     for rate_mbit, slices, views in ((20, 60, 2), (5, 40, 1), (1, 12, 0)):
-        for loss in (0.0, 0.02):
-            seed = data.fresh_seed()
-            load = rivals.ct_load(seed, slices)
-            if views:
-                load = rivals.both(load, rivals.mg_load(seed, views))
-            print(f"  {rate_mbit} Mbit/s, 80 ms, {loss:.0%} loss,"
-                  f" {load.pixel_bytes / 1e6:.0f} MB of pixels", flush=True)  # fmt: skip
-            found = bench.constrained(
-                Conditions(rate_bps=rate_mbit * 1e6, rtt_s=RTT_S, loss=loss), load,
-                cut_s=0.0, outages=0,
-            )  # fmt: skip
-            print(
-                f"  ours: goodput {found.goodput:.0%}, bytes_vs_floor {found.bytes_vs_floor:.3f},"
-                f" seconds {found.against('peer'):.2f} of the peer job's and"
-                f" {found.against('forwarder'):.2f} of the forwarder's",
-                flush=True,
-            )
+        for loss in (0.0, _LOSS):
+            uncut(bench, rate_mbit, loss, made_of(slices, views))
+
+
+def uncut(
+    bench: Bench, rate_mbit: float, loss: float, load: Load, systems: Sequence[str] = SYSTEMS
+) -> Constrained:
+    """One link without a cut; prints what came of it."""
+    print(f"  {rate_mbit:g} Mbit/s, 80 ms, {loss:.0%} loss,"
+          f" {load.pixel_bytes / 1e6:.0f} MB of pixels", flush=True)  # fmt: skip
+    conditions = Conditions(rate_bps=rate_mbit * 1e6, rtt_s=RTT_S, loss=loss)
+    found = bench.constrained(conditions, load, systems=systems)
+    compared = "".join(
+        f", {found.against(other):.3f} of the {other}'s seconds"
+        for other in systems
+        if other != Ours.name
+    )
+    print(
+        f"  ours: goodput {found.goodput:.0%}, bytes_vs_floor {found.bytes_vs_floor:.3f},"
+        f" bytes_ratio {found.bytes_ratio:.3f}{compared}",
+        flush=True,
+    )
+    return found
 
 
 if __name__ == "__main__":

@@ -8,16 +8,17 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from router import part10
-from router.delivery import Delivery
+from router.delivery import Delivery, Limits
 from router.destinations import KINDS
 from router.destinations.stow import StowSettings
 from router.errors import Code, OrthancError
 from router.journal import Identities, Journal, Pin
 from router.metrics import Metrics
 from router.spool import MemoryBody
-from router.study import Arrival, Copy, Outcome, State
+from router.study import Arrival, Copy, Outcome, Priority, Route, State
 from tests import data
 from tests.contract.fake_pacs import Answer, FakePacs, stored
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from router.spool import Body
 
 CLOUD = "cloud"
+_LIMITS = Limits()
 
 
 class Outbox:
@@ -46,7 +48,9 @@ class Outbox:
 class Bench:
     """A journal with studies of one instance each, and the loop that delivers them."""
 
-    def __init__(self, folder: Path, pacs: FakePacs, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, pacs: FakePacs, limits: Limits = _LIMITS, **settings: str
+    ) -> None:
         self.now = 1000.0
         self.outbox = Outbox()
         self.journal = Journal(folder / "journal.db")
@@ -57,9 +61,10 @@ class Bench:
         self.delivery = Delivery(
             KINDS["stow"].make(made), cast("TruckOrthanc", self.outbox), self.journal,
             Metrics(CollectorRegistry()), lambda: self.now, lambda: 0.0, lambda: False,
+            limits,
         )  # fmt: skip
 
-    def study(self, name: str) -> Copy:
+    def study(self, name: str, priority: Priority = Priority.NORMAL) -> Copy:
         """A study of one instance, ready to be sent."""
         (dataset,) = data.ct_series(name, data.Patient.made(name), slices=1, size=32)
         raw = data.file_bytes(dataset)
@@ -74,7 +79,8 @@ class Bench:
         self.outbox.files[copy.orthanc_id] = raw
         pin = Pin(name, "key", "basic-1")
         self.journal.take_in([Arrival(name, name, "S")], [name], {name: pin}, None, self.now)
-        self.journal.copies.begin(name, copy, Identities("key", {}), self.now)
+        route = Route(rule="r", destinations=None, priority=priority, analyses=None, policy="")
+        self.journal.copies.begin(name, copy, Identities("key", {}), self.now, route)
         self.journal.copies.finish(name)
         for outcome in (Outcome.DONE, Outcome.SKIP):
             study = self.journal.study(name)
@@ -208,3 +214,34 @@ def test_an_endpoint_that_is_gone_holds_nothing(bench: Bench, pacs: FakePacs) ->
     _taking(pacs, copies)
     bench.work(20)
     assert {bench.state(name) for name in names} == {State.DELIVERED}
+
+
+def test_after_two_days_without_a_link_the_urgent_go_first_and_nothing_was_counted_against_any(
+    tmp_path: Path, pacs: FakePacs
+) -> None:
+    bench = Bench(tmp_path, pacs, limits=Limits(most_connections=1))  # one body after another
+    pacs.probe_status = 503
+    pacs.answer_to = lambda _: Answer(cut=True)
+    copies: list[Copy] = []
+    for number in range(120):  # sixty a day
+        priority = Priority.URGENT if number % 10 == 9 else Priority.NORMAL
+        copies.append(bench.study(f"s{number}", priority))
+        bench.delivery.work_once()
+        assert not bench.delivery.gate.open
+        bench.now += 1440.0
+    assert len(pacs.bodies) <= 1  # the link was tried once, and then only asked about
+    tried = len(pacs.bodies)
+    held = _taking(pacs, copies)
+    pacs.probe_status = 200
+    until(lambda: bench.delivery.work_once() >= 0 and len(held) == 120, 60, what="all of them")
+    until(lambda: bench.journal.count_studies() == {State.DELIVERED: 120}, what="all verified")
+    sent = [
+        copy for body in pacs.bodies[tried:] for copy in copies if copy.sop_uid.encode() in body
+    ]
+    assert len(sent) == len(set(sent)) == 120
+    # The one that was on its way is asked about when its turn comes, and sent after that.
+    sent.remove(copies[0])
+    assert sent == [*copies[9::10], *(copy for n, copy in enumerate(copies) if n and n % 10 != 9)]
+    assert bench.journal.count_held() == {}
+    assert {r.attempts for n in range(120) for r in bench.journal.receipts(f"s{n}")} == {0}
+    bench.journal.close()

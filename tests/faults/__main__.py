@@ -9,11 +9,12 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults import truck
-from tests.faults.reconcile import Auditor, Tally
+from tests.faults.reconcile import Auditor
 from tests.faults.scanning import Scanner
 from tests.faults.scenarios import (
     LONG,
@@ -28,41 +29,69 @@ from tests.waiting import until
 from tools.audit import study_alias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from tests.faults.reconcile import Tally
     from tests.orthancs import Orthanc
 
 REST_S = 420.0
 
 
+@dataclass
+class OfTruck:
+    """What is known of one truck after its last whole reconciliation."""
+
+    scenarios: int
+    cuts: int
+    kills: int
+    failures: int
+    recoveries: Sequence[float]
+    #: Of everything that this truck was ever handed.
+    tally: Tally
+
+
 class Report:
-    """Adds up what the scenarios found."""
+    """Adds up what the scenarios found; right after each of them."""
 
     def __init__(self) -> None:
-        self.scenarios = self.cuts = self.kills = 0
-        self.acknowledged = self.delivered = self.lost = self.duplicates = 0
-        self.held_wrongly = self.failures = 0
-        self.recoveries: list[float] = []
+        self.trucks: list[OfTruck] = []
 
-    def add(self, tally: Tally) -> None:
-        """The tally of one truck, of everything that it was ever handed."""
-        self.acknowledged += tally.acknowledged
-        self.delivered += tally.delivered
-        self.lost += tally.lost
-        self.duplicates += tally.duplicates
-        self.held_wrongly += tally.held_wrongly
-        self.failures += tally.identified + tally.uncaptured
+    def _sum(self, name: str) -> int:
+        return sum(int(getattr(one, name)) for one in self.trucks)
+
+    def _tallied(self, name: str) -> int:
+        return sum(int(getattr(one.tally, name)) for one in self.trucks)
+
+    @property
+    def scenarios(self) -> int:
+        return self._sum("scenarios")
+
+    @property
+    def cuts(self) -> int:
+        return self._sum("cuts")
+
+    @property
+    def kills(self) -> int:
+        return self._sum("kills")
+
+    @property
+    def acknowledged(self) -> int:
+        return self._tallied("acknowledged")
 
     @property
     def clean(self) -> bool:
-        return not (self.lost or self.duplicates or self.held_wrongly or self.failures)
+        wrong = ("lost", "duplicates", "held_wrongly", "identified", "uncaptured")
+        return not (self._sum("failures") or any(self._tallied(name) for name in wrong))
 
     def line(self) -> str:
+        recoveries = [seconds for one in self.trucks for seconds in one.recoveries]
+        found = " ".join(
+            f"{name}={self._tallied(name)}"
+            for name in ("acknowledged", "delivered", "lost", "duplicates", "held_wrongly")
+        )
         return (
-            f"faults: scenarios={self.scenarios} cuts={self.cuts} kills={self.kills}"
-            f" acknowledged={self.acknowledged} delivered={self.delivered} lost={self.lost}"
-            f" duplicates={self.duplicates} held_wrongly={self.held_wrongly}"
-            f" recovery_p95_s={percentile(self.recoveries, 0.95):.1f}"
+            f"faults: scenarios={self.scenarios} cuts={self.cuts} kills={self.kills} {found}"
+            f" recovery_p95_s={percentile(recoveries, 0.95):.1f}"
         )
 
 
@@ -80,27 +109,27 @@ def run_on(
     scanner = Scanner(under_test.orthanc.dicom_port)
     auditor = Auditor(under_test.cloud)
     run = Run(under_test, scanner, amounts, random.Random(seed))
-    tally = None
-    for scenario in chosen:
+    failures = 0
+    last: OfTruck | None = None
+    for number, scenario in enumerate(chosen, 1):
         begun = time.monotonic()
         problem = ""
         try:
             scenario(run)
             under_test.heal()
             rested(under_test, scanner)
-        except AssertionError as error:
-            report.failures += 1
-            problem = f"  FAILED: {error}"
+        # Of a container or a process that does not answer as it should, too: it counts as a failure.
+        except (AssertionError, OSError) as error:
+            failures += 1
+            problem = f"  FAILED: {type(error).__name__}: {error}"
             under_test.heal()
         tally = auditor.tally(scanner.acknowledged, held(under_test))
-        report.scenarios += 1
         print(f"  {scenario.__name__:<28} {time.monotonic() - begun:5.0f} s  {tally.line()}{problem}",
               flush=True)  # fmt: skip
-    report.cuts += run.cuts
-    report.kills += under_test.router.kills + under_test.orthanc_kills
-    report.recoveries += run.recoveries
-    if tally is not None:
-        report.add(tally)
+        kills = under_test.router.kills + under_test.orthanc_kills
+        found = OfTruck(number, run.cuts, kills, failures, tuple(run.recoveries), tally)
+        report.trucks = [*(one for one in report.trucks if one is not last), found]
+        last = found
 
 
 def rested(under_test: truck.Truck, scanner: Scanner) -> None:
@@ -146,10 +175,24 @@ def main() -> int:
             f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}"
         )
     wanted = set(asked.scenario) or known
-    # Told to end, it still removes its containers.
+    # Told to end, it still removes its containers, and says what it has found.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     report = Report()
     print(f"faults: seed {asked.seed}", flush=True)
+    try:
+        run_all(wanted, amounts, asked.seed, report)
+    except BaseException as error:
+        print(
+            f"  ended early, what was under way is not counted ({type(error).__name__})", flush=True
+        )
+        raise
+    finally:
+        print(report.line(), flush=True)
+    return 0 if report.clean else 1
+
+
+def run_all(wanted: Collection[str], amounts: Amounts, seed: int, report: Report) -> None:
+    """The scenarios of these names, each on its kind of truck."""
     for chosen, storage_mib in ((SCENARIOS, 0), (SMALL_TRUCK, SMALL_TRUCK_MIB)):
         some = [scenario for scenario in chosen if scenario.__name__ in wanted]
         if not some:
@@ -159,9 +202,7 @@ def main() -> int:
             cloud_and_folder() as (folder, cloud),
             truck.started(folder / "truck", cloud, storage_mib) as one,
         ):
-            run_on(one, some, amounts, asked.seed, report)
-    print(report.line())
-    return 0 if report.clean else 1
+            run_on(one, some, amounts, seed, report)
 
 
 if __name__ == "__main__":

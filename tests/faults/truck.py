@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from tests.contract.faulty_pacs import Before, FaultyPacs
+from tests.contract.faulty_pacs import Before, Fault, FaultyPacs
+from tests.link.conditions import Conditions
 from tests.link.emulator import Link
 from tests.orthancs import PASSWORD, ROOT, Orthanc, start
 from tests.waiting import until
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.link.conditions import Conditions
 
 KEY = bytes.fromhex("5a" * 32)
 CLOUD_USERS = ["truck", "health"]
@@ -164,7 +164,8 @@ class Truck:
     link: Link
     pacs: FaultyPacs
     cloud: Orthanc
-    orthanc_kills: int = field(default=0)
+    conditions: Conditions = field(default_factory=Conditions)
+    orthanc_kills: int = 0
 
     def kill_orthanc(self) -> None:
         """kill -9; it is started again by ``start_orthanc``."""
@@ -177,7 +178,11 @@ class Truck:
     def heal(self) -> None:
         """Ends every fault: the link is up, all processes run, the PACS is honest."""
         self.pacs.script.clear()
+        self.pacs.otherwise = lambda _: Fault()
+        self.link.cut_after(1 << 60)
         self.link.restore()
+        self.link.change(self.conditions)
+        self.router.set_clock(0.0)
         self.start_orthanc()
         self.orthanc.wait_ready()
         self.start_cloud()
@@ -214,7 +219,7 @@ def started(
         link = stack.enter_context(Link(pacs.address, conditions, seed=time.monotonic_ns()))
         router = RouterProcess(folder, orthanc)
         router.configure(link.address)
-        truck = Truck(orthanc, router, link, pacs, cloud)
+        truck = Truck(orthanc, router, link, pacs, cloud, conditions or Conditions())
         router.start()
         stack.callback(router.stop)
         router.wait_up()

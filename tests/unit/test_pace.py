@@ -72,6 +72,33 @@ def test_connections_are_added_as_long_as_they_carry_more() -> None:
     assert pace.connections == 4
 
 
+def _upload(pace: Pace, rates: dict[int, float], seconds: int) -> None:
+    """A body that is not through before the end, over a link as in ``_run``."""
+    for now in range(seconds):
+        pace.carried(int(rates[pace.connections]), float(now))
+
+
+def test_large_bodies_that_never_end_get_a_connection_more_if_it_carries_more() -> None:
+    pace = Pace(4)
+    _upload(pace, {3: 450e3, 4: 600e3}, 60)
+    assert pace.connections == 4
+
+
+def test_large_bodies_that_never_end_get_no_connection_more_if_it_carries_no_more() -> None:
+    pace = Pace(4)
+    _upload(pace, {3: 600e3, 4: 600e3}, 60)
+    assert pace.connections == 3
+
+
+def test_a_link_that_took_a_good_part_of_a_body_after_a_break_has_proven_itself() -> None:
+    pace = Pace(4)
+    pace.broke()
+    pace.carried(300_000, 1.0)  # what kernels take of a dead connection
+    assert pace.connections == 1
+    pace.carried(300_000, 2.0)
+    assert pace.connections == 3
+
+
 def test_connections_that_carry_no_more_are_given_up() -> None:
     pace = Pace(4)
     _run(pace, {1: 1e6, 2: 1e6, 3: 1e6, 4: 1e6}, 40)
