@@ -108,11 +108,24 @@ class _Memory:
 
 def _family(pid: int) -> list[int]:
     """The process and all below it."""
+    below = [child for thread in _listed(pid) for child in _children(thread)]
+    return [pid, *(one for child in below for one in _family(child))]
+
+
+def _listed(pid: int) -> list[Path]:
+    """Its threads; none where it has ended."""
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:
         return []
-    return [pid, *(below for child in children for below in _family(int(child)))]
+
+
+def _children(thread: Path) -> list[int]:
+    """Each child belongs to the thread that began it; none where that has ended."""
+    try:
+        return [int(child) for child in (thread / "children").read_text().split()]
+    except OSError:
+        return []
 
 
 class _Sizes(NamedTuple):

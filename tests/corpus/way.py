@@ -97,20 +97,29 @@ def _kind(path: Path) -> tuple[str, str]:
     return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
 
 
+def compression(*, on: bool) -> str:
+    """The settings with which all that can be compressed is, or nothing."""
+    return f"[compression]\n{'always = true' if on else 'enabled = false'}\n"
+
+
+#: The settings without a look at each image and without captures.
+WITHOUT_ANALYSIS = "[analysis]\nenabled = false\n"
+
+
 def through(
-    truck: Orthanc, cloud: Orthanc, folder: Path, paths: Sequence[Path], *,
-    compressed: bool = True, deadline_s: float = 900,
+    truck: Orthanc, cloud: Orthanc, folder: Path, paths: Sequence[Path], settings: str = "",
+    *, deadline_s: float = 900,
 ) -> Came:  # fmt: skip
     """Sends the files to an empty truck and waits until every study is at rest.
 
-    ``compressed``: whatever can be is compressed without loss; else nothing is.
+    ``settings``: of the router, beside where everything is.
     """
     truck.wipe()
     cloud.wipe()
     folder.mkdir(parents=True, exist_ok=True)
     router = Router(folder, truck.url, cloud.url)
     # How fast the link is lately shall not show in the bytes.
-    router.write_config(truck.url, cloud.url, compression(on=compressed))
+    router.write_config(truck.url, cloud.url, settings or compression(on=True))
     came = Came()
     with _timed(came.seconds), router.running():
         statuses = store(paths, truck.dicom_port)
@@ -121,11 +130,6 @@ def through(
         until(lambda: rested(journal, known), deadline_s, what="every study at rest")
     _collect(journal, cloud, came)
     return came
-
-
-def compression(*, on: bool) -> str:
-    """The settings with which all that can be compressed is, or nothing."""
-    return f"[compression]\n{'always = true' if on else 'enabled = false'}\n"
 
 
 def original_ids(paths: Sequence[Path]) -> list[str]:

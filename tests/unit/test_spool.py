@@ -11,6 +11,7 @@ from router.errors import Code, SettingsError
 from router.spool import FileBody, MemoryBody, Spool
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -37,6 +38,32 @@ def test_a_large_body_goes_through_the_folder_and_leaves_it(
         assert body.stream().read() == b"0123456789abcd"
         assert len(list(folder.iterdir())) == 1
     assert list(folder.iterdir()) == []
+
+
+def test_a_body_that_will_be_large_goes_to_the_folder_from_its_first_byte_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "IN_MEMORY_BYTES", 10)
+    folder = tmp_path / "spool"
+    seen: list[int] = []
+
+    def chunks() -> Iterator[bytes]:
+        for chunk in (b"0123", b"4567", b"89ab"):
+            seen.append(len(list(folder.iterdir())))
+            yield chunk
+
+    with _cleared(folder).collect(chunks(), expected=12) as body:
+        assert bytes(body.view) == b"0123456789ab"
+    assert seen == [1, 1, 1]
+
+
+def test_what_is_longer_than_it_was_said_to_be_goes_to_the_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "IN_MEMORY_BYTES", 10)
+    with _cleared(tmp_path / "spool").collect([b"0123456789", b"ab"], expected=3) as body:
+        assert isinstance(body, FileBody)
+        assert bytes(body.view) == b"0123456789ab"
 
 
 def test_a_body_that_breaks_off_leaves_nothing(
