@@ -14,18 +14,19 @@ _BODY_S = 0.25
 _LARGEST_BODY = 4 * 1024 * 1024
 #: Requests in a row that went through before bodies are shared.
 _PROVEN = 4
-#: One sends while another waits for its answer, and the third makes up for what both leave.
-_FIRST = 3
-#: A look at whether one more connection helps takes so many requests, and seconds.
-_WINDOW_REQUESTS, _WINDOW_S = 8, 2.0
+#: One sends while another waits for its answer.
+_LEAST = 2
+#: A look at whether another number of connections is better takes so many requests, and seconds.
+_WINDOW_REQUESTS, _WINDOW_S = 8, 5.0
 #: Where bodies are large it takes so many seconds, and bytes: more than the kernels' buffers hold,
 #: which are counted as handed to the link.
 _LONG_WINDOW_S, _LONG_WINDOW_BYTES = 10.0, 4_000_000
 #: No kernel takes so much of a connection that is dead.
 _ALIVE_BYTES = 512_000
-#: One more connection stays if it carries so much more than the ones before.
-_WORTH = 1.1
-#: … and is tried again after so long.
+#: Fewer connections waste less in a cut, so they stay if they carry nearly as much; what more of them
+#: carry must be worth it. Where packets are lost the gain of the fourth is a fourth.
+_NEARLY, _WORTH = 0.95, 1.05
+#: Another number is tried so long after the last one was found to be worse.
 _SETTLED_S = 60.0
 _SMOOTHING = 0.3
 #: Bytes a second of one connection above which the ends are the bottleneck, and not the link: they
@@ -39,14 +40,17 @@ class Pace:
     def __init__(self, most_connections: int) -> None:
         self._lock = threading.Lock()
         self._most = most_connections
-        self._connections = min(_FIRST, most_connections)
+        self._connections = most_connections
         #: Bytes a second over all connections, as last measured; 0.0: not yet.
         self.goodput = 0.0
         self._rate = 0.0
         self._in_a_row = 0
         self._broken = False
         self._since_break = 0
-        self._before: float | None = None
+        #: What was carried before the number was changed, and by how much it was, on trial.
+        self._before = 0.0
+        self._step = 0
+        self._next_step = -1
         self._settled_until = 0.0
         self._window_at: float | None = None
         self._window_bytes = 0
@@ -110,7 +114,7 @@ class Pace:
         with self._lock:
             self._in_a_row = 0
             self._broken = True
-            self._since_break = 0
+            self._since_break = self._step = 0
             self._forget()
 
     def idle(self) -> None:
@@ -123,17 +127,26 @@ class Pace:
         self._window_bytes = self._window_requests = self._window_handed = 0
 
     def _look(self, goodput: float, now: float) -> None:
-        """One connection more, as long as each carries more than the ones before did."""
+        """Keeps the number of connections that was tried, or not; tries the next."""
         self.goodput = goodput
         self._forget()
-        if self._before is not None and goodput < self._before * _WORTH:
-            self._connections = max(1, self._connections - 1)
-            self._before, self._settled_until = None, now + _SETTLED_S
-        elif now >= self._settled_until and self._connections < self._most:
-            self._before = goodput
-            self._connections += 1
-        else:
-            self._before = None
+        step, self._step = self._step, 0
+        worse = step and goodput < self._before * (_WORTH if step > 0 else _NEARLY)
+        if worse:
+            self._connections -= step
+        if worse or (step and not self._is_possible(step)):
+            self._next_step, self._settled_until = -step, now + _SETTLED_S
+        elif step or now >= self._settled_until:
+            step = step or self._next_step
+            self._try(step if self._is_possible(step) else -step, goodput)
+
+    def _is_possible(self, step: int) -> bool:
+        return min(_LEAST, self._most) <= self._connections + step <= self._most
+
+    def _try(self, step: int, goodput: float) -> None:
+        if self._is_possible(step):
+            self._connections += step
+            self._before, self._step = goodput, step
 
 
 class RateCap:
