@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PROMETHEUS, ALERTMANAGER, VMAGENT, FLEET_QC = 9090, 9093, 8429, 9109
 #: The cloud's entrance: nginx as it is shipped.
 PROXY, ORTHANC = 8443, 8042
+#: What asks for a password answers too.
+_SERVER_ERROR = 500
 #: How a container calls this machine.
 HERE = "host.docker.internal"
 
@@ -183,7 +185,7 @@ class Service:
 
     def answers(self, path: str) -> bool:
         try:
-            return bool(self.get(path).status_code < requests.codes.server_error)
+            return self.get(path).status_code < _SERVER_ERROR
         except requests.RequestException:
             return False
 
