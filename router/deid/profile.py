@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR
 from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID_dictionary
 
 from router.deid import iod, vocabulary
 from router.deid.iod import Need
@@ -39,6 +40,8 @@ _PATIENT_GROUP = 0x0010
 
 #: UIDs of the standard itself: SOP classes, transfer syntaxes, well-known instances.
 STANDARD_ROOT = "1.2.840.10008."
+#: Of the groups of codes (PS3.6, table A-3), by their numbers.
+_CONTEXT_GROUP = re.compile(r"1\.2\.840\.10008\.6\.1\.[0-9]{1,4}")
 
 
 class Action(StrEnum):
@@ -130,6 +133,18 @@ def _read_table() -> dict[int, Row]:
 
 #: Tag → row, for the attributes that the table names one by one.
 TABLE: Mapping[int, Row] = _read_table()
+
+
+@lru_cache(maxsize=4096)
+def is_of_the_standard(uid: str) -> bool:
+    """Whether a UID is one of PS3.6: of a class, a syntax, a scheme of codes.
+
+    Its root alone says nothing: there are devices that make the UIDs of their images by adding
+    numbers to that of the class.
+    """
+    return uid.startswith(STANDARD_ROOT) and (
+        uid in UID_dictionary or _CONTEXT_GROUP.fullmatch(uid) is not None
+    )
 
 
 def is_overlay_or_curve(tag: BaseTag) -> bool:
