@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Changes with every change of the rules below; a study keeps the one it was taken in with.
-RULES = "2"
+RULES = "3"
 
 #: Nested deeper than this is held: Orthanc's HTTP threads die at 50.
 DEEPEST_NESTING = 32
@@ -175,6 +175,22 @@ _DATES = frozenset({"DA", "DT"})
 _DESCRIBES = re.compile(r"(Description|Comments?|Reason|Label|Annotation|Text)$")
 #: Code values that are longer than VR SH, and so have the VR of a text.
 CODES = frozenset({Tag("LongCodeValue"), Tag("URNCodeValue")})
+
+
+#: What the table does not name, and leads to a person or a place all the same: who is asked, whose
+#: network and printer it is, numbers of orders, and what somebody has encrypted of the original.
+NAMING = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "ContactDisplayName", "HangingProtocolCreator", "HangingProtocolUserGroupName", "OwnerID",
+        "NTPSourceAddress", "PrinterName", "RadiationMachineName", "DeviceID",
+        "SecondaryCaptureDeviceID", "HardcopyCreationDeviceID", "StorageMediaFileSetID",
+        "PlacerOrderNumberProcedure", "FillerOrderNumberProcedure",
+        "PlacerOrderNumberImagingServiceRequestRetired",
+        "FillerOrderNumberImagingServiceRequestRetired",
+        "EncryptedAttributesSequence", "EncryptedContent",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -333,6 +349,8 @@ def _unlisted(  # noqa: PLR0911  (one line a kind of value)
     gone = {Need.VALUE: Action.DUMMY, Need.PRESENT: Action.EMPTY}.get(
         need or Need.NOTHING, Action.REMOVE
     )
+    if tag in NAMING:
+        return Rule(gone, gone, "not in Table E.1-1: names a person, a place or a machine")
     if "PN" in vrs:
         name = Action.DUMMY if need is Need.VALUE else Action.EMPTY
         return Rule(name, name, "not in Table E.1-1: a name")

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import UID, CTImageStorage
 
+from router.deid import profile
 from router.errors import Code
 from tests import data
 from tests.unit.test_options import copy_of, image, passed
@@ -131,3 +135,32 @@ def test_a_uid_in_the_file_header_is_the_standard_s_or_the_image_is_held() -> No
         copy.file_meta.MediaStorageSOPClassUID = dataset.file_meta.MediaStorageSOPClassUID
 
     assert copy_of(dataset, fault=as_it_came) is Code.GATE_FILE_META
+
+
+def _encrypted() -> Sequence:
+    item = Dataset()
+    item.EncryptedContentTransferSyntaxUID = "1.2.840.10008.1.2"
+    item.EncryptedContent = b"an envelope with the original "
+    return Sequence([item])
+
+
+@pytest.mark.parametrize("keyword", sorted(map(keyword_for_tag, profile.NAMING)))
+def test_what_the_table_forgot_and_names_somebody_goes(keyword: str) -> None:
+    """None of these values is among the identifiers that the gate would find by their text."""
+    values = {"EncryptedAttributesSequence": _encrypted(), "EncryptedContent": b"abcdefgh"}
+    value = values.get(keyword, "LEEDS-07")
+    nested = Dataset()
+    setattr(nested, keyword, value)
+    dataset = image(AnatomicRegionSequence=Sequence([nested]), **{keyword: value})
+    copy = passed(dataset)
+    assert keyword not in copy
+    assert keyword not in copy.AnatomicRegionSequence[0]
+
+    def at_the_top(copy: FileDataset) -> None:
+        setattr(copy, keyword, value)
+
+    def in_an_item(copy: FileDataset) -> None:
+        setattr(copy.AnatomicRegionSequence[0], keyword, value)
+
+    assert copy_of(dataset, fault=at_the_top) is Code.GATE_WRONG_ACTION
+    assert copy_of(dataset, fault=in_an_item) is Code.GATE_WRONG_ACTION

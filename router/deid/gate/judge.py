@@ -404,6 +404,8 @@ class Judge:
             self._replaced_items(items, before, row.basic, tag, depth, encodings)
             self._need(element, before, depth)
             return
+        if items and tag in profile.NAMING:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
         originals = before.items if before is not None else None
         if self._source is not None and originals is not None and len(originals) != len(items):
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "has other items")
