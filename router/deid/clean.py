@@ -62,7 +62,7 @@ def text_of(element: DataElement) -> str:
 
 def map_uid(key: Key, original: str) -> str:
     """A UID of the standard stays; any other becomes its pseudonym."""
-    if not original or original.startswith(profile.STANDARD_ROOT):
+    if not original or profile.is_of_the_standard(original):
         return original
     return pseudonyms.uid(key, original)
 

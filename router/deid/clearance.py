@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from router import part10
-from router.deid import mask, policies
+from router.deid import iod, mask, policies
 from router.deid.policies import Facts, Verdict
 from router.deid.profile import BASIC, Option
 from router.errors import Code, Hold
@@ -57,6 +57,8 @@ def released(names: str) -> Release:
 
 
 _UID = re.compile(r"[0-9.]{1,64}")
+#: Kinds of objects that are judged by their content; a picture in one has been looked at by nobody.
+_WITHOUT_PIXELS = iod.REPORTS | {"presentation", "document"}
 
 
 def check(
@@ -86,6 +88,10 @@ def check(
 def _policy_of(
     dataset: FileDataset, rules: tuple[Policy, ...], chosen: Profile
 ) -> tuple[Region, ...]:
+    if iod.kind_of(str(dataset.get("SOPClassUID", ""))) in _WITHOUT_PIXELS and any(
+        tag in dataset for tag in part10.PIXEL_TAGS
+    ):
+        raise Hold(Code.BURNED_IN_TEXT, "it has pixels, which its class knows nothing of")
     policy = policies.judge(rules, Facts.of(dataset), chosen.options)
     if policy.action is Verdict.HOLD:
         raise Hold(policy.code, policy.because)
@@ -103,9 +109,15 @@ def _check_encoding(dataset: FileDataset) -> None:
         raise Hold(Code.ENCODING_NOT_CLEARED, "its transfer syntax is not one of the standard's")
     for group in range(0x6000, 0x6020, 2):
         position = dataset.get((group, 0x0102))
-        if position is not None and position.value:
+        lowest = (group, 0x3000) not in dataset and _lowest_bit_is_free(dataset)
+        if position is not None and (position.value or lowest):
             # An overlay in the unused bits of the pixels would stay when its group goes.
             raise Hold(Code.ENCODING_NOT_CLEARED, "an overlay is hidden in its pixels")
+
+
+def _lowest_bit_is_free(dataset: Dataset) -> bool:
+    high, stored = dataset.get("HighBit"), dataset.get("BitsStored")
+    return isinstance(high, int) and isinstance(stored, int) and high + 1 > stored
 
 
 def _check_complete(dataset: FileDataset) -> None:

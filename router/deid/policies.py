@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 #: What a rule may hold an object with.
 _CODES = (Code.SOP_CLASS_NOT_CLEARED, Code.BURNED_IN_TEXT)
 _REGION = 4
+#: PS3.3 gives their pixels 16 bits (C.8.2.1, C.8.3.1, C.8.9.4): with 8 they are a saved screen.
+_OF_16_BITS = frozenset({
+    uid.CTImageStorage, uid.MRImageStorage, uid.PositronEmissionTomographyImageStorage,
+})  # fmt: skip
+_BYTE = 8
+_GREY = frozenset({"", "MONOCHROME1", "MONOCHROME2"})
 
 
 class Verdict(StrEnum):
@@ -56,7 +62,10 @@ class Facts:
         def text(keyword: str) -> str:
             return str(dataset.get(keyword, "") or "").strip().upper()
 
-        colour = str(dataset.get("SamplesPerPixel") or 1) != "1"
+        small = dataset.get("BitsAllocated") == _BYTE and dataset.get("SOPClassUID") in _OF_16_BITS
+        several = str(dataset.get("SamplesPerPixel") or 1) != "1"
+        # A palette makes colours of one sample.
+        colour = several or text("PhotometricInterpretation") not in _GREY
         return cls(
             sop_class=str(dataset.get("SOPClassUID", "")),
             modality=text("Modality"),
@@ -64,7 +73,7 @@ class Facts:
             model=text("ManufacturerModelName"),
             image_type=text("ImageType"),
             burned_in=text("BurnedInAnnotation") not in {"", "NO"},
-            screen=colour or bool(dataset.get("ConversionType")),
+            screen=colour or small or bool(dataset.get("ConversionType")),
             rows=_number(dataset.get("Rows")),
             columns=_number(dataset.get("Columns")),
         )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR
 from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID_dictionary
 
 from router.deid import iod, vocabulary
 from router.deid.iod import Need
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Changes with every change of the rules below; a study keeps the one it was taken in with.
-RULES = "2"
+RULES = "3"
 
 #: Nested deeper than this is held: Orthanc's HTTP threads die at 50.
 DEEPEST_NESTING = 32
@@ -39,6 +40,8 @@ _PATIENT_GROUP = 0x0010
 
 #: UIDs of the standard itself: SOP classes, transfer syntaxes, well-known instances.
 STANDARD_ROOT = "1.2.840.10008."
+#: Of the groups of codes (PS3.6, table A-3), by their numbers.
+_CONTEXT_GROUP = re.compile(r"1\.2\.840\.10008\.6\.1\.[0-9]{1,4}")
 
 
 class Action(StrEnum):
@@ -132,6 +135,18 @@ def _read_table() -> dict[int, Row]:
 TABLE: Mapping[int, Row] = _read_table()
 
 
+@lru_cache(maxsize=4096)
+def is_of_the_standard(uid: str) -> bool:
+    """Whether a UID is one of PS3.6: of a class, a syntax, a scheme of codes.
+
+    Its root alone says nothing: there are devices that make the UIDs of their images by adding
+    numbers to that of the class.
+    """
+    return uid.startswith(STANDARD_ROOT) and (
+        uid in UID_dictionary or _CONTEXT_GROUP.fullmatch(uid) is not None
+    )
+
+
 def is_overlay_or_curve(tag: BaseTag) -> bool:
     """Repeating groups 50xx and 60xx: pictures of their own, in which anything can be drawn."""
     return tag.group & 0xFF00 in {0x5000, 0x6000}
@@ -160,6 +175,22 @@ _DATES = frozenset({"DA", "DT"})
 _DESCRIBES = re.compile(r"(Description|Comments?|Reason|Label|Annotation|Text)$")
 #: Code values that are longer than VR SH, and so have the VR of a text.
 CODES = frozenset({Tag("LongCodeValue"), Tag("URNCodeValue")})
+
+
+#: What the table does not name, and leads to a person or a place all the same: who is asked, whose
+#: network and printer it is, numbers of orders, and what somebody has encrypted of the original.
+NAMING = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "ContactDisplayName", "HangingProtocolCreator", "HangingProtocolUserGroupName", "OwnerID",
+        "NTPSourceAddress", "PrinterName", "RadiationMachineName", "DeviceID",
+        "SecondaryCaptureDeviceID", "HardcopyCreationDeviceID", "StorageMediaFileSetID",
+        "PlacerOrderNumberProcedure", "FillerOrderNumberProcedure",
+        "PlacerOrderNumberImagingServiceRequestRetired",
+        "FillerOrderNumberImagingServiceRequestRetired",
+        "EncryptedAttributesSequence", "EncryptedContent",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -318,6 +349,8 @@ def _unlisted(  # noqa: PLR0911  (one line a kind of value)
     gone = {Need.VALUE: Action.DUMMY, Need.PRESENT: Action.EMPTY}.get(
         need or Need.NOTHING, Action.REMOVE
     )
+    if tag in NAMING:
+        return Rule(gone, gone, "not in Table E.1-1: names a person, a place or a machine")
     if "PN" in vrs:
         name = Action.DUMMY if need is Need.VALUE else Action.EMPTY
         return Rule(name, name, "not in Table E.1-1: a name")

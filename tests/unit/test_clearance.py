@@ -8,6 +8,7 @@ from pydicom.encaps import encapsulate
 
 from router.deid import clearance, policies
 from router.deid.policies import Verdict
+from router.deid.profile import SCREENING, Profile
 from router.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
@@ -322,3 +323,74 @@ def test_a_retry_clears_nothing() -> None:
     with pytest.raises(Hold) as raised:
         clearance.check(as_read(dataset), clearance.POLICIES["retry"])
     assert raised.value.code is Code.BURNED_IN_TEXT
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"PhotometricInterpretation": "PALETTE COLOR"},
+        {"BitsAllocated": 8},
+        {"ImageType": ["DERIVED", "SECONDARY", "OTHER", "CT_SOM5 PROT"]},
+        {"ImageType": ["DERIVED", "SECONDARY", "SAVED STATE"]},
+    ],
+)
+def test_a_saved_screen_under_a_detector_s_class_is_held(values: dict[str, object]) -> None:
+    dataset = ct_image()
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    assert hold_of(dataset).code is Code.BURNED_IN_TEXT
+
+
+@pytest.mark.parametrize(
+    "image_type",
+    [
+        ["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"],
+        ["DERIVED", "PRIMARY", "PROTON DENSITY"],
+        ["ORIGINAL", "PRIMARY", "LOCALIZER", "CT_SOM5 TOP"],
+    ],
+)
+def test_a_detector_s_image_type_is_cleared(image_type: list[str]) -> None:
+    dataset = ct_image()
+    dataset.ImageType = image_type
+    clearance.check(as_read(dataset))
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "modality"),
+    [
+        (uid.XRayRadiationDoseSRStorage, "SR"),
+        (uid.KeyObjectSelectionDocumentStorage, "KO"),
+        (uid.GrayscaleSoftcopyPresentationStateStorage, "PR"),
+    ],
+)
+@pytest.mark.parametrize("keyword", ["PixelData", "FloatPixelData"])
+def test_a_picture_in_an_object_without_pixels_is_held(
+    sop_class: str, modality: str, keyword: str
+) -> None:
+    chosen = Profile.of(SCREENING)
+    dataset = ct_image()
+    dataset.SOPClassUID, dataset.Modality = sop_class, modality
+    pixels = dataset.PixelData
+    del dataset.PixelData
+    clearance.check(dataset, chosen=chosen)
+    dataset.add_new(keyword, "OF" if keyword == "FloatPixelData" else "OW", pixels)
+    with pytest.raises(Hold) as raised:
+        clearance.check(dataset, chosen=chosen)
+    assert raised.value.code is Code.BURNED_IN_TEXT
+
+
+@pytest.mark.parametrize(("position", "hidden"), [(0, True), (15, True), (None, False)])
+def test_an_overlay_in_any_unused_bit_is_held(*, position: int | None, hidden: bool) -> None:
+    dataset = ct_image()
+    dataset.BitsStored, dataset.HighBit = 12, 15  # the lowest four bits are free
+    dataset.add_new(0x60000010, "US", dataset.Rows)
+    if position is not None:
+        dataset.add_new(0x60000102, "US", position)
+    if hidden:
+        assert hold_of(dataset).code is Code.ENCODING_NOT_CLEARED
+        # The same with its bits in an attribute of their own is an overlay like any other.
+        if position == 0:
+            dataset.add_new(0x60003000, "OW", bytes(32))
+            clearance.check(as_read(dataset))
+    else:
+        clearance.check(as_read(dataset))

@@ -185,7 +185,7 @@ def _check_file_meta(
     sop_class = copy.file_meta.get("MediaStorageSOPClassUID")
     # What the scanner wrote there may differ from the data set, and stays as it came.
     came = None if original is None else original.file_meta.get("MediaStorageSOPClassUID")
-    as_it_came = sop_class == came and str(came).startswith(profile.STANDARD_ROOT)
+    as_it_came = sop_class == came and profile.is_of_the_standard(str(came))
     if sop_class != copy.get("SOPClassUID") and not as_it_came:
         raise Hold(Code.GATE_FILE_META, "MediaStorageSOPClassUID is not the object's SOP class")
     if copy.file_meta.get("MediaStorageSOPInstanceUID") != expected.sop_uid:

@@ -107,7 +107,11 @@ def _unlisted(chosen: Profile, tag: BaseTag, vrs: set[str]) -> Duty:
     if "UI" in vrs and "PN" not in vrs:
         return Duty.UID
     of_the_patient = tag.group == _PATIENT_GROUP
-    if "PN" in vrs or (of_the_patient and vrs & (_FREE | {"DA", "DT", "LO", "SH", "TM", "UR"})):
+    if (
+        "PN" in vrs
+        or tag in profile.NAMING
+        or (of_the_patient and vrs & (_FREE | {"DA", "DT", "LO", "SH", "TM", "UR"}))
+    ):
         return Duty.LETTER
     if vrs & {"DA", "DT", "TM"}:
         moved = Duty.SHIFTED if vrs & {"DA", "DT"} else Duty.TIME

@@ -280,7 +280,7 @@ class Judge:
         for value in texts:
             if value in self._traces.uids:
                 self._refuse(Code.GATE_FOREIGN_UID, tag, depth, "still has its original value")
-            if not _of_the_standard(value) and not value.startswith(pseudonyms.UID_ROOT):
+            if not profile.is_of_the_standard(value) and not value.startswith(pseudonyms.UID_ROOT):
                 self._refuse(
                     Code.GATE_FOREIGN_UID, tag, depth, "is neither the standard's nor ours"
                 )
@@ -293,7 +293,9 @@ class Judge:
             for part in self._source_bytes_of(before).decode("latin-1").split("\\")
         ]
         mapped = [
-            uid if not uid or _of_the_standard(uid) else pseudonyms.uid(self._expected.key, uid)
+            uid
+            if not uid or profile.is_of_the_standard(uid)
+            else pseudonyms.uid(self._expected.key, uid)
             for uid in originals
         ]
         if depth == 0 and tag in self._expected.own:
@@ -402,6 +404,8 @@ class Judge:
             self._replaced_items(items, before, row.basic, tag, depth, encodings)
             self._need(element, before, depth)
             return
+        if items and tag in profile.NAMING:
+            self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
         originals = before.items if before is not None else None
         if self._source is not None and originals is not None and len(originals) != len(items):
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "has other items")
@@ -530,10 +534,6 @@ _STAYS = frozenset({Duty.SAME, Duty.UID})
 #: What a meaning becomes that cannot stay.
 _MEANING = frozenset({"ANONYMIZED"})
 _DECIMAL = re.compile(r"(?<![\d.])\d{1,3}[.,]\d{1,2}(?![\d.,])")
-
-
-def _of_the_standard(uid: str) -> bool:
-    return uid.startswith(profile.STANDARD_ROOT)
 
 
 def _encodings(charset: bytes) -> list[str]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 #: Attributes that name a person or lead straight to one. Their values are looked for everywhere.
 _IDENTIFYING = frozenset(
@@ -60,6 +61,14 @@ _OWN = frozenset(
 _BORN = frozenset({Tag("PatientBirthDate"), Tag("PatientBirthDateInAlternativeCalendar")})
 #: Numbers of the patient that may be very short: looked for as the whole of a text.
 _PATIENTS_NUMBERS = frozenset({Tag("PatientID"), Tag("OtherPatientIDs")})
+#: When the patient was examined: with one original date all of her moved ones are known.
+_EXAMINED = frozenset(
+    Tag(keyword)
+    for keyword in (
+        "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "AcquisitionDateTime",
+        "InstanceCreationDate", "PerformedProcedureStepStartDate",
+    )
+)  # fmt: skip
 _MAKER = ("Manufacturer", "ManufacturerModelName", "ConvolutionKernel")
 #: Attributes that name a place or a machine. They are looked for too, unless the value is a part
 #: of the maker's or the model's name: sites enter "TOSHIBA" as their institution.
@@ -79,6 +88,12 @@ _SHORTEST, _SHORTEST_NAME, _SHORTEST_NUMBER = 3, 2, 4
 _SHORTEST_WHOLE = 2
 _UID_SHAPED = re.compile(rb"[0-9]+(?:\.[0-9]+){3,}")
 _FEWEST_DOTS = 3
+_SIX_OR_SEVEN = re.compile(r"[0-9]{6,7}")
+_DAY = re.compile(r"((?:19|20)[0-9]{2})\.?(0[1-9]|1[0-2])\.?([0-3][0-9])")
+#: A number within another value that is somebody's own.
+_NUMBER = re.compile(r"[0-9]{6,}")
+#: A part of a name that stands on its own; two letters of it (Al-, Na) turn up by chance.
+_LETTERS = re.compile(r"[^\W\d_]{3,}")
 DUMMY_TEXT = frozenset({
     "ANONYMIZED", "000Y", "19000101", "19000101000000", "000000", "0", "urn:anonymized",
 })  # fmt: skip
@@ -96,16 +111,22 @@ class Tier:
 #: For the documents: from what may stand nowhere to what only counts as a whole.
 TIERS = (
     Tier(
-        "names and numbers of 6 letters and more (digits alone: 8 and more), dates of birth in 10 "
-        "writings, original UIDs",
+        "names and numbers of 6 letters and more (digits alone: 8 and more), halves of double names, "
+        "dates of birth in 28 writings, original UIDs",
         "as bytes in the whole file outside the pixels, with the comments of compressed frames; "
-        "as text without case and accents, in each character set of the file",
+        "as text without case and accents (Müller and Mueller are one), in each character set of the "
+        "file; numbers of 6 and more digits as the whole of a number",
         "too long to turn up by chance",
     ),
     Tier(
         "names of 2 letters and more; numbers and other identifiers of 3 (digits alone: 4) to 5",
         "as whole words of text, without case and accents",
         "as a part of other words and numbers they turn up everywhere: Li in Lieberkühn",
+    ),
+    Tier(
+        "dates of the examination in 13 writings",
+        "as a part of any text; as the whole of a number",
+        "among dates a moved one can by chance be another's original",
     ),
     Tier(
         "numbers of the patient of 2 and 3 digits",
@@ -136,6 +157,10 @@ class Traces:
     own: frozenset[str] = frozenset()
     #: Very short numbers of the patient: what may not be the whole of a text.
     whole: frozenset[str] = frozenset()
+    #: The patient's numbers of 6 and 7 digits: what may not be the whole of a number.
+    numbers: frozenset[str] = frozenset()
+    #: When she was examined, as people write it: what may not stand in any text or be a number.
+    dates: frozenset[str] = frozenset()
     #: Words and numbers of identifiers, also of those that name nobody: text that holds one of
     #: them need not stay.
     near: frozenset[str] = frozenset()
@@ -161,7 +186,7 @@ class Traces:
         for element in _walk(original, 0, seen):
             values = _texts(element)
             if "UI" in _vrs(element):
-                uids.update(v for v in values if not v.startswith(profile.STANDARD_ROOT))
+                uids.update(v for v in values if not profile.is_of_the_standard(v))
             elif "PN" in _vrs(element):
                 found.add_near(values)
                 if element.tag in _PATIENTS_NAMES:
@@ -172,15 +197,9 @@ class Traces:
                     top = original.get(element.tag) is element
                     found.add_staff(values, maker, in_texts=top)
             elif element.tag in _IDENTIFYING:
-                written = [v for value in values for v in _variants(value)]
-                found.add(written)
-                if element.tag in _BORN:  # its day alone is a number like any other
-                    found.add_own("".join(runs(value)) for value in written)
-                elif element.tag in _OWN:
-                    found.add_own(written)
-                found.add_near(written)
-                if element.tag in _PATIENTS_NUMBERS:
-                    found.add_whole(values)
+                found.add_identifying(element.tag, values)
+            elif element.tag in _EXAMINED:
+                found.add_dates(values)
             elif element.tag in _LOCATING and not (keeps_device and element.tag in _DEVICE):
                 found.add(v for v in values if _compact(v) not in maker)
         return found.traces(station, uids, str(original.get("SpecificCharacterSet", "") or ""))
@@ -198,6 +217,8 @@ class _Found:
         self._own: set[str] = set()
         self._whole: set[str] = set()
         self._near: set[str] = set()
+        self._numbers: set[str] = set()
+        self._dates: set[str] = set()
 
     def add(
         self, values: Iterable[str], shortest: int = _SHORTEST, *, says_nothing: bool = True
@@ -212,6 +233,9 @@ class _Found:
                 continue
             if says_nothing and self._harmless.issuperset(runs(text)):
                 continue
+            for spelt in _spellings(text) - self._harmless:
+                if len(spelt) >= _SHORTEST:
+                    (self._long if len(spelt) >= _LONG else self._short).add(spelt)
             if not text.isascii() and (not plain.isascii() or len(plain) >= _LONG):
                 # One character can be a name, but only in a writing without letters.
                 if len(text) > 1 or text.lower() == text.upper():
@@ -221,6 +245,20 @@ class _Found:
             # A short name with accents is a short name too: "Bö" without them is a part of "abort".
             elif len(plain) >= (_SHORTEST_NUMBER if text.isdigit() else shortest):
                 self._short.add(plain)
+
+    def add_identifying(self, tag: BaseTag, values: list[str]) -> None:
+        written = [v for value in values for v in _variants(value)]
+        self.add(written)
+        self.add_near(written)
+        if tag in _BORN:  # its day alone is a number like any other
+            self.add_own(value for value in written if value.isdigit())
+        if tag in _OWN:
+            self.add_own(written)
+            self._numbers.update(v for v in values if _SIX_OR_SEVEN.fullmatch(v))
+        if tag in _PATIENTS_NUMBERS:
+            self._whole.update(
+                v for v in values if v.isdigit() and _SHORTEST_WHOLE <= len(v) < _SHORTEST_NUMBER
+            )
 
     def add_own(self, values: Iterable[str]) -> None:
         for value in values:
@@ -245,10 +283,12 @@ class _Found:
             found = runs(value)
             self._near.update(word for word in (*found, "".join(found)) if len(word) > 1)
 
-    def add_whole(self, values: Iterable[str]) -> None:
-        self._whole.update(
-            v for v in values if v.isdigit() and _SHORTEST_WHOLE <= len(v) < _SHORTEST_NUMBER
-        )
+    def add_dates(self, values: Iterable[str]) -> None:
+        for value in values:
+            if (day := _DAY.match(value)) and value not in DUMMY_TEXT:
+                year, month, of_month = day.groups()
+                written = _date_variants(year, month, of_month)
+                self._dates.update(folded(date) for date in written if year in date)
 
     def traces(self, station: str, uids: set[str], charset: str) -> Traces:
         self._long.discard(station)
@@ -259,7 +299,8 @@ class _Found:
                 encoded |= set(_encodings(value, charset))
         return Traces(
             frozenset(encoded), frozenset(self._short), frozenset(uids),
-            frozenset(self._own) - {""}, frozenset(self._whole), frozenset(self._near),
+            frozenset(self._own) - {""}, frozenset(self._whole), frozenset(self._numbers),
+            frozenset(self._dates), frozenset(self._near),
         )  # fmt: skip
 
 
@@ -301,6 +342,9 @@ class TextSearch:
     def __init__(self, traces: Traces) -> None:
         self._short = traces.short
         self._whole = traces.whole
+        self._numbers = traces.numbers
+        self._dates = traces.dates
+        self._years = {date[:4] for date in traces.dates if date[4:5] == "-"}
         self._foreign = {folded(_decoded(value)) for value in traces.long if not value.isascii()}
         self._foreign.discard("")
         #: What is found as the whole of a text of whatever VR.
@@ -315,14 +359,26 @@ class TextSearch:
         if plain in self._exact or any(value in plain for value in self._foreign):
             return True
         if vr in _TEXT:
-            if not plain.isalnum() and any(v in _compact(plain) for v in self._compact):
-                return True  # 12 34 56-78
-            words = {plain, *re.split(r"[\W_]+", plain)}
+            words = set()
+            for written in {plain} | _spellings(text):
+                # 12 34 56-78
+                if not text.isalnum() or not text.isascii():
+                    together = _compact(written)
+                    if any(value in together for value in self._compact):
+                        return True
+                words |= {written, *re.split(r"[\W_]+", written)}
+            if self._dated(plain):
+                return True
         elif vr in _NUMBERS and not plain.isdigit():
             words = {plain}  # numbers stand in IS and DS by chance
         else:
-            return False
+            return vr in _NUMBERS and (plain in self._numbers or plain in self._dates)
         return not words.isdisjoint(self._short) or (vr in _LONG_TEXT and text in self._whole)
+
+    def _dated(self, plain: str) -> bool:
+        return any(year in plain for year in self._years) and any(
+            date in plain or date in _compact(plain) for date in self._dates
+        )
 
 
 #: VRs in which people write.
@@ -344,6 +400,23 @@ def folded(text: str) -> str:
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+#: Letters that are written as others where a keyboard has none of them: Müller and Mueller, Wałęsa
+#: and Walesa. Accents fall away in ``folded``.
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
+_STROKES = str.maketrans({
+    "ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th",
+})  # fmt: skip
+
+
+def _spellings(text: str) -> set[str]:
+    """A text beyond ASCII as it is written in ASCII, folded."""
+    if text.isascii():
+        return set()
+    lower = unicodedata.normalize("NFC", text).lower()
+    written = (lower.translate(_STROKES), lower.translate(_UMLAUTS).translate(_STROKES))
+    return {plain for plain in map(folded, written) if plain.isascii()}
 
 
 def _compact(text: str) -> str:
@@ -402,6 +475,8 @@ def _name_parts(name: str) -> Iterator[str]:
     parts = [part for part in re.split(r"[\^=,; ]+", name) if part]
     yield from parts
     yield "".join(parts)
+    # Half of a double name, and names with whatever else between them (NOVAKOVA_ZDENKA).
+    yield from _LETTERS.findall(unicodedata.normalize("NFC", name))
 
 
 def _variants(value: str) -> Iterator[str]:
@@ -411,12 +486,29 @@ def _variants(value: str) -> Iterator[str]:
         yield value.lstrip("0")
     elif any(char.isdigit() for char in value):
         yield _compact(value)  # 2026-4711 without its dash
+        for number in _NUMBER.findall(value):  # MRN00123456
+            yield number
+            if _NUMBER.fullmatch(bare := number.lstrip("0")):
+                yield bare
     if re.fullmatch(r"(18|19|20)[0-9]{6}", value):
-        year, month, day = value[:4], value[4:6], value[6:]
-        for mark in ".-/":
-            yield f"{year}{mark}{month}{mark}{day}"
-            yield f"{day}{mark}{month}{mark}{year}"
-            yield f"{month}{mark}{day}{mark}{year}"
+        yield from _date_variants(value[:4], value[4:6], value[6:])
+
+
+def _date_variants(year: str, month: str, day: str) -> Iterator[str]:
+    for mark in ("", ".", "-", "/"):
+        yield f"{year}{mark}{month}{mark}{day}"
+        yield f"{year[2:]}{mark}{month}{mark}{day}"
+        for shown in (year, year[2:]):
+            yield f"{day}{mark}{month}{mark}{shown}"
+            yield f"{month}{mark}{day}{mark}{shown}"
+    if "01" <= month <= "12":
+        name = _MONTHS[int(month) - 1]
+        for shown in (year, year[2:]):  # as they are without what stands between them
+            yield f"{day}{name}{shown}"
+            yield f"{name}{day}{shown}"
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def _holds_uid(outside_pixels: bytes, uids: frozenset[str]) -> bool:
