@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_VR
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID_dictionary
+from pydicom.uid import UID
 
 from router.deid import iod, vocabulary
 from router.deid.iod import Need
@@ -143,7 +143,7 @@ def is_of_the_standard(uid: str) -> bool:
     numbers to that of the class.
     """
     return uid.startswith(STANDARD_ROOT) and (
-        uid in UID_dictionary or _CONTEXT_GROUP.fullmatch(uid) is not None
+        UID(uid).name != uid or _CONTEXT_GROUP.fullmatch(uid) is not None
     )
 
 

@@ -88,7 +88,6 @@ _SHORTEST, _SHORTEST_NAME, _SHORTEST_NUMBER = 3, 2, 4
 _SHORTEST_WHOLE = 2
 _UID_SHAPED = re.compile(rb"[0-9]+(?:\.[0-9]+){3,}")
 _FEWEST_DOTS = 3
-_SIX_OR_SEVEN = re.compile(r"[0-9]{6,7}")
 _DAY = re.compile(r"((?:19|20)[0-9]{2})\.?(0[1-9]|1[0-2])\.?([0-3][0-9])")
 #: A number within another value that is somebody's own.
 _NUMBER = re.compile(r"[0-9]{6,}")
@@ -115,7 +114,7 @@ TIERS = (
         "dates of birth in 28 writings, original UIDs",
         "as bytes in the whole file outside the pixels, with the comments of compressed frames; "
         "as text without case and accents (Müller and Mueller are one), in each character set of the "
-        "file; numbers of 6 and more digits as the whole of a number",
+        "file",
         "too long to turn up by chance",
     ),
     Tier(
@@ -157,8 +156,6 @@ class Traces:
     own: frozenset[str] = frozenset()
     #: Very short numbers of the patient: what may not be the whole of a text.
     whole: frozenset[str] = frozenset()
-    #: The patient's numbers of 6 and 7 digits: what may not be the whole of a number.
-    numbers: frozenset[str] = frozenset()
     #: When she was examined, as people write it: what may not stand in any text or be a number.
     dates: frozenset[str] = frozenset()
     #: Words and numbers of identifiers, also of those that name nobody: text that holds one of
@@ -217,7 +214,6 @@ class _Found:
         self._own: set[str] = set()
         self._whole: set[str] = set()
         self._near: set[str] = set()
-        self._numbers: set[str] = set()
         self._dates: set[str] = set()
 
     def add(
@@ -254,7 +250,6 @@ class _Found:
             self.add_own(value for value in written if value.isdigit())
         if tag in _OWN:
             self.add_own(written)
-            self._numbers.update(v for v in values if _SIX_OR_SEVEN.fullmatch(v))
         if tag in _PATIENTS_NUMBERS:
             self._whole.update(
                 v for v in values if v.isdigit() and _SHORTEST_WHOLE <= len(v) < _SHORTEST_NUMBER
@@ -299,8 +294,7 @@ class _Found:
                 encoded |= set(_encodings(value, charset))
         return Traces(
             frozenset(encoded), frozenset(self._short), frozenset(uids),
-            frozenset(self._own) - {""}, frozenset(self._whole), frozenset(self._numbers),
-            frozenset(self._dates), frozenset(self._near),
+            frozenset(self._own) - {""}, frozenset(self._whole), frozenset(self._dates), frozenset(self._near),
         )  # fmt: skip
 
 
@@ -342,7 +336,6 @@ class TextSearch:
     def __init__(self, traces: Traces) -> None:
         self._short = traces.short
         self._whole = traces.whole
-        self._numbers = traces.numbers
         self._dates = traces.dates
         self._years = {date[:4] for date in traces.dates if date[4:5] == "-"}
         self._foreign = {folded(_decoded(value)) for value in traces.long if not value.isascii()}
@@ -372,7 +365,7 @@ class TextSearch:
         elif vr in _NUMBERS and not plain.isdigit():
             words = {plain}  # numbers stand in IS and DS by chance
         else:
-            return vr in _NUMBERS and (plain in self._numbers or plain in self._dates)
+            return vr in _NUMBERS and plain in self._dates
         return not words.isdisjoint(self._short) or (vr in _LONG_TEXT and text in self._whole)
 
     def _dated(self, plain: str) -> bool:
