@@ -89,7 +89,7 @@ def running(
 
 @dataclass
 class Counted:
-    """A target that vmagent asks: how often it was, is its only metric, ``scrapes``."""
+    """A target that vmagent asks: how often it was, is what it shows: ``scrapes``."""
 
     port: int = 0
     count: int = 0
@@ -104,7 +104,11 @@ def counting_target() -> Iterator[Counted]:
         def do_GET(self) -> None:
             with lock:
                 counted.count += 1
-                body = f"# TYPE scrapes counter\nscrapes {counted.count}\n".encode()
+                body = (
+                    f"# TYPE scrapes counter\nscrapes {counted.count}\n"
+                    "# TYPE edge_router_oldest_undelivered_seconds gauge\n"
+                    f'edge_router_oldest_undelivered_seconds{{destination="cloud"}} {counted.count}\n'
+                ).encode()
             self.send_response(200)
             self.end_headers()
             self.wfile.write(body)

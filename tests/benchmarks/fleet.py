@@ -5,16 +5,14 @@
    whole miner runs over the HTTP API; then once for every day, as it would have run, to see how long
    each fault stayed unseen and what was named without a fault.
 2. Cardinality: 400 series of each of 1,000 trucks for 30 minutes; how long the shipped rules take.
-3. The outage: vmagent cut off for 10 minutes with a restart in between.
+3. The outage: the cloud's entrance away for 10 minutes with three restarts of vmagent; the query of a
+   panel before and after all has arrived.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.server
-import subprocess
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
@@ -28,7 +26,7 @@ from testcontainers.core.network import Network
 
 from fleet_qc import miner, report
 from fleet_qc.prometheus import Prometheus
-from tests import fleet_sim, fleet_traffic, monitoring, remote_write
+from tests import fleet_sim, fleet_traffic, monitoring, remote_way, remote_write
 from tests.orthancs import ROOT
 from tests.waiting import until
 
@@ -278,67 +276,10 @@ def _rule_rounds(prometheus: Service) -> float:
 # --- 3: the outage ------------------------------------------------------------------------------
 
 
-def bench_outage(network: Network, seconds: int) -> tuple[int, float]:
-    """Scrapes that are missing besides the restart, and the restart's gap in seconds."""
-    lock = threading.Lock()
-    counted = 0
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            nonlocal counted
-            with lock:
-                counted += 1
-                body = f"# TYPE scrapes counter\nscrapes {counted}\n".encode()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Not the bench's output."""
-
-    server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), Handler)  # noqa: S104
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        scrape = monitoring.hastened("vmagent/scrape.yml", folder, 2)
-        (folder / "password").write_text("x")
-        (folder / "password").chmod(0o644)
-        with (
-            _prometheus(network, folder) as prometheus,
-            monitoring.running(
-                "vmagent", monitoring.VMAGENT, network, "/health",
-                files={scrape: "/etc/vmagent/scrape.yml",
-                       folder / "password": "/run/secrets/health_password"},
-                REMOTE_WRITE_URL="http://prometheus:9090/api/v1/write", TRUCK_ID="A",
-                ROUTER_ADDRESS=f"{monitoring.HERE}:{server.server_address[1]}",
-            ) as vmagent,
-        ):  # fmt: skip
-            until(lambda: prometheus.query("scrapes"), 60, what="a first value")
-            _docker("pause", prometheus.id)
-            for _ in range(3):
-                time.sleep(seconds / 4)  # the length is the point
-                _docker("restart", vmagent.id)
-            time.sleep(seconds / 4)
-            _docker("unpause", prometheus.id)
-            with lock:
-                last = counted
-            pairs = until(lambda: _arrived(prometheus, last, seconds), 180, what="the backlog")
-    server.shutdown()
-    server.server_close()
-    numbers = {int(value) for _, value in pairs}
-    gaps = np.diff([stamp for stamp, _ in pairs])
-    return len(set(range(min(numbers), last)) - numbers), float(np.max(gaps))
-
-
-def _docker(*arguments: str) -> None:
-    subprocess.run(["docker", *arguments], check=True, capture_output=True)
-
-
-def _arrived(prometheus: Service, last: int, seconds: int) -> list[tuple[float, float]]:
-    found = prometheus.query(f"scrapes[{seconds + 300}s]")
-    pairs = sorted((float(t), float(v)) for one in found for t, v in one["values"])
-    return pairs if pairs and pairs[-1][1] > last else []
+def bench_outage(folder: Path, seconds: int) -> remote_way.Outage:
+    """What is lost while the cloud is away and vmagent is restarted three times."""
+    with remote_way.way(folder, 2) as way, way.truck() as vmagent:
+        return remote_way.outage(way, vmagent, seconds, restarts=3)
 
 
 def main() -> None:
@@ -357,14 +298,20 @@ def main() -> None:
     with Network() as network:
         most, card_rate, rules_s = bench_cardinality(network, asked.trucks)
     print(f"  cardinality: {most} series, {card_rate:.0f} samples/s")
-    with Network() as network:
-        missing, gap = bench_outage(network, asked.outage_s)
-    print(f"  outage of {asked.outage_s} s: {missing} scrapes missing, longest gap {gap:.0f} s")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        away = bench_outage(folder, asked.outage_s)
+    print(
+        f"  outage of {asked.outage_s} s: {away.missing} scrapes missing, longest gap"
+        f" {away.longest_gap_s:.0f} s; the dashboard stood still for {away.flat_before_s:.0f} s"
+        f" before and {away.flat_after_s:.0f} s after all had arrived"
+    )
     print(
         f"bench fleet: trucks={asked.trucks} series={series + most}"
         f" ingest_samples_s={min(rate, card_rate):.0f} rules_s={rules_s:.2f} qc_s={qc_s:.1f}"
         f" faults_found={100 * found:.1f}% false_alarms_per_truck_month={false:.3f}"
-        f" backfill_lost={lost + missing}"
+        f" backfill_lost={lost + away.missing}"
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TRUCK = "TRUCK1"
 _VALUES = {
-    "site": ".*", "modality": "MG", "view": "CC", "feature": "contrast", "__rate_interval": "2m",
+    "site": ".*", "device": ".*", "modality": "MG", "view": "CC", "feature": "contrast", "__rate_interval": "2m",
 }  # fmt: skip
 #: A truck has at most so many series.
 MOST_SERIES = 400

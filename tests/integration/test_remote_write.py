@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from testcontainers.core.network import Network
 
-from tests import monitoring
+from tests import remote_way
 from tests.certificates import Authority
-from tests.monitoring import counting_target
 from tests.orthancs import PASSWORD
 from tests.waiting import until
 
@@ -20,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.monitoring import Counted, Service
+    from tests.monitoring import Service
+    from tests.remote_way import Way
 
 #: Scrapes are every second; so many seconds are an outage.
 _AWAY_S = 12.0
@@ -28,74 +25,10 @@ _AWAY_S = 12.0
 _OF_A_POWER_CUT = 10
 
 
-@dataclass
-class Way:
-    """All that stands between a truck and the fleet's Prometheus."""
-
-    network: Network
-    folder: Path
-    authority: Authority
-    prometheus: Service
-    proxy: Service
-    target: Counted
-
-    @contextmanager
-    def truck(self, ca: Path | None = None, end: str = "stop") -> Iterator[Service]:
-        """A vmagent that keeps its queue in the way's folder, as on a volume; ``end``: stop, kill."""
-        queue = self.folder / "queue"
-        queue.mkdir(exist_ok=True)
-        queue.chmod(0o777)
-        with monitoring.running(
-            "vmagent", monitoring.VMAGENT, self.network, "/health",
-            files={
-                self.folder / "scrape.yml": "/etc/vmagent/scrape.yml",
-                self.folder / "password": "/run/secrets/health_password",
-                self.folder / "cloud_password": "/run/secrets/cloud_password",
-                ca or self.authority.file: "/run/secrets/cloud_ca",
-            },
-            kept={queue: "/var/lib/vmagent"},
-            REMOTE_WRITE_URL="https://cloud-proxy:8443/api/v1/write", TRUCK_ID="A",
-            TRUCK_SITE="north", ROUTER_ADDRESS=f"{monitoring.HERE}:{self.target.port}",
-        ) as vmagent:  # fmt: skip
-            yield vmagent
-            vmagent.docker(end)
-
-    def password(self, value: str) -> None:
-        """Into the file that vmagent reads, which stays the same file."""
-        with (self.folder / "cloud_password").open("w") as file:
-            file.write(value)
-
-    def numbers(self) -> set[int]:
-        """The scrapes that have arrived."""
-        found = self.prometheus.query('scrapes{truck="A",site="north"}[15m]')
-        return {int(float(value)) for one in found for _, value in one["values"]}
-
-    def all_arrived(self) -> None:
-        """Waits until what is measured now has arrived, and nothing is left in the queue."""
-        last = self.target.count
-        until(lambda: max(self.numbers(), default=0) > last, 90, what="what is measured now")
-
-
 @pytest.fixture
 def way(tmp_path: Path) -> Iterator[Way]:
-    (tmp_path / "password").write_text("x")
-    (tmp_path / "cloud_password").write_text(PASSWORD)
-    for name in ("password", "cloud_password"):
-        (tmp_path / name).chmod(0o644)
-    scrape = monitoring.hastened("vmagent/scrape.yml", tmp_path)
-    scrape.rename(tmp_path / "scrape.yml")
-    settings = monitoring.hastened("prometheus/prometheus.yml", tmp_path)
-    authority = Authority(tmp_path, "ca")
-    with (
-        Network() as network,
-        monitoring.running(
-            "prometheus", monitoring.PROMETHEUS, network, "/-/ready",
-            files={settings: "/etc/edge-prometheus/prometheus.yml"},
-        ) as prometheus,
-        monitoring.cloud(network, tmp_path, authority) as proxy,
-        counting_target() as target,
-    ):  # fmt: skip
-        yield Way(network, tmp_path, authority, prometheus, proxy, target)
+    with remote_way.way(tmp_path) as made:
+        yield made
 
 
 def _refused(vmagent: Service) -> float:
@@ -156,3 +89,13 @@ def test_only_a_truck_may_write_and_nobody_may_read(way: Way) -> None:
     for path in ("/api/v1/query?query=up", "/metrics"):
         assert "scrapes" not in way.proxy.get(path, auth=("truck", PASSWORD)).text
         assert "prometheus_" not in way.proxy.get(path, auth=("truck", PASSWORD)).text
+
+
+def test_after_an_outage_with_restarts_the_dashboards_gap_is_filled(way: Way) -> None:
+    """The outage of `scripts/bench fleet`, with a second for twenty."""
+    with way.truck() as vmagent:
+        found = remote_way.outage(way, vmagent, 30, restarts=2)
+    assert found.flat_before_s > 20
+    assert found.missing <= 2, "a scrape whose vmagent was stopped while it was answered"
+    assert found.longest_gap_s < 15, "a restart's own seconds"
+    assert found.flat_after_s <= found.longest_gap_s + 2
