@@ -27,7 +27,7 @@ from router.metrics import JournalFigures, Metrics, QualityFigures
 from router.orthanc import TruckOrthanc
 from router.space import Keeper, Watermarks
 from router.spool import Spool
-from router.steps import Bench, SiteRules, Steps
+from router.steps import Bench, Calm, SiteRules, Steps
 from router.worker import Worker
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class App:
         )
         chosen = settings.profile()
         self._journal.profiles.enter(chosen.id, chosen.to_json())
+        self._calm = Calm()
         self._intake = Intake(self._orthanc, self._journal, keys, chosen.id, metrics, time.time)
         bench = Bench(
             self._orthanc,
@@ -115,6 +116,7 @@ class App:
             metrics,
             time.time,
             self._stop.is_set,
+            self._calm,
         )
         steps = Steps(
             bench,
@@ -289,6 +291,7 @@ class App:
                 ring = heard
         except OrthancError as error:
             self._orthanc_answers(str(error.code))
+            self._calm.broken()
             raise
 
     def _golden_loop(self) -> None:

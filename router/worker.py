@@ -16,7 +16,7 @@ from router.errors import (
     OrthancUnreachable,
     SettingsError,
 )
-from router.steps import StepIncomplete
+from router.steps import StepIncomplete, StepTooSoon
 from router.study import Outcome, State
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class Worker:
             self._postpone(study, error.code, _UNREACHABLE_S, counts=False)
         except OrthancFull as error:
             self._postpone(study, error.code, _FULL_S, counts=False)
+        except StepTooSoon as soon:
+            self._postpone(study, soon.code, soon.wait_s, counts=False)
         except (JournalError, IllegalTransition):
             raise
         except EdgeRouterError as error:

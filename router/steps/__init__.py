@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from router.steps.analyse import Analysing
 from router.steps.anonymize import Anonymizing
-from router.steps.bench import MOST_TRIES, Bench, SiteRules, StepIncomplete
+from router.steps.bench import MOST_TRIES, Bench, SiteRules, StepIncomplete, StepTooSoon
+from router.steps.calm import CALM_S, Calm
 from router.study import State
 
 if TYPE_CHECKING:
@@ -16,7 +17,16 @@ if TYPE_CHECKING:
     from router.routing import Routing
     from router.study import Instance, Outcome, Study
 
-__all__ = ["MOST_TRIES", "Bench", "SiteRules", "StepIncomplete", "Steps"]
+__all__ = [
+    "CALM_S",
+    "MOST_TRIES",
+    "Bench",
+    "Calm",
+    "SiteRules",
+    "StepIncomplete",
+    "StepTooSoon",
+    "Steps",
+]
 
 
 class Steps:

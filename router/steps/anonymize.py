@@ -24,7 +24,7 @@ from router.errors import (
 from router.journal import Identities
 from router.orthanc import instance_id
 from router.routing import Header, rank_of
-from router.steps.bench import Bench, StepIncomplete, describe, read_made
+from router.steps.bench import Bench, StepIncomplete, StepTooSoon, describe, read_made
 from router.steps.beside import beside, hashed
 from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Known: TypeAlias = Callable[[], tuple[gate.Expected, gate.Traces]]
 
 #: Deaths in a step with one instance after which it is parked. Two can be chance: somebody pulls
-#: the plug twice; so it is tried once more, after all others of its study.
+#: the plug twice; so it is tried once more, after all others of its study, and when it is calm.
 MOST_CRASHES = 3
 
 _log = logging.getLogger(__name__)
@@ -67,9 +67,12 @@ class Anonymizing:
         self._pays = pays
 
     def take(self, study: Study) -> Outcome | None:
-        """Makes the missing copies. Raises OrthancError, StepIncomplete, JournalError."""
+        """Makes the missing copies.
+
+        Raises OrthancError, StepIncomplete, StepTooSoon, JournalError.
+        """
         key = self._bench.key(study)
-        failed = 0
+        failed, wait_s = 0, 0.0
         todo = [
             instance
             for instance in self._bench.journal.instances(study.orthanc_id)
@@ -79,10 +82,15 @@ class Anonymizing:
         for instance in sorted(todo, key=lambda instance: instance.crashes):
             if self._bench.stopping():
                 return None
+            if instance.crashes == MOST_CRASHES - 1 and (missing := self._bench.calm.missing_s()):
+                wait_s = max(wait_s, missing)
+                continue
             with self._bench.timed("anonymize"):
                 failed += not self._try_anonymize(study, instance, key)
         if failed:
             raise StepIncomplete(Code.ANONYMIZATION_REFUSED, f"{failed} instances to try again")
+        if wait_s > 0:
+            raise StepTooSoon(Code.INSTANCE_CRASHES, "something died of it, or by chance", wait_s)
         stages = {instance.stage for instance in self._bench.journal.instances(study.orthanc_id)}
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
 
@@ -102,6 +110,7 @@ class Anonymizing:
             decided = self._try_once(study, instance, key)
         except OrthancBrokeOff:
             self._bench.journal.trials.count_crashes()
+            self._bench.calm.broken()
             raise
         except BaseException:
             self._bench.journal.trials.end()

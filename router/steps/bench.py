@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from router.journal import Journal
     from router.metrics import Metrics
     from router.spool import Body, Spool
+    from router.steps.calm import Calm
 
 #: Failed tries after which an instance is held, so that it no longer keeps its study.
 MOST_TRIES = 3
@@ -37,6 +38,14 @@ _log = logging.getLogger(__name__)
 
 class StepIncomplete(EdgeRouterError):
     """Some instances failed and are tried again; the others are done."""
+
+
+class StepTooSoon(EdgeRouterError):
+    """What something may have died of is tried again when it is calm; the others are done."""
+
+    def __init__(self, code: Code, sentence: str, wait_s: float) -> None:
+        super().__init__(code, sentence)
+        self.wait_s = wait_s
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class Bench:
         metrics: Metrics,
         now: Callable[[], float],
         stopping: Callable[[], bool],
+        calm: Calm,
     ) -> None:
         self.orthanc = orthanc
         self.journal = journal
@@ -72,6 +82,7 @@ class Bench:
         self.metrics = metrics
         self.now = now
         self.stopping = stopping
+        self.calm = calm
         self._keys = keys
         self._patient_keys: dict[str, Key] = {}
         self._profiles: dict[str, Profile] = {}

@@ -1,0 +1,33 @@
+"""How long nothing has died: a death in calm is hardly chance."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Power that comes and goes, or an engine that starts everything anew, has come to an end by then.
+CALM_S = 60.0
+
+
+class Calm:
+    """Since when the router and the truck's Orthanc have both been running. Thread-safe."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """``now``: monotonic seconds. The router starts now."""
+        self._now = now
+        self._lock = threading.Lock()
+        self._since = now()
+
+    def broken(self) -> None:
+        """Orthanc broke off, or cannot be reached."""
+        with self._lock:
+            self._since = self._now()
+
+    def missing_s(self) -> float:
+        """Seconds until it has been calm for long enough; 0: it has."""
+        with self._lock:
+            return max(0.0, self._since + CALM_S - self._now())

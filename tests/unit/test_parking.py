@@ -1,0 +1,102 @@
+"""An image that Orthanc dies of is parked, and one that was only there when it died is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from router.deid.profile import BASIC
+from router.deid.pseudonyms import Key
+from router.errors import Code, OrthancBrokeOff
+from router.journal import Journal, Pin
+from router.metrics import Metrics
+from router.steps import CALM_S, Bench, Calm, SiteRules, Steps
+from router.study import Arrival
+from router.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from router.orthanc import TruckOrthanc
+    from router.routing import Routing
+    from router.spool import Body, Spool
+
+STUDY = "study"
+IMAGE = "image"
+
+
+class Truck:
+    """A router at one image, and an Orthanc that breaks off whenever it is asked for it."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.now = 1000.0
+        self.asked: list[float] = []
+        self.journal = journal
+        self.start()
+
+    def start(self) -> None:
+        """As a new process would."""
+        self.journal.trials.count_crashes()
+        self.calm = Calm(lambda: self.now)
+        bench = Bench(
+            cast("TruckOrthanc", self), self.journal, cast("Spool", None),
+            {"key": Key("key", b"k" * 32)}, "TRUCK1", SiteRules((), frozenset()),
+            Metrics(CollectorRegistry()), lambda: self.now, lambda: False, self.calm,
+        )  # fmt: skip
+        steps = Steps(bench, None, cast("Routing", None), None, lambda: False)
+        self.worker = Worker(self.journal, steps, ["cloud"], lambda: self.now, lambda: 0.0)
+
+    def file(self, instance: str) -> Body:
+        assert instance == IMAGE
+        self.asked.append(self.now)
+        raise OrthancBrokeOff(Code.ORTHANC_UNREACHABLE, "broke off its answer")
+
+    def work(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            self.worker.work_once()
+            self.now += 0.5
+
+    def held(self) -> dict[Code, int]:
+        return dict(self.journal.count_held())
+
+
+@pytest.fixture
+def truck(tmp_path: Path) -> Iterator[Truck]:
+    journal = Journal(tmp_path / "journal.db")
+    journal.profiles.enter(BASIC.id, BASIC.to_json())
+    pin = Pin("alias", "key", BASIC.id)
+    journal.take_in([Arrival(IMAGE, STUDY, "SCANNER")], [STUDY], {STUDY: pin}, None, 1000.0)
+    yield Truck(journal)
+    journal.close()
+
+
+def test_what_orthanc_dies_of_again_and_again_is_parked(truck: Truck) -> None:
+    truck.work(3 * CALM_S)
+    assert truck.held() == {Code.INSTANCE_CRASHES: 1}
+    assert len(truck.asked) == 3
+
+
+def test_the_third_try_waits_until_it_has_been_calm(truck: Truck) -> None:
+    truck.work(CALM_S / 2)
+    assert len(truck.asked) == 2
+    truck.calm.broken()
+    begun = truck.now
+    truck.work(2 * CALM_S)
+    assert truck.asked[2] >= begun + CALM_S
+
+
+def test_an_image_is_not_blamed_for_a_router_that_is_killed_again_and_again(truck: Truck) -> None:
+    for _ in range(2):
+        truck.journal.trials.begin(IMAGE, truck.now)
+        truck.start()  # it was killed in the step
+    for _ in range(20):
+        truck.work(CALM_S / 3)
+        truck.start()
+    assert truck.asked == []
+    assert truck.held() == {}
+    truck.work(1.5 * CALM_S)
+    assert len(truck.asked) == 1
