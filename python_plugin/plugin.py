@@ -7,9 +7,12 @@ images; without it the router still finds every image by polling.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import http.client
 import json
 import os
+import secrets
 import shutil
 import sqlite3
 import sys
@@ -31,6 +34,8 @@ import rules
 LONGEST_WAIT_S = 60.0
 #: A router that has died does not keep the door shut.
 LONGEST_CLOSED_S = 300.0
+#: Orthanc may be at other things.
+_IMPORT_S = 60.0
 
 _SILENT = frozenset({orthanc.ChangeType.UPDATED_METADATA, orthanc.ChangeType.UPDATED_ATTACHMENT})
 
@@ -156,26 +161,48 @@ def _orphans() -> list[Path]:
 
 #: Looked for now: Orthanc opens its index when its plugins are loaded, and locks it.
 _ORPHANS = _orphans()
+#: Known to this process alone: what it stores itself is let in.
+_TOKEN = secrets.token_hex(32)
 
 
 def import_orphans() -> None:
-    """Takes them up, once Orthanc runs. Without an index of SQLite nothing is an orphan."""
-    if not _INDEX.exists():
+    """Takes them up, once Orthanc runs. Without an index of SQLite nothing is an orphan.
+
+    Over HTTP, as anybody: a call of Orthanc's API keeps Python's lock while it waits for Orthanc's,
+    and an image that is stored at the same time keeps that one while its callback waits for
+    Python's. Both stood still for ever, as often as it was tried. The user is not the router's,
+    whose images are copies.
+    """
+    if not _ORPHANS or not _INDEX.exists():
         return
+    password = _CONFIGURATION["RegisteredUsers"].get(rules.HEALTH_USER, "")
+    known = base64.b64encode(f"{rules.HEALTH_USER}:{password}".encode()).decode()
+    headers = {"Authorization": f"Basic {known}", rules.ORPHAN_HEADER: _TOKEN}
     for path in _ORPHANS:
         try:
-            file = path.read_bytes()
-            orthanc.RestApiPost("/instances", file)
-            path.unlink()
-        except (orthanc.OrthancException, OSError) as error:
+            _take_up(path, headers)
+        except (http.client.HTTPException, OSError) as error:
             orthanc.LogWarning(f"edge-router: an orphan file stays ({type(error).__name__})")
-    if _ORPHANS:
-        orthanc.LogWarning(f"edge-router: {len(_ORPHANS)} orphan files were found")
+    orthanc.LogWarning(f"edge-router: {len(_ORPHANS)} orphan files were found")
+
+
+def _take_up(path: Path, headers: dict[str, str]) -> None:
+    port = int(_CONFIGURATION.get("HttpPort", 8042))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_IMPORT_S)
+    with contextlib.closing(connection):
+        connection.request("POST", "/instances", path.read_bytes(), headers)
+        status = connection.getresponse().status
+    if status != http.HTTPStatus.OK:
+        orthanc.LogWarning(f"edge-router: an orphan file stays (answered {status})")
+        return
+    path.unlink()
 
 
 def on_request(uri: str, **request: Any) -> bool:
     # A filter is handed the method as a number; one that Orthanc adds later is taken as writing.
     method = _METHODS.get(request["method"], "UNKNOWN")
+    if rules.is_import(method, uri, request["headers"], _TOKEN):
+        return True
     return rules.allowed(method, uri, request["headers"])
 
 

@@ -8,6 +8,7 @@ the cloud.
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ _HEALTH_MAY_READ = frozenset({"/system", "/tools/metrics-prometheus"})
 
 #: The router states why it deletes. Orthanc hands header names over in lower case.
 DELETE_HEADER = "x-edge-router-delete"
+
+#: On what the plugin itself puts into Orthanc, with a value that nobody else knows.
+ORPHAN_HEADER = "x-edge-router-orphan"
 
 #: Of a C-STORE: Refused, Out of Resources (PS3.4, B.2.3).
 OUT_OF_RESOURCES = 0xA700
@@ -48,6 +52,15 @@ def deletes(method: str, uri: str) -> bool:
         return False
     path = _SLASHES.sub("/", uri.partition("?")[0])
     return method.upper() == "DELETE" or _DESTRUCTIVE.fullmatch(path) is not None
+
+
+def is_import(method: str, uri: str, headers: Mapping[str, str], token: str) -> bool:
+    """Whether the plugin itself takes up an orphan: this call, with the token of this start."""
+    return (
+        method.upper() == "POST"
+        and uri == "/instances"
+        and hmac.compare_digest(headers.get(ORPHAN_HEADER, "").encode(), token.encode())
+    )
 
 
 def user_of(headers: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import uuid
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ import requests
 from router.journal import Journal
 from router.study import Stage, State
 from tests import data, scanner
+from tests.faults.scanning import Image, Scanner
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -147,28 +149,45 @@ def test_images_are_sent_while_the_scanner_still_sends(
     journal.close()
 
 
+def _leave_orphans(truck: Orthanc, images: list[FileDataset]) -> None:
+    """As a power cut leaves them: the files are there, and the index knows nothing of them."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for image in images:
+            name = str(uuid.uuid4())
+            folder = f"{name[:2]}/{name[2:4]}"
+            for path, content in ((name[:2], None), (folder, None), (f"{folder}/{name}", image)):
+                member = tarfile.TarInfo(path)
+                member.uid = member.gid = 10001
+                member.mode, member.mtime = 0o700, 1_000_000_000
+                if content is None:
+                    member.type = tarfile.DIRTYPE
+                    archive.addfile(member)
+                else:
+                    raw = data.file_bytes(content)
+                    member.size = len(raw)
+                    archive.addfile(member, io.BytesIO(raw))
+    truck.container.get_wrapped_container().put_archive("/var/lib/orthanc-data", packed.getvalue())
+
+
+def test_what_the_index_lost_is_taken_up_while_the_scanner_stores(truck: Orthanc) -> None:
+    _leave_orphans(truck, _ct("lost", 40))
+    container = truck.container.get_wrapped_container()
+    container.kill("SIGKILL")
+    container.start()
+    # Not waited for: the scanner's images meet the import.
+    patient = data.Patient.made("meanwhile")
+    others = [Image(dataset, patient, is_report=False) for dataset in _ct("meanwhile", 40)]
+    assert Scanner(truck.dicom_port).hand_over(others) == len(others)
+    until(lambda: len(truck.instances()) == 80, what="all of both")
+
+
 def test_a_file_that_the_index_lost_is_found_and_taken_up_again(
     router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
 ) -> None:
     kept, lost = _ct("orphan", 2)
     scanner.store([kept], truck.dicom_port)
-    # As a power cut leaves it: the file is there, and the index knows nothing of it.
-    name = "ab12cd34-0000-4000-8000-0123456789ab"
-    folder = f"{name[:2]}/{name[2:4]}"
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for path, content in ((name[:2], None), (folder, None), (f"{folder}/{name}", lost)):
-            member = tarfile.TarInfo(path)
-            member.uid = member.gid = 10001
-            member.mode, member.mtime = 0o700, 1_000_000_000
-            if content is None:
-                member.type = tarfile.DIRTYPE
-                archive.addfile(member)
-            else:
-                raw = data.file_bytes(content)
-                member.size = len(raw)
-                archive.addfile(member, io.BytesIO(raw))
-    truck.container.get_wrapped_container().put_archive("/var/lib/orthanc-data", packed.getvalue())
+    _leave_orphans(truck, [lost])
     truck.kill()
     until(lambda: len(truck.instances()) == 2, what="the orphan to be imported")
     router.write_config(truck.url, cloud.url)

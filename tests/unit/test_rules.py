@@ -178,3 +178,22 @@ def test_broken_credentials_are_nobody_s(header: str) -> None:
 def test_no_credentials_are_nobody_s() -> None:
     assert rules.user_of({}) == ""
     assert not rules.allowed("DELETE", "/studies/a1b2c3", {"x-edge-router-delete": "why"})
+
+
+@pytest.mark.parametrize(
+    ("method", "uri", "token", "expected"),
+    [
+        ("POST", "/instances", "of this start", True),
+        ("POST", "/instances", "of another start", False),
+        ("POST", "/instances", "", False),
+        ("POST", "/instances/a1b2c3/modify", "of this start", False),
+        ("POST", "/tools/bulk-delete", "of this start", False),
+        ("DELETE", "/instances", "of this start", False),
+    ],
+)
+def test_only_the_plugin_itself_takes_up_orphans_and_does_nothing_else(
+    method: str, uri: str, token: str, *, expected: bool
+) -> None:
+    headers = {**basic(rules.HEALTH_USER), rules.ORPHAN_HEADER: token}
+    assert rules.is_import(method, uri, headers, "of this start") is expected
+    assert not rules.allowed(method, uri, headers)
