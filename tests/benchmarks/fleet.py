@@ -24,7 +24,7 @@ import numpy as np
 import requests
 from testcontainers.core.network import Network
 
-from fleet_qc import miner, report
+from fleet_qc import miner, picture
 from fleet_qc.prometheus import Prometheus
 from tests import fleet_sim, fleet_traffic, monitoring, remote_way, remote_write
 from tests.orthancs import ROOT
@@ -197,7 +197,7 @@ def bench_qc(network: Network, folder: Path, trucks: int, days: int, faults: int
             f"  read {read_s:.1f} s ({used:.1f} s of processor in Prometheus), mined {qc_s - read_s:.1f} s, {len(mined.findings)} findings"
         )
     found, false = score(history, fleet)
-    Path("mining_report.png").write_bytes(report.picture(mined))
+    Path("mining_report.png").write_bytes(picture.draw(mined))
     return Month(fleet_traffic.Traffic(fleet.history).series, rate, qc_s, found, false, lost)
 
 
