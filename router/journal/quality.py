@@ -28,9 +28,9 @@ _RECENT_S = 1800.0
 _DEVICE_S = 7 * 86_400.0
 #: What metrics show, so that a truck stays within its series: that many machines, that many views
 #: of them, that many kinds of flags. All is counted; the rest is seen on the truck.
-MOST_DEVICES = 6
-MOST_VIEWS = 6
-MOST_FLAGS = 24
+MOST_DEVICES = 5
+MOST_VIEWS = 5
+MOST_FLAGS = 16
 
 
 @dataclass(frozen=True)
