@@ -31,7 +31,7 @@ from router.steps import Bench, Calm, SiteRules, Steps
 from router.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from router.orthanc import Ring
     from router.settings import Settings
@@ -51,6 +51,33 @@ def orthanc_of(settings: Settings, spool: Spool) -> TruckOrthanc:
     orthanc = settings.orthanc
     return TruckOrthanc(
         str(orthanc.url), orthanc.user, settings.orthanc_password(), orthanc.timeout_s, spool
+    )
+
+
+def show_journal(
+    registry: CollectorRegistry,
+    journal: Journal,
+    destinations: Sequence[str],
+    expected_views: Sequence[str],
+    now: Callable[[], float],
+) -> None:
+    """Registers all that is read from the journal at each scrape."""
+    registry.register(
+        JournalFigures(
+            journal.count_studies,
+            journal.count_held,
+            journal.outbox.oldest_undelivered,
+            now,
+            destinations,
+        )
+    )
+    registry.register(
+        QualityFigures(
+            lambda: journal.quality.totals(now()),
+            journal.quality.count_flags,
+            lambda: journal.quality.devices(now()),
+            lambda: check_now.count_missing(journal, expected_views, now()),
+        )
     )
 
 
@@ -77,26 +104,8 @@ class App:
             KINDS[destination.kind].make(destination) for destination in settings.destinations
         ]
         names = [destination.name for destination in self._destinations]
-        registry.register(
-            JournalFigures(
-                self._journal.count_studies,
-                self._journal.count_held,
-                self._journal.outbox.oldest_undelivered,
-                time.time,
-                names,
-            )
-        )
+        show_journal(registry, self._journal, names, settings.quality.expected_views, time.time)
         registry.register(MachineFigures(self._disk, self._clock_offsets))
-        registry.register(
-            QualityFigures(
-                lambda: self._journal.quality.totals(time.time()),
-                self._journal.quality.count_flags,
-                lambda: self._journal.quality.devices(time.time()),
-                lambda: check_now.count_missing(
-                    self._journal, settings.quality.expected_views, time.time()
-                ),
-            )
-        )
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
         self._looking = Looking(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from router import qc
 from router.qc import LOOK
-from router.study import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,9 +61,11 @@ def recent(
 
 def count_missing(journal: Journal, expected: Sequence[str], now: float) -> int:
     """Recent studies that the scanner has finished with and that lack an expected view."""
-    recent = (one for one in journal.studies() if one.received_at >= now - RECENT_S)
-    arrived = (one for one in recent if one.due_at is not None or one.state != State.RECEIVED)
-    return sum(bool(quality(journal, one, expected)["missing_views"]) for one in arrived)
+    missing = 0
+    for study, shown in journal.quality.arrived_since(now - RECENT_S, qc.BREAST).items():
+        own = journal.quality.expected(study)
+        missing += bool(qc.missing_views(shown, expected if own is None else own))
+    return missing
 
 
 def _image(acquisition: Acquisition) -> dict[str, Any]:

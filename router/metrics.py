@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
@@ -26,7 +27,12 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 _DELIVERY_BUCKETS_S = (60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86_400, 3 * 86_400)
 #: What takes time for each instance.
 STEPS = ("anonymize", "analyse", "look", "send")
-_STEP_BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+_STEP_BUCKETS_S = (0.03, 0.1, 0.3, 1, 3, 10, 60)
+#: A truck has so many series at most. Of results and reasons that many have a name of their own;
+#: what else there is counts as one, and logs and ``status`` on the truck have its code.
+_MOST_RESULTS = 6
+_MOST_REASONS = 8
+OTHER = "OTHER"
 
 
 class Metrics:
@@ -167,6 +173,26 @@ class Metrics:
         for step in STEPS:
             self.step_seconds.labels(step)
 
+        self._named: dict[tuple[str, ...], set[str]] = {}
+        self._naming = threading.Lock()
+
+    def attempted(self, destination: str, result: str) -> None:
+        """Counts a try to send an instance."""
+        self.attempts.labels(destination, self._bounded(result, "attempts", destination)).inc()
+
+    def analysed(self, result: str) -> None:
+        """Counts an analysis."""
+        self.analyses.labels(self._bounded(result, "analyses")).inc()
+
+    def _bounded(self, value: str, *of: str) -> str:
+        """The value as long as it is one of the first; a series that began must go on."""
+        with self._naming:
+            named = self._named.setdefault(of, set())
+            if value not in named and len(named) >= _MOST_RESULTS:
+                return OTHER
+            named.add(value)
+            return value
+
     def begin(self, destination: str) -> None:
         """Zeros of a destination from the start: what begins at its first event shows no increase."""
         for counter in (self.sent_bytes, self.wasted_bytes, self.delivery_seconds):
@@ -203,7 +229,14 @@ class JournalFigures:
             "Instances that wait for a person, by reason code.",
             labels=["code"],
         )
-        for code, number in self._count_held().items():
+        counts: list[tuple[str, int]] = sorted(
+            ((str(code), number) for code, number in self._count_held().items()),
+            key=lambda one: (-one[1], one[0]),
+        )
+        shown, rest = counts[:_MOST_REASONS], counts[_MOST_REASONS:]
+        if rest:
+            shown.append((OTHER, sum(number for _, number in rest)))
+        for code, number in shown:
             held.add_metric([code], number)
         yield held
         age = GaugeMetricFamily(

@@ -126,9 +126,11 @@ def _flagged(flags: Flags) -> Iterator[Finding]:
     deviates = outliers.flag_rates(flags)
     for row, index in zip(*np.nonzero(deviates >= NAMED), strict=True):
         deviate = float(deviates[row, index])
+        flagged = flags.flagged[row, index, -WINDOW_DAYS:].sum()
+        images = flags.images[row, -WINDOW_DAYS:].sum()
         yield Finding(
             flags.streams[row], flags.names[index], Kind.FLAGS, deviate, None,
-            robust.confidence(deviate, deviates.size), "more images are flagged than before",
+            robust.confidence(deviate, deviates.size), f"{flagged:.0f} of {images:.0f} images of the last week",
         )  # fmt: skip
 
 

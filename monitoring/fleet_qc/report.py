@@ -1,131 +1,33 @@
-"""The report: a picture (density against contrast, groups, outliers named) and a page."""
+"""The report's page: who is out of line and how, the groups, the distributions that moved."""
 
 from __future__ import annotations
 
 import base64
 import html
-import io
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
-from matplotlib.figure import Figure
-
+from fleet_qc import words
 from fleet_qc.records import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from matplotlib.axes import Axes
+    from fleet_qc.records import Finding, Mined
 
-    from fleet_qc.records import Clusters, Finding, Mined
-
-#: Okabe and Ito's colours: told apart by everyone.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
-_NAMED_COLOUR = "#D55E00"
-#: The axes are the first of each that the group has.
-_ACROSS = ("contrast", "mean")
-_UP = ("dense_fraction", "entropy", "standard_deviation", "noise")
-_MOST_NAMES = 12
+_MOST_DEVICES = 500
 _MOST_ROWS = 500
-_EPOCH = date(1970, 1, 1)
-
-
-def picture(mined: Mined) -> bytes:
-    """A PNG: one panel for each modality and view."""
-    groups = mined.clusters
-    columns = max(min(len(groups), 3), 1)
-    rows = max(-(-len(groups) // columns), 1)
-    figure = Figure(figsize=(6.4 * columns, 5.2 * rows), dpi=110, layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel, group in zip(panels, groups, strict=False):
-        _draw(panel, group, mined.findings)
-    for panel in panels[len(groups) :]:
-        panel.set_axis_off()
-    if not groups:
-        panels[0].text(0.5, 0.5, "No images in this window.", ha="center")
-    figure.suptitle(
-        f"{mined.trucks} trucks, {mined.streams} devices and views, {_window(mined)}:\n"
-        f"{len(_devices(mined.findings))} devices out of line",
-        fontsize=11,
-    )
-    kept = io.BytesIO()
-    figure.savefig(kept, format="png", metadata={"Software": "edge-router fleet QC"})
-    return kept.getvalue()
-
-
-def _draw(panel: Axes, group: Clusters, findings: Iterable[Finding]) -> None:
-    across = _first(group.features, _ACROSS)
-    up = _first(group.features, _UP)
-    if across is None or up is None:
-        panel.text(0.5, 0.5, "no density or contrast", ha="center", transform=panel.transAxes)
-        return
-    x, y = group.means[:, across], group.means[:, up]
-    for label in range(group.number):
-        of = group.labels == label
-        panel.scatter(
-            x[of], y[of], s=14, alpha=0.6, linewidths=0, color=_COLOURS[label % len(_COLOURS)],
-            label=f"group {label + 1}: {int(of.sum())}",
-        )  # fmt: skip
-    place = {stream: index for index, stream in enumerate(group.streams)}
-    worst: dict[int, Finding] = {}
-    for finding in findings:
-        index = place.get(finding.stream)
-        if index is not None:
-            worst.setdefault(index, finding)
-    if worst:
-        at = list(worst)
-        panel.scatter(
-            x[at], y[at], s=60, facecolors="none", edgecolors=_NAMED_COLOUR, linewidths=1.3,
-            label=f"out of line: {len(worst)}",
-        )  # fmt: skip
-    panel.margins(0.12)
-    centre = float(np.nanmedian(x))
-    for number, (index, finding) in enumerate(list(worst.items())[:_MOST_NAMES]):
-        if np.isfinite(x[index]) and np.isfinite(y[index]):
-            right = x[index] > centre
-            panel.annotate(
-                f"{finding.stream.truck} {finding.stream.device}: {finding.feature}",
-                (x[index], y[index]), xytext=(-12 if right else 12, 26 - 52 * (number % 2)),
-                textcoords="offset points", fontsize=7.5, color=_NAMED_COLOUR,
-                ha="right" if right else "left",
-                arrowprops={"arrowstyle": "-", "color": _NAMED_COLOUR, "linewidth": 0.7},
-                bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.85,
-                      "linewidth": 0},
-            )  # fmt: skip
-    panel.set_xlabel(group.features[across])
-    panel.set_ylabel(group.features[up])
-    panel.set_title(f"{group.modality} {group.view} ({len(group.streams)})", fontsize=10)
-    panel.legend(fontsize=7, loc="best")
-
-
-def _first(features: Sequence[str], wanted: Iterable[str]) -> int | None:
-    return next((features.index(name) for name in wanted if name in features), None)
-
-
-def _window(mined: Mined) -> str:
-    if not len(mined.days):
-        return "no days"
-    return f"{_day(int(mined.days[0]))} to {_day(int(mined.days[-1]))}"
-
-
-def _day(number: int) -> str:
-    return (_EPOCH + timedelta(days=number)).isoformat()
-
-
-def _devices(findings: Iterable[Finding]) -> set[tuple[str, str]]:
-    return {(finding.stream.truck, finding.stream.device) for finding in findings}
-
-
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
        color: #1b1f24; background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 img { max-width: 100%; height: auto }
+div { overflow-x: auto }
 table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #d0d7de }
-td { white-space: nowrap } td:nth-child(5), td:nth-child(6) { white-space: normal }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
+th, td { text-align: left; padding: .3rem .6rem; vertical-align: top }
+tbody, thead { border-bottom: 1px solid #d0d7de }
+td { white-space: nowrap } td:nth-last-child(-n+5) { white-space: normal }
+table.plain tr { border-bottom: 1px solid #d0d7de }
+small { color: #57606a; display: block }
 p.fine { color: #116329 } p.note { color: #57606a }
 """
 _MEANING = {
@@ -139,21 +41,21 @@ _MEANING = {
 
 def page(mined: Mined, png: bytes) -> str:
     """An HTML page of its own: nothing is loaded from elsewhere."""
-    devices = _devices(mined.findings)
+    devices = words.devices(mined.findings)
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
         "<meta name='viewport' content='width=device-width, initial-scale=1'>",
         f"<title>Fleet QC</title><style>{_STYLE}</style></head><body>",
-        f"<h1>Fleet QC, {_window(mined)}</h1>",
-        f"<p>{mined.trucks} trucks, {mined.streams} devices and views were compared.",
+        f"<h1>Fleet QC, {words.window(mined)}</h1>",
+        f"<p>{mined.trucks} trucks were compared, {mined.streams} times a device in a view.",
         f"<b>{len(devices)}</b> devices are out of line.</p>",
         "<img alt='Density against contrast of every device; those out of line are named'",
         f"src='data:image/png;base64,{base64.b64encode(png).decode()}'>",
         "<h2>Out of line</h2>",
-        _findings(mined.findings),
+        _findings(devices),
         "<h2>Groups</h2>",
         _table(
-            ("modality", "view", "devices", "groups", "why"),
+            ("modality", "view", "devices", "groups", "why so many"),
             [(g.modality, g.view, len(g.streams), g.number, g.reason) for g in mined.clusters],
         ),
         "<h2>Distributions that moved</h2>",
@@ -165,21 +67,41 @@ def page(mined: Mined, png: bytes) -> str:
     return "\n".join(parts)
 
 
-def _findings(findings: Sequence[Finding]) -> str:
-    if not findings:
+def _findings(devices: dict[tuple[str, str], list[Finding]]) -> str:
+    """A block for each device, so that one that is wrong in many ways does not hide others."""
+    if not devices:
         return "<p class='fine'>Nothing.</p>"
-    rows = [
-        (
-            f.stream.truck, f.stream.device, f"{f.stream.modality} {f.stream.view}", f.feature,
-            _MEANING[f.kind], f.detail, "" if f.since is None else _day(f.since),
-            f"{f.deviation:+.1f}", _sure(f.confidence),
-        )
-        for f in findings[:_MOST_ROWS]
-    ]  # fmt: skip
-    heads = ("truck", "device", "images", "feature", "how", "detail", "since", "deviation", "sure")
-    table = _table(heads, rows)
-    more = len(findings) - _MOST_ROWS
-    return table + (f"<p class='note'>… and {more} more.</p>" if more > 0 else "")
+    heads = ("truck", "device", "images", "feature", "how", "since", "deviation", "sure")
+    blocks = []
+    for (truck, device), findings in list(devices.items())[:_MOST_DEVICES]:
+        span = f"<td rowspan='{len(findings)}'>"
+        names = f"{span}{html.escape(truck)}</td>{span}{html.escape(device)}</td>"
+        rows = [names + _cells(findings[0]), *map(_cells, findings[1:])]
+        blocks.append(f"<tbody><tr>{'</tr><tr>'.join(rows)}</tr></tbody>")
+    more = len(devices) - _MOST_DEVICES
+    return (
+        f"<div><table>{_head(heads)}{''.join(blocks)}</table></div>"
+        + (f"<p class='note'>… and {more} more devices.</p>" if more > 0 else "")
+        + "<p class='note'>Deviation: from what is usual, in robust standard deviations; from 5 on a"
+        " device is named, and software by how few run it. Sure: 1 less the chance that any of all"
+        " comparisons shows as much by accident.</p>"
+    )
+
+
+def _cells(finding: Finding) -> str:
+    since = "" if finding.since is None else words.day(finding.since)
+    cells = (
+        (f"{finding.stream.modality} {finding.stream.view}", ""),
+        (finding.feature, words.meaning(finding.feature)),
+        (_MEANING[finding.kind], finding.detail),
+        (since, ""),
+        (f"{finding.deviation:+.1f}", ""),
+        (_sure(finding.confidence), ""),
+    )
+    return "".join(
+        f"<td>{html.escape(text)}{f'<small>{html.escape(more)}</small>' if more else ''}</td>"
+        for text, more in cells
+    )
 
 
 def _sure(confidence: float) -> str:
@@ -187,19 +109,39 @@ def _sure(confidence: float) -> str:
 
 
 def _shifts(mined: Mined) -> str:
-    moved = [shift for shift in mined.shifts if shift.drifted][:_MOST_ROWS]
+    moved = [shift for shift in mined.shifts if shift.drifted]
     if not moved:
         return "<p class='fine'>None.</p>"
-    return _table(
-        ("truck", "modality", "of", "PSI"),
-        [(s.truck or "the fleet", s.modality, s.feature, f"{s.psi:.2f}") for s in moved],
+    moved.sort(key=lambda shift: (bool(shift.truck), -shift.psi))  # the fleet's first
+    table = _table(
+        ("truck", "modality", "of", "meaning", "PSI"),
+        [
+            (
+                s.truck or "the fleet",
+                s.modality,
+                s.feature,
+                words.meaning(s.feature),
+                f"{s.psi:.2f}",
+            )
+            for s in moved[:_MOST_ROWS]
+        ],
+    )
+    more = len(moved) - _MOST_ROWS
+    return (
+        table
+        + (f"<p class='note'>… and {more} more.</p>" if more > 0 else "")
+        + "<p class='note'>PSI: population stability index of the last week against the days"
+        " before; 0.1 is a small shift, 0.25 a large one.</p>"
     )
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div><table class='plain'>{_head(heads)}<tbody>{body}</tbody></table></div>"
+
+
+def _head(heads: Sequence[str]) -> str:
+    return f"<thead><tr>{''.join(f'<th>{html.escape(name)}</th>' for name in heads)}</tr></thead>"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from fleet_qc import miner, report
+from fleet_qc import miner, picture, report
 from fleet_qc.exporter import Exporter
 from fleet_qc.prometheus import DAY_S, Prometheus, PrometheusError
 
@@ -39,7 +39,7 @@ def look(prometheus: Prometheus, now: float, days: int) -> Mined:
 def write(mined: Mined, folder: Path) -> None:
     """Writes the picture and the page; readers see the old ones or the new ones, never halves."""
     folder.mkdir(parents=True, exist_ok=True)
-    png = report.picture(mined)
+    png = picture.draw(mined)
     for name, content in ((PICTURE, png), (PAGE, report.page(mined, png).encode())):
         fresh = folder / f".{name}"
         fresh.write_bytes(content)

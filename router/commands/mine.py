@@ -32,7 +32,7 @@ def register(add: Add) -> None:
 
 def _mine(asked: argparse.Namespace) -> int:
     try:
-        from fleet_qc import miner, report  # noqa: PLC0415  (a truck has no need of them)
+        from fleet_qc import miner, picture  # noqa: PLC0415  (a truck has no need of them)
         from fleet_qc.records import Flags, History, Inventory  # noqa: PLC0415
     except ImportError as error:
         raise OperatorError(
@@ -48,7 +48,7 @@ def _mine(asked: argparse.Namespace) -> int:
     )  # fmt: skip
     mined = miner.mine(history)
     try:
-        asked.output.write_bytes(report.picture(mined))
+        asked.output.write_bytes(picture.draw(mined))
     except OSError as error:
         raise OperatorError(
             Code.FILE_UNREADABLE, f"{asked.output} cannot be written ({error.strerror})."

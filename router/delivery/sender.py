@@ -269,4 +269,4 @@ class Sender:
             raise TooBusy(later)
 
     def _count(self, result: str) -> None:
-        self._metrics.attempts.labels(self._destination.name, result).inc()
+        self._metrics.attempted(self._destination.name, result)

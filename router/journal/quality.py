@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from router.journal import devices
 from router.qc import EXPORTED, Acquisition, Device, Flag, Raised, Shown, Total
 from router.qc.baseline import WINDOW, Baseline
-from router.study import Role
+from router.study import Role, State
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from router.errors import Code
     from router.journal.database import Database
@@ -28,9 +28,9 @@ _RECENT_S = 1800.0
 _DEVICE_S = 7 * 86_400.0
 #: What metrics show, so that a truck stays within its series: that many machines, that many views
 #: of them, that many kinds of flags. All is counted; the rest is seen on the truck.
-MOST_DEVICES = 6
-MOST_VIEWS = 6
-MOST_FLAGS = 24
+MOST_DEVICES = 5
+MOST_VIEWS = 5
+MOST_FLAGS = 16
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,26 @@ class Quality:
         return [
             Shown(row["instance"], Acquisition(**json.loads(row["acquisition"]))) for row in rows
         ]
+
+    def arrived_since(self, moment: float, modalities: Iterable[str]) -> dict[str, list[Shown]]:
+        """Studies that the scanner has finished with → their images of these modalities.
+
+        Only what began to arrive since then is read, however many studies the journal has: every
+        scrape asks this.
+        """
+        rows = self._db.rows(
+            "SELECT q.study, q.instance, q.acquisition FROM study s"
+            " JOIN quality q ON q.study = s.orthanc_id WHERE s.received_at >= ?"
+            " AND (s.due_at IS NOT NULL OR s.state <> ?) AND q.acquisition <> ''"
+            " AND q.modality IN (SELECT value FROM json_each(?))"
+            " ORDER BY s.received_at, q.looked_at, q.rowid",
+            (moment, State.RECEIVED, json.dumps(sorted(modalities))),
+        )
+        found: dict[str, list[Shown]] = {}
+        for row in rows:
+            shown = Shown(row["instance"], Acquisition(**json.loads(row["acquisition"])))
+            found.setdefault(row["study"], []).append(shown)
+        return found
 
     def flags(self, study: str) -> dict[str, list[Raised]]:
         """The flagged images of a study."""

@@ -10,9 +10,9 @@ from router.qc.acquisition import Acquisition, Device, acquisition
 from router.qc.baseline import Baseline
 from router.qc.features import EXPORTED, Total, features
 from router.qc.flags import LOOK, Flag, Raised, judge
-from router.qc.protocol import EXPECTED_VIEWS, Shown, missing_views, repeated
+from router.qc.protocol import BREAST, EXPECTED_VIEWS, Shown, missing_views, repeated
 
 __all__ = [
-    "EXPECTED_VIEWS", "EXPORTED", "LOOK", "Acquisition", "Baseline", "Device", "Flag", "Raised", "Shown", "Total",
+    "BREAST", "EXPECTED_VIEWS", "EXPORTED", "LOOK", "Acquisition", "Baseline", "Device", "Flag", "Raised", "Shown", "Total",
     "acquisition", "features", "judge", "missing_views", "repeated",
 ]  # fmt: skip

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 #: screening, 4th edition, 2006).
 EXPECTED_VIEWS = ("R-CC", "L-CC", "R-MLO", "L-MLO")
 
-_BREAST = frozenset({"MG", "DBT"})
+#: Only their studies can lack a view.
+BREAST = frozenset({"MG", "DBT"})
 #: Partial images that together show the whole of a large breast.
 _MOSAIC = 2
 
@@ -35,7 +36,7 @@ def missing_views(images: Iterable[Shown], expected: Sequence[str]) -> list[str]
     of a view count as the whole (a large breast). An implant-displaced image counts as its view.
     A study without mammograms misses nothing.
     """
-    breast = [shown.acquisition for shown in images if shown.acquisition.modality in _BREAST]
+    breast = [shown.acquisition for shown in images if shown.acquisition.modality in BREAST]
     if not breast:
         return []
     whole: set[str] = set()

@@ -53,7 +53,7 @@ class Analysing:
                 result = self._try_analyse(study, instance, key, captures)
             if result != CAPTURED:  # that one is written with the capture
                 self._bench.journal.decide_analysis({instance.orthanc_id: result})
-            self._bench.metrics.analyses.labels(result).inc()
+            self._bench.metrics.analysed(result)
         # Only now: a series whose slices are left out has its capture, or the reason why not.
         self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
         decided = self._bench.journal.instances(study.orthanc_id)

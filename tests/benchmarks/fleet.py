@@ -24,7 +24,7 @@ import numpy as np
 import requests
 from testcontainers.core.network import Network
 
-from fleet_qc import miner, report
+from fleet_qc import miner, picture
 from fleet_qc.prometheus import Prometheus
 from tests import fleet_sim, fleet_traffic, monitoring, remote_way, remote_write
 from tests.orthancs import ROOT
@@ -47,6 +47,29 @@ SECOND_UNIT_EVERY = 10
 ALLOWED_DAYS = 3
 SERIES_A_TRUCK, MINUTES, CARDINALITY_STEP_S = 400, 30, 60
 OUTAGE_S = 600
+PARTS = ("qc", "rules", "outage")
+#: The last line's figures, in its order; a run of one part says its own only.
+FIGURES = (
+    "series", "ingest_samples_s", "rules_s", "qc_s", "faults_found",
+    "false_alarms_per_truck_month", "backfill_lost",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Month:
+    """What the first part has to say."""
+
+    series: int
+    #: Samples a second.
+    rate: float
+    #: Seconds of the whole miner.
+    qc_s: float
+    #: Share of the faults.
+    found: float
+    #: Alarms per truck and month.
+    false: float
+    #: Samples.
+    lost: int
 
 
 @dataclass
@@ -119,7 +142,7 @@ def _lost(prometheus: Service, first: int, last: int, written: int) -> int:
     return written - found
 
 
-def _score(history: History, fleet: fleet_sim.Fleet) -> tuple[float, float]:
+def score(history: History, fleet: fleet_sim.Fleet) -> tuple[float, float]:
     """Share of the faults named within three days, and false alarms per truck and month.
 
     A fault is found where its unit is named by a feature that the fault changes. A false alarm is
@@ -146,10 +169,8 @@ def _score(history: History, fleet: fleet_sim.Fleet) -> tuple[float, float]:
     return len(found) / max(len(fleet.faults), 1), false / (trucks * months)
 
 
-def bench_qc(
-    network: Network, folder: Path, trucks: int, days: int, faults: int
-) -> tuple[int, float, float, float, float, int]:
-    """Series, samples a second, seconds of the miner, found, false alarms, lost samples."""
+def bench_qc(network: Network, folder: Path, trucks: int, days: int, faults: int) -> Month:
+    """A month of a fleet with faults, mined over the HTTP API."""
     today = int(time.time() // fleet_traffic.DAY_S)
     fleet = fleet_sim.fleet(
         trucks,
@@ -175,9 +196,9 @@ def bench_qc(
         print(
             f"  read {read_s:.1f} s ({used:.1f} s of processor in Prometheus), mined {qc_s - read_s:.1f} s, {len(mined.findings)} findings"
         )
-    found, false = _score(history, fleet)
-    Path("mining_report.png").write_bytes(report.picture(mined))
-    return fleet_traffic.Traffic(fleet.history).series, rate, qc_s, found, false, lost
+    found, false = score(history, fleet)
+    Path("mining_report.png").write_bytes(picture.draw(mined))
+    return Month(fleet_traffic.Traffic(fleet.history).series, rate, qc_s, found, false, lost)
 
 
 def _processor_s(prometheus: Service) -> float:
@@ -288,31 +309,48 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--faults", type=int, default=500)
     parser.add_argument("--outage-s", type=int, default=OUTAGE_S)
+    parser.add_argument(
+        "--only", choices=PARTS, action="append", help="this part alone; may be given twice"
+    )
     asked = parser.parse_args()
-    with Network() as network, tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        series, rate, qc_s, found, false, lost = bench_qc(
-            network, folder, asked.trucks, asked.days, asked.faults
-        )
-    with Network() as network:
-        most, card_rate, rules_s = bench_cardinality(network, asked.trucks)
-    print(f"  cardinality: {most} series, {card_rate:.0f} samples/s")
+    parts = asked.only or PARTS
+    figures: dict[str, str] = {}
+    series, lost, rates = 0, 0, []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        away = bench_outage(folder, asked.outage_s)
-    print(
-        f"  outage of {asked.outage_s} s: {away.missing} scrapes missing, longest gap"
-        f" {away.longest_gap_s:.0f} s; the dashboard stood still for {away.flat_before_s:.0f} s"
-        f" before and {away.flat_after_s:.0f} s after all had arrived"
-    )
-    print(
-        f"bench fleet: trucks={asked.trucks} series={series + most}"
-        f" ingest_samples_s={min(rate, card_rate):.0f} rules_s={rules_s:.2f} qc_s={qc_s:.1f}"
-        f" faults_found={100 * found:.1f}% false_alarms_per_truck_month={false:.3f}"
-        f" backfill_lost={lost + away.missing}"
-    )
+        if "qc" in parts:
+            with Network() as network:
+                month = bench_qc(network, folder, asked.trucks, asked.days, asked.faults)
+            series, lost = series + month.series, lost + month.lost
+            rates.append(month.rate)
+            figures |= {
+                "qc_s": f"{month.qc_s:.1f}",
+                "faults_found": f"{100 * month.found:.1f}%",
+                "false_alarms_per_truck_month": f"{month.false:.3f}",
+            }
+        if "rules" in parts:
+            with Network() as network:
+                most, rate, rules_s = bench_cardinality(network, asked.trucks)
+            print(f"  cardinality: {most} series, {rate:.0f} samples/s")
+            series += most
+            rates.append(rate)
+            figures["rules_s"] = f"{rules_s:.2f}"
+        if "outage" in parts:
+            away = bench_outage(folder, asked.outage_s)
+            print(
+                f"  outage of {asked.outage_s} s: {away.missing} scrapes missing, longest gap"
+                f" {away.longest_gap_s:.0f} s; the dashboard stood still for"
+                f" {away.flat_before_s:.0f} s before and {away.flat_after_s:.0f} s after all had"
+                " arrived"
+            )
+            lost += away.missing
+    if rates:
+        figures |= {"series": str(series), "ingest_samples_s": f"{min(rates):.0f}"}
+    if not {"qc", "outage"}.isdisjoint(parts):
+        figures["backfill_lost"] = str(lost)
+    said = " ".join(f"{name}={figures[name]}" for name in FIGURES if name in figures)
+    print(f"bench fleet: trucks={asked.trucks} {said}")
 
 
 if __name__ == "__main__":

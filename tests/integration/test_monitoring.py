@@ -19,8 +19,10 @@ from testcontainers.core.network import Network
 from fleet_qc import miner
 from fleet_qc.exporter import Exporter
 from fleet_qc.prometheus import Prometheus
+from router.journal import Journal
 from tests import fleet_sim, fleet_traffic, monitoring, remote_write
-from tests.orthancs import ROOT
+from tests.orthancs import PASSWORD, ROOT
+from tests.unit.test_metrics import every_metric, fullest
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.monitoring import Service
+    from tests.orthancs import Orthanc
 
+#: A truck has at most so many.
+MOST_SERIES = 400
 RULES = sorted((ROOT / "monitoring/prometheus/rules").glob("*.yml"))
 
 
@@ -86,6 +91,58 @@ def _write(prometheus: Service, name: str, value: float, **labels: str) -> None:
     remote_write.send(requests.Session(), f"{prometheus.url}/api/v1/write", [one])
 
 
+# --- series -------------------------------------------------------------------------------------
+
+
+def test_a_truck_that_has_seen_everything_stays_within_its_series(
+    network: Network, prometheus: Service, truck: Orthanc, tmp_path: Path
+) -> None:
+    """Two devices of every modality, every code: what vmagent sends of it, and of all else."""
+    journal = Journal(tmp_path / "journal.db")
+    served = fullest(journal).encode()
+    journal.close()
+    (tmp_path / "health").write_text(PASSWORD)
+    (tmp_path / "health").chmod(0o644)
+    scrape = monitoring.hastened("vmagent/scrape.yml", tmp_path)
+    with (
+        _server(lambda _: served) as port,
+        monitoring.running("node-exporter", 9100, network, "/metrics"),
+        monitoring.running(
+            "vmagent", monitoring.VMAGENT, network, "/health",
+            files={
+                scrape: "/etc/vmagent/scrape.yml",
+                tmp_path / "health": "/run/secrets/health_password",
+            },
+            REMOTE_WRITE_URL="http://prometheus:9090/api/v1/write", TRUCK_ID="A",
+            ROUTER_ADDRESS=f"{monitoring.HERE}:{port}",
+            ORTHANC_ADDRESS=f"{monitoring.HERE}:{truck.container.get_exposed_port(8042)}",
+        ),
+    ):  # fmt: skip
+        jobs = {"router", "orthanc", "node", "vmagent"}
+        until(lambda: {one["metric"]["job"] for one in prometheus.query('up{truck="A"} == 1')}
+              == jobs, 60, what="every job")  # fmt: skip
+        series = prometheus.query(
+            'count by (job) (last_over_time({truck="A",__name__!~"truck:.*|ALERTS.*"}[5m]))'
+        )
+        dropped = prometheus.query('scrape_series_limit_samples_dropped{truck="A"}')
+        limit = prometheus.query('scrape_series_limit{truck="A"}')
+        of_scrapes = prometheus.query(
+            'count by (job) (last_over_time({truck="A",__name__=~"up|scrape_.*"}[5m]))'
+        )
+    count = {one["metric"]["job"]: int(one["value"][1]) for one in series}
+    assert set(count) == jobs
+    assert sum(count.values()) <= MOST_SERIES, count
+    # All of it: nothing was left out by the bound behind the bounds.
+    assert {one["metric"]["job"]: float(one["value"][1]) for one in dropped} == {
+        "router": 0.0, "node": 0.0,
+    }  # fmt: skip
+    # And that bound holds them, whatever a truck's machine has: vmagent's own are beside it.
+    limits = {one["metric"]["job"]: int(one["value"][1]) for one in limit}
+    own = {one["metric"]["job"]: int(one["value"][1]) for one in of_scrapes}
+    left = sum(limits.get(job, count[job] - own[job]) + own[job] for job in jobs)
+    assert left <= MOST_SERIES, (count, limits, own)
+
+
 # --- rules --------------------------------------------------------------------------------------
 
 
@@ -98,8 +155,6 @@ def test_every_rule_does_what_its_test_says() -> None:
 
 
 def test_the_metrics_follow_the_conventions() -> None:
-    from tests.unit.test_metrics import every_metric  # noqa: PLC0415
-
     registry = CollectorRegistry()
     exporter = Exporter()
     registry.register(exporter)

@@ -6,6 +6,8 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 from prometheus_client import CollectorRegistry, generate_latest
 from scipy import stats
@@ -18,12 +20,13 @@ from fleet_qc import (
     drift,
     miner,
     outliers,
+    picture,
     prometheus,
     report,
     robust,
 )
 from fleet_qc.exporter import Exporter
-from fleet_qc.records import Build, Flags, History, Inventory, Kind, Mined, Moments, Stream
+from fleet_qc.records import Build, Finding, Flags, History, Inventory, Kind, Mined, Moments, Stream
 from tests import fleet_sim
 
 DAYS = 30
@@ -450,19 +453,57 @@ def test_the_metrics_name_the_device_and_the_feature() -> None:
 
 def test_the_report_shows_the_picture_and_names_who_is_out_of_line() -> None:
     mined = miner.mine(fleet_sim.fleet(60, DAYS, seed=22, faults=5, views=("CC", "MLO")).history)
-    png = report.picture(mined)
-    with Image.open(io.BytesIO(png)) as picture:
-        assert picture.width > 800
+    png = picture.draw(mined)
+    with Image.open(io.BytesIO(png)) as drawn:
+        assert drawn.width > 800
     page = report.page(mined, png)
     for truck in ("T0000", "T0001", "T0002", "T0003", "T0004"):
-        assert f"<td>{truck}</td>" in page
+        assert f">{truck}</td>" in page
     assert "src='data:image/png;base64," in page
     assert "http" not in page
 
 
+def test_no_name_in_the_picture_lies_over_another_or_over_the_panel_and_all_are_within_it() -> None:
+    mined = miner.mine(fleet_sim.fleet(80, DAYS, seed=24, faults=40).history)
+    figure = picture.figure(mined)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (panel,) = figure.axes
+    shown = [text for text in panel.texts if text.get_text()]
+    assert len(shown) == picture.MOST_NAMES + 1
+    assert shown[-1].get_text().startswith("... and ")
+    # Without its arrow: that one is to cross the panel.
+    boxes = [Text.get_window_extent(text, canvas.get_renderer()) for text in shown]
+    across = panel.get_window_extent().x1
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[number + 1 :])
+        assert across < box.x0
+        assert box.x1 < figure.bbox.x1
+    assert panel.get_xlabel() == "contrast (p99 - p01) [pixel value]"
+
+
+def test_a_device_of_a_strange_version_is_shown_in_the_picture() -> None:
+    mined = miner.mine(fleet_sim.fleet(60, DAYS, seed=22, faults=5).history)
+    (panel,) = picture.figure(mined).axes
+    assert "T0004 MG-1: software" in {text.get_text() for text in panel.texts}
+
+
+def test_what_is_wrong_in_many_ways_does_not_hide_who_is_wrong_in_one() -> None:
+    streams = [Stream(f"T{n:04d}", "MG-1", "MG", "CC") for n in range(400)]
+    loud = [
+        Finding(stream, feature, Kind.STEP, 30, 1, 1, "moved")
+        for stream in streams[:399]
+        for feature in ("mean", "noise")
+    ]
+    quiet = Finding(streams[399], "contrast", Kind.STEP, 6, 1, 1, "moved")
+    page = report.page(Mined((*loud, quiet), (), (), np.arange(1), 400, 400), b"")
+    assert all(f"<td rowspan='2'>{stream.truck}</td>" in page for stream in streams[:399])
+    assert "<td rowspan='1'>T0399</td>" in page
+
+
 def test_a_report_of_a_fleet_without_images_says_so() -> None:
     mined = miner.mine(fleet_sim.fleet(3, DAYS, seed=23).history.until(0))
-    assert report.picture(mined).startswith(b"\x89PNG")
+    assert picture.draw(mined).startswith(b"\x89PNG")
     assert "Nothing." in report.page(mined, b"")
 
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from router.journal import Identities, Journal, Pin
 from router.study import Arrival, Copy, Outcome, Priority, Route, State, VerifiedBy
-from tests.benchmarks.journal import filled
+from tests.benchmarks.journal import filled, look_at_all, scrape_s
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CLOUD = "cloud"
+#: Of the processor, by scrapes every 15 s.
+MOST_BY_SCRAPES = 0.01 * 15
 STUDIES = 120  # two days, sixty a day
 
 
@@ -29,6 +31,15 @@ def test_no_question_of_the_delivery_reads_a_whole_table(tmp_path: Path) -> None
             plan = journal._db.rows(f"EXPLAIN QUERY PLAN {sql}")
             steps = [str(row["detail"]) for row in plan]
             assert not [step for step in steps if step.startswith("SCAN")], steps
+    journal.close()
+
+
+def test_metrics_cost_at_most_a_hundredth_of_the_routers_time_however_much_is_in_the_journal(
+    tmp_path: Path,
+) -> None:
+    journal = filled(tmp_path / "journal.db", 20_000)
+    look_at_all(journal)
+    assert scrape_s(journal, 20_000) <= MOST_BY_SCRAPES
     journal.close()
 
 

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 
-from router.errors import Code
+from router import qc
+from router.app import show_journal
+from router.destinations.base import Stored
+from router.errors import ADVICE, Code
+from router.journal.quality import MOST_VIEWS
 from router.machine import MachineFigures
 from router.metrics import JournalFigures, Metrics
-from router.study import State
+from router.qc import EXPORTED, Flag
+from router.study import State, VerifiedBy
+from tests.unit import test_devices as devices
+
+if TYPE_CHECKING:
+    from router.journal import Journal
 
 #: Fetching, anonymizing, reading back and storing one CT slice takes at least this long.
 _INSTANCE_S = 0.016
 #: How often vmagent asks.
 _SCRAPE_S = 30.0
+_VIEWS = {
+    "MG": ("CC", "MLO", "ML", "LM", "XCCL"), "DBT": ("CC", "MLO"), "CR": ("AP", "PA", "LL"),
+    "DX": ("AP", "PA", "LL"),
+}  # fmt: skip
 
 
 def _filled() -> Metrics:
@@ -27,10 +47,10 @@ def _one_instance(metrics: Metrics) -> None:
     """All that is counted on the way of one instance."""
     metrics.instances_received.inc()
     metrics.instances_anonymized.inc()
-    metrics.analyses.labels("CAPTURED").inc()
+    metrics.analysed("CAPTURED")
     for step in ("anonymize", "analyse", "send"):
         metrics.step_seconds.labels(step).observe(0.1)
-    metrics.attempts.labels("cloud", "STORED").inc()
+    metrics.attempted("cloud", "STORED")
     metrics.sent_bytes.labels("cloud").inc(500_000)
     metrics.wasted_bytes.labels("cloud").inc(0)
     metrics.verified.labels("cloud", "DIGEST").inc()
@@ -53,6 +73,56 @@ def every_metric() -> str:
     )
     metrics.registry.register(MachineFigures(lambda: (1000, 250), lambda: {"cloud": -3.5}))
     return generate_latest(metrics.registry).decode()
+
+
+def _see_everything(journal: Journal) -> None:
+    for modality in ("CT", "MR", "CR", "DX", "MG", "DBT", "PT", "OTHER"):
+        for machine in ("first", "second"):
+            for view in _VIEWS.get(modality, ("none",)):
+                seen = devices.of(f"{machine} {modality}", modality, view)
+                devices.see(journal, seen, *Flag)
+    with journal._db.writing() as db:
+        for code in ADVICE:
+            db.execute(
+                "UPDATE instance SET stage = 'HELD', hold_code = ?, held_at = 1 WHERE rowid ="
+                " (SELECT min(rowid) FROM instance WHERE hold_code IS NULL)",
+                (code,),
+            )
+
+
+def fullest(journal: Journal) -> str:
+    """What a router serves that has seen everything: every code, flag and outcome, two
+    destinations, two devices of each modality in all views.
+    """
+    registry = CollectorRegistry()
+    for collector in (GCCollector, PlatformCollector, ProcessCollector):
+        collector(registry=registry)
+    metrics = Metrics(registry)
+    codes = list(Code)
+    of_analysis = codes[codes.index(Code.NOT_CHOSEN) : codes.index(Code.LINK_DOWN)]
+    of_delivery = codes[codes.index(Code.LINK_DOWN) : codes.index(Code.NOT_IN_JOURNAL)]
+    for code in ADVICE:
+        metrics.holds.labels(code).inc()
+    for result in ("CAPTURED", *of_analysis):
+        metrics.analysed(result)
+    metrics.golden_moved.labels("density-kmeans 1").set(0)
+    for result in ("SAME", Code.SAME_UID_OTHER_BYTES):
+        metrics.duplicates.labels(result).inc()
+    destinations = ["cloud", "archive"]
+    for destination in destinations:
+        metrics.begin(destination)
+        for outcome in (*Stored, *of_delivery):
+            metrics.attempted(destination, outcome)
+        for by in VerifiedBy:
+            metrics.verified.labels(destination, by).inc()
+        for gauge in (metrics.goodput, metrics.link_up, metrics.paused):
+            gauge.labels(destination).set(1)
+    show_journal(registry, journal, destinations, qc.EXPECTED_VIEWS, lambda: devices.NOW)
+    registry.register(MachineFigures(lambda: (1000, 250), lambda: dict.fromkeys(destinations, 1.0)))
+    _see_everything(journal)
+    text = generate_latest(registry).decode()
+    assert text.count("edge_router_qc_feature_sum{") == MOST_VIEWS * len(EXPORTED)
+    return text
 
 
 def test_counting_costs_at_most_a_hundredth_of_the_routers_time() -> None:
