@@ -11,11 +11,20 @@ all of them. A unit makes about 80 images a day. Trucks may have a second unit; 
 | kVp step | tube voltage + 2 kV; contrast - 8 % |
 | dirty detector | noise + 12 %, mean - 5 % |
 | wrong software | a version that no other unit runs |
+
+What may happen to the whole fleet, from one day on (``moved``), and to no unit more than to others:
+
+| shift | of every unit |
+|---|---|
+| intensity | mean + 200 (two of the standard deviations between women) |
+| dense area | dense_fraction + 0.2 (of a deviation between women of 0.12) |
+| flags | 15 % of the images are flagged |
+| software | an update: another version |
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -135,6 +144,44 @@ def fleet(
     flagged = draw.binomial(count.astype(int), flag_rate).astype(float)
     flags = Flags(streams, ("LOST_ROWS",), moments.days, flagged[:, None, :], count)
     return Fleet(History(moments, flags, _inventory(units, vendor, planted, moments.days)), planted)
+
+
+class Shift(StrEnum):
+    INTENSITY = "mean"
+    DENSE_AREA = "dense_fraction"
+    FLAGS = "flags"
+    SOFTWARE = "software"
+
+
+_SHIFT = {Shift.INTENSITY: 200.0, Shift.DENSE_AREA: 0.2}
+_SHIFTED_FLAG_RATE = 0.15
+
+
+def moved(history: History, shift: Shift, day: int) -> History:
+    """The same fleet, had this happened to all of it from a day on (an index)."""
+    moments, flags, inventory = history.moments, history.flags, history.inventory
+    since = slice(day, None)
+    if shift in _SHIFT:
+        place, by = moments.features.index(shift), _SHIFT[shift]
+        total, squares = moments.total.copy(), moments.squares.copy()
+        count = moments.count[:, place, since]
+        squares[:, place, since] += 2 * by * total[:, place, since] + count * by**2
+        total[:, place, since] += count * by
+        moments = replace(moments, total=total, squares=squares)
+    elif shift is Shift.FLAGS:
+        flagged = flags.flagged.copy()
+        flagged[:, :, since] = np.round(_SHIFTED_FLAG_RATE * flags.images[:, None, since])
+        flags = replace(flags, flagged=flagged)
+    else:
+        builds = tuple(
+            tuple(
+                b and replace(b, software=f"{b.software}.1") if number >= day else b
+                for number, b in enumerate(row)
+            )
+            for row in inventory.builds
+        )
+        inventory = replace(inventory, builds=builds)
+    return History(moments, flags, inventory)
 
 
 def _values(draw: np.random.Generator, vendor: NDArray[np.int64], count: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from contextlib import contextmanager
@@ -104,7 +105,8 @@ def way(folder: Path, scrape_s: int = 1) -> Iterator[Way]:
 class Outage:
     """What an outage has cost."""
 
-    missing: int  #: scrapes that were answered and never arrived
+    missing: int  #: scrapes that were answered and never arrived …
+    of_restarts: int  #: … of these, those that were answered while vmagent was restarted
     longest_gap_s: float  #: between two scrapes that arrived
     #: For so long at most the dashboard's own query shows the same value, while the link is away
     #: and after everything has arrived; the values change with each scrape.
@@ -116,21 +118,31 @@ def outage(way: Way, vmagent: Service, seconds: float, restarts: int) -> Outage:
     """The cloud's entrance does not answer for so long, and vmagent is restarted meanwhile."""
     until(way.numbers, 60, what="the first scrapes")
     begun = time.time()
+    stopped: list[tuple[float, float]] = []
     way.proxy.docker("pause")
     for number in range(restarts + 1):
         end = begun + seconds * (number + 1) / (restarts + 1)
         until(lambda end=end: time.time() > end, seconds, what="the outage")  # type: ignore[misc]
         if number < restarts:
+            at = time.time()
             vmagent.docker("restart")
+            stopped.append((at, time.time()))
     ended = time.time()
     flat_before = _flat_s(way.prometheus, begun, ended)
     way.proxy.docker("unpause")
     way.all_arrived(180)
     found = way.prometheus.query(f'scrapes{{truck="A"}}[{int(time.time() - begun) + 60}s]')
     pairs = sorted((float(t), float(v)) for one in found for t, v in one["values"])
-    numbers = {int(value) for _, value in pairs}
+    missing = of_restarts = 0
+    for (before, number), (after, following) in itertools.pairwise(pairs):
+        lost = int(following - number) - 1
+        missing += lost
+        # One scrape can be under way when a restart begins, and one when it ends.
+        during = sum(before < end and begin < after for begin, end in stopped)
+        of_restarts += min(lost, 2 * during)
     return Outage(
-        len(set(range(min(numbers), max(numbers))) - numbers),
+        missing,
+        of_restarts,
         float(np.max(np.diff([stamp for stamp, _ in pairs]))),
         flat_before,
         _flat_s(way.prometheus, begun, ended),

@@ -339,12 +339,13 @@ def main() -> None:
         if "outage" in parts:
             away = bench_outage(folder, asked.outage_s)
             print(
-                f"  outage of {asked.outage_s} s: {away.missing} scrapes missing, longest gap"
+                f"  outage of {asked.outage_s} s: {away.missing} scrapes missing,"
+                f" {away.of_restarts} of them by restarts; longest gap"
                 f" {away.longest_gap_s:.0f} s; the dashboard stood still for"
                 f" {away.flat_before_s:.0f} s before and {away.flat_after_s:.0f} s after all had"
                 " arrived"
             )
-            lost += away.missing
+            lost += away.missing - away.of_restarts  # a restart's own are counted above
     if rates:
         figures |= {"series": str(series), "ingest_samples_s": f"{min(rates):.0f}"}
     if not {"qc", "outage"}.isdisjoint(parts):

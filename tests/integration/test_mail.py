@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import html
 import re
 import ssl
 from contextlib import contextmanager
@@ -77,7 +78,9 @@ def mail_server(folder: Path) -> Iterator[tuple[MailServer, int, Path]]:
 
 
 @contextmanager
-def alertmanager(folder: Path, port: int, ca: Path, password: str) -> Iterator[Service]:
+def alertmanager(
+    folder: Path, port: int, ca: Path, password: str, **more: str
+) -> Iterator[Service]:
     secret = folder / "smtp_password"
     secret.write_text(password)
     secret.chmod(0o444)
@@ -88,6 +91,7 @@ def alertmanager(folder: Path, port: int, ca: Path, password: str) -> Iterator[S
             files={secret: "/run/secrets/smtp_password", ca: "/run/secrets/smtp_ca"},
             ALERT_EMAIL_TO=TO, ALERT_EMAIL_FROM=FROM,
             SMTP_HOST=f"{monitoring.HERE}:{port}", SMTP_USER=USER, ALERT_GROUP_WAIT="2s",
+            **more,
         ) as running,
     ):  # fmt: skip
         yield running
@@ -136,6 +140,24 @@ def test_a_mail_for_each_truck_says_what_is_wrong_and_where_to_read_what_to_do(
     subjects = {str(message["Subject"]) for message in server.taken}
     assert any("FIRING:2" in s and "A" in s for s in subjects), subjects
     assert {str(message["To"]) for message in server.taken} == {TO}
+
+
+def test_where_it_is_known_where_the_runbook_can_be_read_a_mail_links_to_it(
+    tmp_path: Path,
+) -> None:
+    base = "https://wiki.example.org/it's/edge-router/"
+    with (
+        mail_server(tmp_path) as (server, port, ca),
+        alertmanager(tmp_path, port, ca, PASSWORD, RUNBOOK_URL=base) as running,
+    ):
+        _alert(running, ("A<b>", "DiskFilling"), ("A<b>", "HeldWaiting"))
+        until(lambda: server.taken, 60, what="the mail")
+    body = server.taken[0].get_body(("html",))
+    assert body is not None
+    text = html.unescape(body.get_content())
+    for name in ("DiskFilling", "HeldWaiting"):
+        assert f'<a href="{base}docs/runbook.md#{name.lower()}">' in text
+        assert f"{name} of A&lt;b&gt;." in body.get_content()
 
 
 def test_a_mail_that_cannot_be_sent_is_counted(tmp_path: Path) -> None:

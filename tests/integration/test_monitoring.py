@@ -16,7 +16,7 @@ import requests
 from prometheus_client import CollectorRegistry, generate_latest
 from testcontainers.core.network import Network
 
-from fleet_qc import miner
+from fleet_qc import drift, miner
 from fleet_qc.exporter import Exporter
 from fleet_qc.prometheus import Prometheus
 from router.journal import Journal
@@ -253,6 +253,51 @@ def test_the_history_that_trucks_wrote_is_read_back_as_it_was(prometheus: Servic
         assert np.allclose(getattr(found.moments, name), expected, rtol=1e-6), name
     named = {(f.stream.truck, f.stream.device) for f in miner.mine(found).findings}
     assert named == set(fleet.faults)
+
+
+def test_what_happens_to_the_whole_fleet_reaches_its_metric_and_its_alert(
+    network: Network, tmp_path: Path
+) -> None:
+    """Intensity, dense area, flags and software move in all trucks: no device is out of line."""
+    today = int(time.time() // fleet_traffic.DAY_S)
+    history = fleet_sim.fleet(24, 20, seed=51, first_day=today - 20).history
+    for shift in fleet_sim.Shift:
+        history = fleet_sim.moved(history, shift, 13)
+    settings = monitoring.hastened("prometheus/prometheus.yml", tmp_path)
+    rules = tmp_path / "rules"
+    rules.mkdir(mode=0o755)
+    shipped = (ROOT / "monitoring/prometheus/rules/fleet.yml").read_text()
+    assert "for: 30m" in shipped  # nobody waits that long here; promtool's tests do
+    (rules / "fleet.yml").write_text(shipped.replace("for: 30m", "for: 0s"))
+    with (
+        monitoring.running(
+            "prometheus", monitoring.PROMETHEUS, network, "/-/ready",
+            files={
+                settings: "/etc/edge-prometheus/prometheus.yml",
+                rules: "/etc/edge-prometheus/rules",
+            },
+        ) as prometheus,
+    ):  # fmt: skip
+        _write_history(prometheus, history, today)
+        with monitoring.running(
+            "fleet-qc", monitoring.FLEET_QC, network, "/metrics",
+            command="--days 19 --every-s 5 --prometheus http://prometheus:9090",
+        ):  # fmt: skip
+            until(lambda: prometheus.query("fleet_qc_distribution_psi"), 60, what="the QC")
+            psi = {
+                one["metric"]["feature"]: float(one["value"][1])
+                for one in prometheus.query("fleet_qc_distribution_psi")
+            }
+            wanted = {str(shift) for shift in fleet_sim.Shift}
+            assert {name for name, value in psi.items() if value > drift.ACT} == wanted
+            until(lambda: wanted <= _firing(prometheus, "QcDrift"), 60, what="the alerts")
+            assert _firing(prometheus, "QcDrift") == wanted
+
+
+def _firing(prometheus: Service, alert: str) -> set[str]:
+    """The features of an alert of the whole fleet."""
+    found = prometheus.query(f'ALERTS{{alertname="{alert}",alertstate="firing",truck=""}}')
+    return {one["metric"]["feature"] for one in found}
 
 
 def _write_history(prometheus: Service, history: Any, today: int) -> None:

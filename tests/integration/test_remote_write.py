@@ -97,5 +97,6 @@ def test_after_an_outage_with_restarts_the_dashboards_gap_is_filled(way: Way) ->
         found = remote_way.outage(way, vmagent, 30, restarts=2)
     assert found.flat_before_s > 20
     assert found.missing <= 2, "a scrape whose vmagent was stopped while it was answered"
+    assert found.missing == found.of_restarts
     assert found.longest_gap_s < 15, "a restart's own seconds"
     assert found.flat_after_s <= found.longest_gap_s + 2

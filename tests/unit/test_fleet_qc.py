@@ -326,6 +326,17 @@ def test_a_few_images_are_no_drift_whatever_their_index() -> None:
     assert not drift.drifted(9.0, 1, 100, 100)
 
 
+@pytest.mark.parametrize("shift", list(fleet_sim.Shift))
+def test_what_happens_to_the_whole_fleet_is_drift_of_that_and_of_no_device(
+    shift: fleet_sim.Shift,
+) -> None:
+    history = fleet_sim.fleet(24, 20, seed=51).history
+    assert not [s for s in miner.mine(history).shifts if s.drifted]
+    mined = miner.mine(fleet_sim.moved(history, shift, 13))
+    assert {s.feature for s in mined.shifts if s.drifted and not s.truck} == {str(shift)}
+    assert not mined.findings
+
+
 def test_another_maker_is_drift() -> None:
     psi, bins, old, new = drift.categories({"A": 90, "B": 10}, {"A": 40, "C": 60})
     assert drift.drifted(psi, bins, old, new)
