@@ -61,13 +61,14 @@ class Metrics:
         )
         self.analyses = Counter(
             "edge_router_analyses_total",
-            "Analyses by result: CAPTURED or the code that says why there is no capture.",
+            "Analyses by result: CAPTURED or the code that says why there is no capture; OTHER: any "
+            "beyond the first six.",
             ["result"],
             registry=registry,
         )
         self.attempts = Counter(
             "edge_router_delivery_attempts_total",
-            "Tries to send an instance, by destination and result code.",
+            "Tries to send an instance, by destination and result code; OTHER: any beyond the first six.",
             ["destination", "result"],
             registry=registry,
         )
@@ -226,7 +227,7 @@ class JournalFigures:
         yield studies
         held = GaugeMetricFamily(
             "edge_router_instances_held",
-            "Instances that wait for a person, by reason code.",
+            "Instances that wait for a person, by reason code; OTHER: all but the eight most frequent.",
             labels=["code"],
         )
         counts: list[tuple[str, int]] = sorted(

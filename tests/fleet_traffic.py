@@ -5,10 +5,12 @@ Images come between 8 and 18 h UTC, evenly. The names and labels are those of th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fleet_qc.records import Flags
 from tests import remote_write
 
 if TYPE_CHECKING:
@@ -25,6 +27,18 @@ _METRICS = (
     "edge_router_qc_feature_sum",
     "edge_router_qc_feature_squares",
 )
+
+
+def _without_views(flags: Flags) -> Flags:
+    """As the router counts them: by device and modality."""
+    devices = sorted({replace(stream, view="") for stream in flags.streams})
+    flagged = np.zeros((len(devices), len(flags.names), len(flags.days)))
+    images = np.zeros((len(devices), len(flags.days)))
+    for row, stream in enumerate(flags.streams):
+        place = devices.index(replace(stream, view=""))
+        flagged[place] += flags.flagged[row]
+        images[place] += flags.images[row]
+    return Flags(tuple(devices), flags.names, flags.days, flagged, images)
 
 
 class Traffic:
@@ -51,7 +65,7 @@ class Traffic:
             ]
             for metric in _METRICS
         ]
-        flags = history.flags
+        self._flags_of = flags = _without_views(history.flags)
         self._flagged = np.cumsum(flags.flagged, axis=-1) - flags.flagged
         self._flag_labels = [
             [
@@ -66,7 +80,7 @@ class Traffic:
     @property
     def series(self) -> int:
         """How many series the fleet has at a time."""
-        moments, flags = self._history.moments, self._history.flags
+        moments, flags = self._history.moments, self._flags_of
         return (
             3 * len(moments.streams) * len(moments.features)
             + len(flags.streams) * len(flags.names)
@@ -94,7 +108,7 @@ class Traffic:
     def _flags(
         self, frame: np.typing.NDArray[np.uint8], day: np.typing.NDArray[np.int64], share: Floats
     ) -> Iterator[tuple[str, bytes, int]]:
-        flags = self._history.flags
+        flags = self._flags_of
         for row, stream in enumerate(flags.streams):
             totals = self._flagged[row][:, day] + np.floor(flags.flagged[row][:, day] * share)
             for labels, values in zip(self._flag_labels[row], totals, strict=True):

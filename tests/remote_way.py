@@ -134,8 +134,8 @@ def outage(way: Way, vmagent: Service, seconds: float, restarts: int) -> Outage:
     found = way.prometheus.query(f'scrapes{{truck="A"}}[{int(time.time() - begun) + 60}s]')
     pairs = sorted((float(t), float(v)) for one in found for t, v in one["values"])
     missing = of_restarts = 0
-    for (before, number), (after, following) in itertools.pairwise(pairs):
-        lost = int(following - number) - 1
+    for (before, earlier), (after, later) in itertools.pairwise(pairs):
+        lost = int(later - earlier) - 1
         missing += lost
         # One scrape can be under way when a restart begins, and one when it ends.
         during = sum(before < end and begin < after for begin, end in stopped)

@@ -68,7 +68,8 @@ class Prometheus:
         self, metric: str, ends: NDArray[np.int64]
     ) -> list[tuple[Mapping[str, str], Floats]]:
         """Labels and value at the end of each day, NaN: none."""
-        first, last = int(ends[0]) * DAY_S, int(ends[-1]) * DAY_S
+        # A second earlier: what is measured at midnight is the next day's.
+        first, last = int(ends[0]) * DAY_S - 1, int(ends[-1]) * DAY_S - 1
         found = []
         for result in self._range(f"last_over_time({metric}[{_LOOK_BACK}])", first, last, DAY_S):
             values = np.full(len(ends), np.nan)

@@ -269,8 +269,13 @@ def bench_cardinality(network: Network, trucks: int) -> tuple[int, float, float]
     counter = Counter()
     begun = int(time.time()) - MINUTES * 60
     with monitoring.running("prometheus", monitoring.PROMETHEUS, network, "/-/ready") as prometheus:
-        for part in range(0, MINUTES * 60, 600):
-            times = np.arange(begun + part, begun + part + 600, CARDINALITY_STEP_S)
+        parts = [
+            np.arange(begun + part, begun + part + 600, CARDINALITY_STEP_S)
+            for part in range(0, MINUTES * 60, 600)
+        ]
+        # The last is of now, however long the others took: rules look back for five minutes.
+        for part in (*parts, None):
+            times = np.array([int(time.time())]) if part is None else part
             frame = remote_write.stamps(times * 1000)
             values = times.astype(float)
             many = ((remote_write.series(one, frame, values), len(times)) for one in labels)

@@ -79,7 +79,7 @@ def mail_server(folder: Path) -> Iterator[tuple[MailServer, int, Path]]:
 
 @contextmanager
 def alertmanager(
-    folder: Path, port: int, ca: Path, password: str, **more: str
+    folder: Path, port: int, ca: Path, password: str, runbook: str = ""
 ) -> Iterator[Service]:
     secret = folder / "smtp_password"
     secret.write_text(password)
@@ -91,7 +91,7 @@ def alertmanager(
             files={secret: "/run/secrets/smtp_password", ca: "/run/secrets/smtp_ca"},
             ALERT_EMAIL_TO=TO, ALERT_EMAIL_FROM=FROM,
             SMTP_HOST=f"{monitoring.HERE}:{port}", SMTP_USER=USER, ALERT_GROUP_WAIT="2s",
-            **more,
+            RUNBOOK_URL=runbook,
         ) as running,
     ):  # fmt: skip
         yield running
@@ -148,7 +148,7 @@ def test_where_it_is_known_where_the_runbook_can_be_read_a_mail_links_to_it(
     base = "https://wiki.example.org/it's/edge-router/"
     with (
         mail_server(tmp_path) as (server, port, ca),
-        alertmanager(tmp_path, port, ca, PASSWORD, RUNBOOK_URL=base) as running,
+        alertmanager(tmp_path, port, ca, PASSWORD, base) as running,
     ):
         _alert(running, ("A<b>", "DiskFilling"), ("A<b>", "HeldWaiting"))
         until(lambda: server.taken, 60, what="the mail")

@@ -6,7 +6,6 @@ import io
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from PIL import Image
 from prometheus_client import CollectorRegistry, generate_latest
@@ -477,14 +476,13 @@ def test_the_report_shows_the_picture_and_names_who_is_out_of_line() -> None:
 def test_no_name_in_the_picture_lies_over_another_or_over_the_panel_and_all_are_within_it() -> None:
     mined = miner.mine(fleet_sim.fleet(80, DAYS, seed=24, faults=40).history)
     figure = picture.figure(mined)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    figure.draw_without_rendering()
     (panel,) = figure.axes
     shown = [text for text in panel.texts if text.get_text()]
     assert len(shown) == picture.MOST_NAMES + 1
     assert shown[-1].get_text().startswith("... and ")
     # Without its arrow: that one is to cross the panel.
-    boxes = [Text.get_window_extent(text, canvas.get_renderer()) for text in shown]
+    boxes = [Text.get_window_extent(text) for text in shown]
     across = panel.get_window_extent().x1
     for number, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[number + 1 :])

@@ -125,6 +125,30 @@ def fullest(journal: Journal) -> str:
     return text
 
 
+def test_of_results_the_first_have_names_and_go_on_to_have_them() -> None:
+    metrics = Metrics(CollectorRegistry())
+    for _ in range(2):
+        for number in range(10):
+            metrics.attempted("cloud", f"R{number}")
+    metrics.attempted("archive", "R9")
+    text = generate_latest(metrics.registry).decode()
+    tries = "edge_router_delivery_attempts_total"
+    for number in range(6):
+        assert f'{tries}{{destination="cloud",result="R{number}"}} 2.0' in text
+    assert f'{tries}{{destination="cloud",result="OTHER"}} 8.0' in text
+    assert f'{tries}{{destination="archive",result="R9"}} 1.0' in text
+
+
+def test_of_what_is_held_the_most_frequent_reasons_have_names_and_the_sum_is_right() -> None:
+    registry = CollectorRegistry()
+    held = {code: number for number, code in enumerate(list(ADVICE)[:10], 1)}
+    registry.register(JournalFigures(dict, lambda: held, dict, lambda: 0.0, []))
+    text = generate_latest(registry).decode()
+    shown = [line.split() for line in text.splitlines() if "instances_held{" in line]
+    assert [float(value) for _, value in shown] == [10, 9, 8, 7, 6, 5, 4, 3, 1 + 2]
+    assert shown[-1][0] == 'edge_router_instances_held{code="OTHER"}'
+
+
 def test_counting_costs_at_most_a_hundredth_of_the_routers_time() -> None:
     metrics = _filled()
     rounds = 200

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router import qc
+from router import check_now, qc
 from router.errors import Code
 from router.journal import Journal, Pin
 from router.qc import Acquisition, Flag, Raised
@@ -120,3 +120,24 @@ def test_an_exception_for_one_patient_is_kept(journal: Journal) -> None:
     journal.quality.expect("study", ["R-CC"])
     journal.quality.expect("study", [])
     assert journal.quality.expected("study") == []
+
+
+def test_a_view_is_missing_in_recent_studies_of_breasts_that_have_arrived(
+    journal: Journal,
+) -> None:
+    def came(study: str, modality: str, at: float, *, arrived: bool = True) -> None:
+        stable = [study] if arrived else []
+        journal.take_in([Arrival(study, study, "S")], stable, {study: PIN}, None, at)
+        unseen = journal.quality.unseen(at)
+        assert unseen is not None
+        seen = replace(SEEN, modality=modality)
+        journal.quality.enter(unseen, seen, {}, None, [], at)
+
+    came("old", "MG", NOW - check_now.RECENT_S - 1)
+    came("chest", "CR", NOW)
+    came("arriving", "MG", NOW, arrived=False)
+    for number in range(3):
+        came(f"screened {number}", "MG", NOW)
+    came("tomosynthesis", "DBT", NOW)
+    journal.quality.expect("screened 1", [])  # for this woman nothing more
+    assert check_now.count_missing(journal, qc.EXPECTED_VIEWS, NOW) == 3
