@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -120,14 +121,18 @@ def audit(
 def names_anyone(dataset: Dataset, data: bytes, patients: Iterable[Patient]) -> bool:
     """Whether a file holds a value that identifies one of the patients; pixels are left out.
 
-    Values of six bytes and more are searched as bytes, shorter ones as decoded elements.
+    Values of six bytes and more are searched as bytes, shorter ones as decoded elements. A keyed
+    UID is random digits, among which every eight stand sooner or later: dates and numbers are not
+    searched in it.
     """
     outside = _outside_pixels(dataset, data)
+    without_keyed = _KEYED_UID.sub(b"", outside)
     elements = {text for element in _elements(dataset) for text in _texts(element)}
     for patient in patients:
         for value in patient.identifiers():
             encoded = value.encode()
-            if encoded in outside if len(encoded) >= _LONG else value in elements:
+            there = without_keyed if value.isdigit() else outside
+            if encoded in there if len(encoded) >= _LONG else value in elements:
                 return True
     return False
 
@@ -142,6 +147,10 @@ def content_of(dataset: Dataset) -> str | None:
     if dataset.file_meta.TransferSyntaxUID in _DECODED:
         return hashlib.sha256(pixel_array(dataset, raw=True).tobytes()).hexdigest()
     return hashlib.sha256(dataset.PixelData).hexdigest()
+
+
+#: As the truck makes them: 2.25 and 128 bits (PS3.5, B.2).
+_KEYED_UID = re.compile(rb"(?<![0-9.])2\.25\.[0-9]{30,39}(?![0-9.])")
 
 
 def _outside_pixels(dataset: Dataset, data: bytes) -> bytes:
