@@ -15,6 +15,7 @@ from prometheus_client import (
 
 from router import qc
 from router.app import show_journal
+from router.deid import plan
 from router.destinations.base import Stored
 from router.errors import ADVICE, Code
 from router.journal.quality import MOST_VIEWS
@@ -22,13 +23,16 @@ from router.machine import MachineFigures
 from router.metrics import JournalFigures, Metrics
 from router.qc import EXPORTED, Flag
 from router.study import State, VerifiedBy
+from tests import data
+from tests.unit import apply_plan
 from tests.unit import test_devices as devices
+from tests.unit.test_gate import KEY, STATION, pair_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from router.journal import Journal
 
-#: Fetching, anonymizing, reading back and storing one CT slice takes at least this long.
-_INSTANCE_S = 0.016
 #: How often vmagent asks.
 _SCRAPE_S = 30.0
 _VIEWS = {
@@ -149,18 +153,31 @@ def test_of_what_is_held_the_most_frequent_reasons_have_names_and_the_sum_is_rig
     assert shown[-1][0] == 'edge_router_instances_held{code="OTHER"}'
 
 
+def _processor_s(work: Callable[[], object], times: int) -> float:
+    """Of one call, at its best: what else the machine does is not its cost."""
+    rounds = []
+    for _ in range(5):
+        begun = time.process_time()
+        for _ in range(times):
+            work()
+        rounds.append((time.process_time() - begun) / times)
+    return min(rounds)
+
+
 def test_counting_costs_at_most_a_hundredth_of_the_routers_time() -> None:
+    """Measured beside a part of the work, in the same run: the plan for a CT slice, and the gate."""
     metrics = _filled()
-    rounds = 200
-    begun = time.process_time()
-    for _ in range(rounds):
-        _one_instance(metrics)
-    per_instance = (time.process_time() - begun) / rounds
-    begun = time.process_time()
-    for _ in range(rounds):
-        generate_latest(metrics.registry)
-    per_scrape = (time.process_time() - begun) / rounds
-    assert per_instance / _INSTANCE_S + per_scrape / _SCRAPE_S < 0.01
+    patient = data.Patient.made("metrics")
+    pair = pair_of(next(data.ct_series("metrics", patient, slices=1, size=512)))
+
+    def part_of_the_work() -> None:
+        plan.make(apply_plan.read(pair.original), KEY, STATION)
+        pair.check()
+
+    counting = _processor_s(lambda: _one_instance(metrics), 200)
+    share = counting / _processor_s(part_of_the_work, 5)
+    scrape = _processor_s(lambda: generate_latest(metrics.registry), 20)
+    assert share + scrape / _SCRAPE_S < 0.01
 
 
 def test_the_age_of_the_oldest_image_is_shown_for_each_destination() -> None:
