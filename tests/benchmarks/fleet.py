@@ -47,6 +47,8 @@ SECOND_UNIT_EVERY = 10
 ALLOWED_DAYS = 3
 SERIES_A_TRUCK, MINUTES, CARDINALITY_STEP_S = 400, 30, 60
 OUTAGE_S = 600
+#: Prometheus has done with what was written when it uses less than this share of a processor.
+_IDLE_SHARE, _LOOK_S, _SETTLING_S = 0.1, 5.0, 900.0
 PARTS = ("qc", "rules", "outage")
 #: The last line's figures, in its order; a run of one part says its own only.
 FIGURES = (
@@ -186,6 +188,7 @@ def bench_qc(network: Network, folder: Path, trucks: int, days: int, faults: int
         lost = _lost(prometheus, first, last, counter.samples)
         rate = counter.samples / counter.seconds
         print(f"  {counter.samples} samples in {counter.seconds:.0f} s, {late} of them late")
+        _settled(prometheus)
         reader = Prometheus(prometheus.url, timeout_s=600)
         used, begun = _processor_s(prometheus), time.monotonic()
         history = reader.history(today - 1, days)
@@ -199,6 +202,17 @@ def bench_qc(network: Network, folder: Path, trucks: int, days: int, faults: int
     found, false = score(history, fleet)
     Path("mining_report.png").write_bytes(picture.draw(mined))
     return Month(fleet_traffic.Traffic(fleet.history).series, rate, qc_s, found, false, lost)
+
+
+def _settled(prometheus: Service) -> None:
+    """Waits until what was written is compacted: a month within minutes is no fleet's affair."""
+
+    def rests() -> bool:
+        before = _processor_s(prometheus)
+        time.sleep(_LOOK_S)  # a share of a processor needs a span of time
+        return _processor_s(prometheus) - before < _IDLE_SHARE * _LOOK_S
+
+    until(rests, _SETTLING_S, what="Prometheus at rest")
 
 
 def _processor_s(prometheus: Service) -> float:
