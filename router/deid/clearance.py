@@ -88,13 +88,13 @@ def check(
 def _policy_of(
     dataset: FileDataset, rules: tuple[Policy, ...], chosen: Profile
 ) -> tuple[Region, ...]:
+    policy = policies.judge(rules, Facts.of(dataset), chosen.options)
+    if policy.action is Verdict.HOLD:
+        raise Hold(policy.code, policy.because)
     if iod.kind_of(str(dataset.get("SOPClassUID", ""))) in _WITHOUT_PIXELS and any(
         tag in dataset for tag in part10.PIXEL_TAGS
     ):
         raise Hold(Code.BURNED_IN_TEXT, "it has pixels, which its class knows nothing of")
-    policy = policies.judge(rules, Facts.of(dataset), chosen.options)
-    if policy.action is Verdict.HOLD:
-        raise Hold(policy.code, policy.because)
     if policy.action is Verdict.SAFE:
         return ()
     if Option.CLEAN_PIXELS not in chosen.options:
