@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def until(ask: Callable[[], T], deadline_s: float = 30.0, *, what: str = "the condition") -> T:
+def until(
+    ask: Callable[[], T], deadline_s: float = 30.0, *, what: str = "the condition",
+    pause_s: float = 0.05,
+) -> T:  # fmt: skip
     """The first true answer of ``ask``. Fails the test when the deadline passes."""
     end = time.monotonic() + deadline_s
     while True:
@@ -21,4 +24,4 @@ def until(ask: Callable[[], T], deadline_s: float = 30.0, *, what: str = "the co
         if time.monotonic() > end:
             message = f"{what} did not come true within {deadline_s:.0f} s; last: {answer!r}"
             raise AssertionError(message)
-        time.sleep(0.05)
+        time.sleep(pause_s)
