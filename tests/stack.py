@@ -67,7 +67,9 @@ class Stack:
         try:
             port = self._router.pop() if self._router else self.port("router", 8080)
             url = f"http://127.0.0.1:{port}/status"
-            found: list[dict[str, Any]] = requests.get(url, timeout=10).json()["studies"]
+            answer = requests.get(url, timeout=10)
+            answer.raise_for_status()  # after a restart the port may be another service's
+            found: list[dict[str, Any]] = answer.json()["studies"]
         except (requests.RequestException, subprocess.CalledProcessError):
             return []
         self._router.append(port)
