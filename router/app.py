@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from router.settings import Settings
 
 _IDLE_S = 1.0
+#: Between two looks at the changes: an image that comes alone is seen at once, of many in a row
+#: some are taken in together. Each look costs four requests.
+_GATHER_S = 0.2
 _RETRY_S = 2.0
 #: The clock was set by so much: what was put off by the old one is due.
 _CLOCK_STEP_S = 30.0
@@ -283,6 +286,7 @@ class App:
         ring: Ring | None = None
         try:
             while not self._stop.is_set():
+                followed_at = time.monotonic()
                 self._intake.follow_changes()
                 self._orthanc_answers(None)
                 stepped, offset = offset, time.time() - time.monotonic()
@@ -298,6 +302,7 @@ class App:
                 if heard is None:  # an Orthanc without the plugin
                     self._stop.wait(min(_IDLE_S, intake.poll_s))
                 ring = heard
+                self._stop.wait(max(0.0, followed_at + _GATHER_S - time.monotonic()))
         except OrthancError as error:
             self._orthanc_answers(str(error.code))
             self._calm.broken()

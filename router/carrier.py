@@ -51,9 +51,14 @@ class Answer:
                 return
             yield piece
 
+    def whole(self) -> bytes:
+        """All of it, into one place without a copy. Raises OrthancBrokeOff, OrthancUnreachable."""
+        with _reading():
+            return self._response.read()
+
     def text(self) -> str:
         """A short answer."""
-        return b"".join(self.pieces()).decode()
+        return self.whole().decode()
 
     @property
     def is_read(self) -> bool:

@@ -24,6 +24,7 @@ from router.errors import (
     ResourceMissing,
 )
 from router.passing import pieces
+from router.spool import IN_MEMORY_BYTES, MemoryBody
 from router.study import Arrival
 
 if TYPE_CHECKING:
@@ -297,6 +298,8 @@ class TruckOrthanc:
         asked = None if body is None else json.dumps(body).encode()
         with self._carrier.ask(method, path, asked) as response:
             _check_status(response.status)
+            if response.size is not None and response.size <= IN_MEMORY_BYTES:
+                return MemoryBody(response.whole())
             return self._spool.collect(response.pieces(), response.size)
 
 

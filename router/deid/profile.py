@@ -193,11 +193,12 @@ NAMING = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """The Basic Profile with the options that were chosen: all that decides over a copy's bytes.
 
-    A study keeps the profile that it was taken in with; its id stands for everything in it.
+    A study keeps the profile that it was taken in with; its id stands for everything in it, also
+    where two are compared: that is done several times for each attribute.
     """
 
     options: frozenset[Option] = frozenset()
@@ -220,6 +221,12 @@ class Profile:
             words if Option.CLEAN_DESCRIPTORS in options else frozenset(),
             (SAFE_PRIVATE | more_private) if Option.SAFE_PRIVATE in options else frozenset(),
         )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Profile) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     @cached_property
     def id(self) -> str:

@@ -29,13 +29,24 @@ class Trials:
         with self._db.writing() as db:
             db.execute("UPDATE instance SET step_at = ? WHERE orthanc_id = ?", (now, instance))
 
-    def end(self) -> None:
+    def end(self, instance: str) -> None:
         """The step has come to an end, whichever."""
         with self._db.writing() as db:
-            db.execute("UPDATE instance SET step_at = NULL WHERE step_at IS NOT NULL")
+            db.execute(
+                "UPDATE instance SET step_at = NULL WHERE orthanc_id = ? AND step_at IS NOT NULL",
+                (instance,),
+            )
+
+    def count_crash(self, instance: str) -> None:
+        """Orthanc died in the step with this instance."""
+        with self._db.writing() as db:
+            db.execute(
+                "UPDATE instance SET crashes = crashes + 1, step_at = NULL WHERE orthanc_id = ?",
+                (instance,),
+            )
 
     def count_crashes(self) -> int:
-        """Orthanc or the router died in a step: counts against the instance that it was at."""
+        """At start: the router died in a step with these instances; how many they are."""
         with self._db.writing() as db:
             return db.execute(
                 "UPDATE instance SET crashes = crashes + 1, step_at = NULL"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,7 +32,7 @@ from router.steps.beside import beside, hashed
 from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     from pydicom.dataset import FileDataset
@@ -47,12 +50,16 @@ if TYPE_CHECKING:
 #: Deaths in a step with one instance after which it is parked. Two can be chance: somebody pulls
 #: the plug twice; so it is tried once more, after all others of its study, and when it is calm.
 MOST_CRASHES = 3
+#: One is at Orthanc while another is at the gate.
+_AT_ONCE = 2
+#: So large an original goes on alone: what is at work at once is to fit into the memory of one.
+_ALONE_BYTES = 64 << 20
 
 _log = logging.getLogger(__name__)
 
 
 class Anonymizing:
-    """Makes the copies that are sent. One thread uses it."""
+    """Makes the copies that are sent. One thread uses it; it has others work for it."""
 
     def __init__(
         self, bench: Bench, routing: Routing, checker: Analyser | None, pays: Callable[[], bool]
@@ -65,6 +72,8 @@ class Anonymizing:
         self._routing = routing
         self._checker = checker
         self._pays = pays
+        #: Held by who is at an image that goes on alone.
+        self._alone = threading.Lock()
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the missing copies.
@@ -72,27 +81,46 @@ class Anonymizing:
         Raises OrthancError, StepIncomplete, StepTooSoon, JournalError.
         """
         key = self._bench.key(study)
-        failed, wait_s = 0, 0.0
+        wait_s = 0.0
         todo = [
             instance
             for instance in self._bench.journal.instances(study.orthanc_id)
             if instance.role is Role.SOURCE and instance.stage is Stage.RECEIVED
         ]
-        # What something died of goes last: the others are safe by then.
-        for instance in sorted(todo, key=lambda instance: instance.crashes):
-            if self._bench.stopping():
-                return None
+        failed = self._try_several(study, [i for i in todo if not i.crashes], key)
+        # What something died of goes last, when the others are safe, and alone: it is not to take
+        # another with it.
+        for instance in sorted((i for i in todo if i.crashes), key=lambda i: i.crashes):
             if instance.crashes == MOST_CRASHES - 1 and (missing := self._bench.calm.missing_s()):
                 wait_s = max(wait_s, missing)
                 continue
-            with self._bench.timed("anonymize"):
-                failed += not self._try_anonymize(study, instance, key)
+            failed += self._try_several(study, [instance], key)
+        if self._bench.stopping():
+            return None
         if failed:
             raise StepIncomplete(Code.ANONYMIZATION_REFUSED, f"{failed} instances to try again")
         if wait_s > 0:
             raise StepTooSoon(Code.INSTANCE_CRASHES, "something died of it, or by chance", wait_s)
         stages = {instance.stage for instance in self._bench.journal.instances(study.orthanc_id)}
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
+
+    def _try_several(self, study: Study, instances: Sequence[Instance], key: Key) -> int:
+        """Some at a time, as long as nobody stops; how many are to be tried again.
+
+        Raises what one of them raises, when those that were begun have come to an end.
+        """
+
+        def one(instance: Instance) -> bool:
+            if self._bench.stopping():
+                return True
+            with self._bench.timed("anonymize"):
+                return self._try_anonymize(study, instance, key)
+
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            tries = [threads.submit(one, instance) for instance in instances]
+            wait(tries, return_when=FIRST_EXCEPTION)
+            threads.shutdown(cancel_futures=True)
+        return sum(not tried.result() for tried in tries if not tried.cancelled())
 
     def take_ahead(self, study: Study, instance: Instance) -> None:
         """Makes one copy, before the scanner is through with the study. Raises as ``take``."""
@@ -109,13 +137,13 @@ class Anonymizing:
         try:
             decided = self._try_once(study, instance, key)
         except OrthancBrokeOff:
-            self._bench.journal.trials.count_crashes()
+            self._bench.journal.trials.count_crash(instance.orthanc_id)
             self._bench.calm.broken()
             raise
         except BaseException:
-            self._bench.journal.trials.end()
+            self._bench.journal.trials.end(instance.orthanc_id)
             raise
-        self._bench.journal.trials.end()
+        self._bench.journal.trials.end(instance.orthanc_id)
         return decided
 
     def _try_once(self, study: Study, instance: Instance, key: Key) -> bool:
@@ -147,6 +175,7 @@ class Anonymizing:
         chosen = self._bench.profile(study)
         with (
             self._bench.orthanc.file(instance.orthanc_id) as original,
+            self._alone if original.size > _ALONE_BYTES else nullcontext(),
             hashed(original, part10.digest) as digest,
         ):
             dataset = part10.read(original.stream())

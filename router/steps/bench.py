@@ -1,8 +1,9 @@
-"""What the local steps work with and share: one thread uses it."""
+"""What the local steps work with and share. Thread-safe."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ class Bench:
         self._patient_keys: dict[str, Key] = {}
         self._profiles: dict[str, Profile] = {}
         self._remembered: dict[str, tuple[gate.Expected, gate.Traces]] = {}
+        self._lock = threading.Lock()
 
     def store(self, copy: Copy, body: Body, instance: str) -> None:
         """Stores a copy on the truck and reads back what Orthanc says of it.
@@ -136,9 +138,10 @@ class Bench:
                 keeps_device=Option.DEVICE_IDENTITY in chosen.options,
             ),
         )
-        if len(self._remembered) >= _REMEMBERED:
-            self._remembered.pop(next(iter(self._remembered)))
-        self._remembered[instance.orthanc_id] = known
+        with self._lock:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.pop(next(iter(self._remembered)))
+            self._remembered[instance.orthanc_id] = known
         return known
 
     def remembered(
@@ -164,14 +167,15 @@ class Bench:
 
         So that a patient keeps her pseudonym when the programme's key changes.
         """
-        known = self._patient_keys.get(study)
-        if known is None:
-            known = self._older_key(dataset, pinned) or pinned
-            if known is not pinned:
-                self.journal.pin_key(study, known.id)
-            if len(self._patient_keys) >= _REMEMBERED:
-                self._patient_keys.clear()
-            self._patient_keys[study] = known
+        with self._lock:  # of several images that come first one decides
+            known = self._patient_keys.get(study)
+            if known is None:
+                known = self._older_key(dataset, pinned) or pinned
+                if known is not pinned:
+                    self.journal.pin_key(study, known.id)
+                if len(self._patient_keys) >= _REMEMBERED:
+                    self._patient_keys.clear()
+                self._patient_keys[study] = known
         return known
 
     def _older_key(self, dataset: FileDataset, pinned: Key) -> Key | None:

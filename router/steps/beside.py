@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-#: A smaller body is hashed sooner than a thread is begun for it and gets the interpreter.
-_LARGE_BYTES = 256 << 10
+#: A smaller body, a CT slice, is hashed sooner than a thread is begun for it and gets the
+#: interpreter.
+_LARGE_BYTES = 1 << 20
 
 
 @contextmanager

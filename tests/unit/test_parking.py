@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -9,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from router.deid.profile import BASIC
 from router.deid.pseudonyms import Key
-from router.errors import Code, OrthancBrokeOff
+from router.errors import Code, OrthancBrokeOff, ResourceMissing
 from router.journal import Journal, Pin
 from router.metrics import Metrics
 from router.steps import CALM_S, Bench, Calm, SiteRules, Steps
@@ -100,3 +101,37 @@ def test_an_image_is_not_blamed_for_a_router_that_is_killed_again_and_again(truc
     assert truck.held() == {}
     truck.work(1.5 * CALM_S)
     assert len(truck.asked) == 1
+
+
+class TwoImages(Truck):
+    """An Orthanc that dies of one image, and with it of the answer to whoever else asks then."""
+
+    OTHER = "other"
+
+    def __init__(self, journal: Journal) -> None:
+        self.times_asked = {IMAGE: 0, self.OTHER: 0}
+        self.both_ask = threading.Barrier(2, timeout=30)
+        super().__init__(journal)
+
+    def file(self, instance: str) -> Body:
+        self.times_asked[instance] += 1
+        if self.times_asked[instance] == 1:
+            self.both_ask.wait()  # both are under way when it dies
+        elif instance == self.OTHER:
+            raise ResourceMissing(Code.RESOURCE_MISSING, "it lives, and has another answer")
+        raise OrthancBrokeOff(Code.ORTHANC_UNREACHABLE, "broke off its answer")
+
+
+def test_an_image_that_was_beside_what_orthanc_dies_of_is_tried_again_alone(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    journal.profiles.enter(BASIC.id, BASIC.to_json())
+    images = [Arrival(image, STUDY, "SCANNER") for image in (IMAGE, TwoImages.OTHER)]
+    pin = Pin("alias", "key", BASIC.id)
+    journal.take_in(images, [STUDY], {STUDY: pin}, None, 1000.0)
+    truck = TwoImages(journal)
+    truck.work(3 * CALM_S)
+    assert truck.times_asked == {IMAGE: 3, TwoImages.OTHER: 2}
+    assert truck.held() == {Code.INSTANCE_CRASHES: 1, Code.SOURCE_MISSING: 1}
+    journal.close()
