@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import ssl
@@ -9,6 +10,7 @@ import threading
 import time
 import weakref
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -31,6 +33,8 @@ _KEPT = re.compile(r"\btimeout=(\d+)")
 #: Bytes that wait in the kernel behind those that are under way: what is handed over is then
 #: nearly what the link took, and little is wasted by a cut.
 _UNSENT_BYTES = 128 * 1024
+
+_log = logging.getLogger(__name__)
 
 
 class Connections:
@@ -127,9 +131,20 @@ def _tune(sock: socket.socket) -> None:
     """What this kernel cannot do is left as it is."""
     with suppress(OSError, AttributeError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-    with suppress(OSError, AttributeError):
-        # Keeps its rate where a few of a hundred packets are lost (measured against cubic: 9 to 1).
+    # Keeps its rate where a few of a hundred packets are lost (measured against cubic: 9 to 1).
+    try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+    except (OSError, AttributeError):
+        _say_without_bbr()
+
+
+@cache
+def _say_without_bbr() -> None:
+    """Once."""
+    _log.warning(
+        "this system does not let us use bbr: a link that loses packets carries less than it could",
+        extra={"action": "link"},
+    )
 
 
 class _Adapter(HTTPAdapter):

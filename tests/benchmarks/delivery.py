@@ -23,13 +23,15 @@ from tests import data
 from tests.benchmarks import rivals
 from tests.benchmarks.rivals import Load, Ours, Outcome, PeerJob
 from tests.faults.__main__ import percentile
+from tests.link import packets
 from tests.link.conditions import Conditions
+from tests.link.emulator import Link
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.link.emulator import Link
+    from tests.benchmarks.rivals import AnyLink
 
 RTT_S = 0.08
 CUT_S = 45.0
@@ -91,13 +93,16 @@ class Bench:
         cut_s: float = 0.0,
         outages: int = 0,
         systems: Sequence[str] = SYSTEMS,
+        packets: bool = False,
     ) -> Constrained:
         """Systems in parallel, each on a link of its own; ours is among them."""
         results: dict[str, Outcome] = {}
         ours: list[Constrained] = []
 
         def one(name: str, place: Path) -> None:
-            with rivals.system(name, place, conditions, self._python, self._seed) as (made, link):
+            with rivals.system(
+                name, place, conditions, self._python, self._seed, packets=packets
+            ) as (made, link):
                 compressed = _COMPRESSED if isinstance(made, Ours) else 1.0
                 results[name] = rivals.measure(made, link, load, cut_s=cut_s, compressed=compressed)
                 say(results[name])
@@ -110,7 +115,7 @@ class Bench:
         return ours[0]
 
     def _ours(
-        self, made: Ours, link: Link, load: Load, conditions: Conditions,
+        self, made: Ours, link: AnyLink, load: Load, conditions: Conditions,
         results: dict[str, Outcome], outages: int,
     ) -> Constrained:  # fmt: skip
         """What only our own receipts and metrics tell."""
@@ -131,7 +136,7 @@ class Bench:
             recoveries=recoveries,
         )
 
-    def _outages(self, made: Ours, link: Link, outages: int) -> list[float]:
+    def _outages(self, made: Ours, link: AnyLink, outages: int) -> list[float]:
         """Silent outages of random lengths while a series goes; seconds until an image goes again."""
         chance = random.Random(self._seed)
         found: list[float] = []
@@ -167,6 +172,7 @@ class Bench:
     def _unlimited_ours(self, load: Load) -> float:
         with rivals.system("ours", self.place(), None, self._python, self._seed) as (made, link):
             assert isinstance(made, Ours)
+            assert isinstance(link, Link)
             link.cut("reset")
             made.take(load)
             made.prepared(load.studies)
@@ -191,7 +197,7 @@ class Bench:
             return load.pixel_bytes / 1e6 / (time.monotonic() - begun)
 
 
-def payload_bps(receipts: Sequence[dict[str, Any]], link: Link, needed: float) -> float:
+def payload_bps(receipts: Sequence[dict[str, Any]], link: AnyLink, needed: float) -> float:
     """Bits per second of images that the link carried while it had some to carry, before any cut.
 
     From the first byte of the first image until the cut, or the last answer where there was none.
@@ -244,6 +250,10 @@ def main() -> None:
         "--only", nargs=2, type=float, metavar=("MBIT", "LOSS"),
         help="one link without a cut, and nothing else: 5 0.02",
     )  # fmt: skip
+    parser.add_argument(
+        "--packets", action="store_true",
+        help="with --only: ours alone, packet by packet with this system's own TCP",
+    )  # fmt: skip
     parser.add_argument("--slices", type=int, default=60)
     parser.add_argument("--views", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
@@ -257,7 +267,10 @@ def main() -> None:
         bench = Bench(folder, asked.seed)
         if asked.only:
             rate_mbit, loss = asked.only
-            uncut(bench, rate_mbit, loss, made_of(asked.slices, asked.views))
+            uncut(
+                bench, rate_mbit, loss, made_of(asked.slices, asked.views),
+                (Ours.name,) if asked.packets else SYSTEMS, packets=asked.packets,
+            )  # fmt: skip
         else:
             print(default(bench, asked))
 
@@ -273,11 +286,12 @@ def default(bench: Bench, asked: argparse.Namespace) -> str:
     at_5 = bench.constrained(
         Conditions(rate_bps=5e6, rtt_s=RTT_S), load, cut_s=CUT_S, outages=_OUTAGES
     )
-    lossy = uncut(bench, 5, _LOSS, made_of(_LOSSY_SLICES, _LOSSY_VIEWS), systems=("ours",))
+    modelled, own = lossy(bench, 5, _LOSS)
     if asked.full:
         full(bench)
     return (
-        f"bench delivery: goodput_5mbit={at_5.goodput:.0%} goodput_2loss={lossy.goodput:.0%}"
+        f"bench delivery: goodput_5mbit={at_5.goodput:.0%} goodput_2loss={own:.0%}"
+        f" goodput_2loss_cubic={modelled:.0%}"
         f" bytes_ratio={at_5.bytes_ratio:.3f} bytes_vs_floor={at_5.bytes_vs_floor:.3f}"
         f" wasted_per_cut_kb={at_5.wasted_bytes / max(at_5.cuts, 1) / 1000:.0f}"
         f" vs_peer_seconds={at_5.against('peer'):.3f}"
@@ -285,6 +299,20 @@ def default(bench: Bench, asked: argparse.Namespace) -> str:
         f" recovery_s={percentile(at_5.recoveries, 0.95):.1f}"
         f" unlimited_ct_vs_peer={ct:.2f} unlimited_mg_vs_peer={mg:.2f}"
     )
+
+
+def lossy(bench: Bench, rate_mbit: float, loss: float) -> tuple[float, float]:
+    """Our goodput where packets are lost: a modelled CUBIC's, and this system's own TCP's.
+
+    The second is nan where the system does not let us make a link of packets.
+    """
+    load = (_LOSSY_SLICES, _LOSSY_VIEWS)
+    ours = (Ours.name,)
+    modelled = uncut(bench, rate_mbit, loss, made_of(*load), ours).goodput
+    if not packets.is_possible():
+        print("  packet by packet: needs root, /dev/net/tun and ip", flush=True)
+        return modelled, math.nan
+    return modelled, uncut(bench, rate_mbit, loss, made_of(*load), ours, packets=True).goodput
 
 
 def full(bench: Bench) -> None:
@@ -295,13 +323,15 @@ def full(bench: Bench) -> None:
 
 
 def uncut(
-    bench: Bench, rate_mbit: float, loss: float, load: Load, systems: Sequence[str] = SYSTEMS
-) -> Constrained:
+    bench: Bench, rate_mbit: float, loss: float, load: Load, systems: Sequence[str] = SYSTEMS,
+    *, packets: bool = False,
+) -> Constrained:  # fmt: skip
     """One link without a cut; prints what came of it."""
-    print(f"  {rate_mbit:g} Mbit/s, 80 ms, {loss:.0%} loss,"
+    kind = "packet by packet" if packets else "modelled"
+    print(f"  {rate_mbit:g} Mbit/s, 80 ms, {loss:.0%} loss ({kind}),"
           f" {load.pixel_bytes / 1e6:.0f} MB of pixels", flush=True)  # fmt: skip
     conditions = Conditions(rate_bps=rate_mbit * 1e6, rtt_s=RTT_S, loss=loss)
-    found = bench.constrained(conditions, load, systems=systems)
+    found = bench.constrained(conditions, load, systems=systems, packets=packets)
     compared = "".join(
         f", {found.against(other):.3f} of the {other}'s seconds"
         for other in systems

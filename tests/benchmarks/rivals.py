@@ -11,21 +11,21 @@ import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pydicom
 
 from tests import data
 from tests.faults.scanning import Image, Scanner
 from tests.faults.truck import CLOUD_USERS, TRUCK_USERS, RouterProcess, free_port
+from tests.link.conditions import Conditions
 from tests.link.emulator import Link
+from tests.link.packets import PacketLink
 from tests.orthancs import PASSWORD, Orthanc, start
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.link.conditions import Conditions
 
 _PEER = "cloud"
 _POLL_S = 0.05
@@ -228,11 +228,19 @@ def upload(source: Orthanc, load: Load) -> None:
         source.request("POST", "/instances", data=raw).raise_for_status()
 
 
+#: Either kind; ``packets`` has the sender's own TCP meet the loss.
+AnyLink: TypeAlias = "Link | PacketLink"
+
+
 @contextmanager
 def system(
-    name: str, folder: Path, conditions: Conditions | None, forwarder_python: str, seed: int
-) -> Iterator[tuple[System, Link]]:
-    """A system of its own with a cloud and a link of its own."""
+    name: str, folder: Path, conditions: Conditions | None, forwarder_python: str, seed: int,
+    *, packets: bool = False,
+) -> Iterator[tuple[System, AnyLink]]:  # fmt: skip
+    """A system of its own with a cloud and a link of its own.
+
+    ``packets``: a link packet by packet; one such system at a time.
+    """
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     with ExitStack() as stack:
@@ -247,8 +255,13 @@ def system(
             return stack.enter_context(made)
 
         cloud = orthanc("cloud", CLOUD_USERS)
-        host = gateway(cloud)
-        link = stack.enter_context(Link((inside(cloud), 8042), conditions, seed=seed, host=host))
+        target = (inside(cloud), 8042)
+        link: AnyLink
+        if packets:
+            made_of_packets = PacketLink(target, conditions or Conditions(), seed=seed)
+            link = stack.enter_context(made_of_packets)
+        else:
+            link = stack.enter_context(Link(target, conditions, seed=seed, host=gateway(cloud)))
         made: System
         if name == Ours.name:
             truck = orthanc("truck", TRUCK_USERS)
@@ -292,7 +305,9 @@ def arrived(cloud: Orthanc, load: Load) -> tuple[int, int]:
     return len(wanted & set(seen)), len(seen) - len(set(seen))
 
 
-def cut_in_the_middle(link: Link, after_bytes: int, seconds: float, done: threading.Event) -> None:
+def cut_in_the_middle(
+    link: AnyLink, after_bytes: int, seconds: float, done: threading.Event
+) -> None:
     """Cuts the link silently once it has carried so much, for so long."""
     link.cut_after(after_bytes)
     until(lambda: link.is_cut or done.is_set(), DONE_S, what="the cut")
@@ -302,7 +317,7 @@ def cut_in_the_middle(link: Link, after_bytes: int, seconds: float, done: thread
 
 
 def measure(
-    one: System, link: Link, load: Load, *, cut_s: float = 0.0, share_before_cut: float = 0.4,
+    one: System, link: AnyLink, load: Load, *, cut_s: float = 0.0, share_before_cut: float = 0.4,
     compressed: float = 1.0,
 ) -> Outcome:  # fmt: skip
     """One delivery. The cut comes when this share of what the system will send has been sent."""
