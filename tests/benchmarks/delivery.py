@@ -77,6 +77,7 @@ class Bench:
         self._folder = folder
         self._seed = seed
         self._number = 0
+        #: One that has orthanc-tools; scripts/bench makes it.
         self._python = os.environ.get("FORWARDER_PYTHON", sys.executable)
 
     def place(self) -> Path:

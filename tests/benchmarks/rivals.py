@@ -206,7 +206,13 @@ class Forwarder:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         )  # fmt: skip
-        until(lambda: not self._source.instances(), DONE_S, what="an empty forwarder")
+        process = self._process
+
+        def empty() -> bool:
+            assert process.poll() is None, "the forwarder ended by itself"
+            return not self._source.instances()
+
+        until(empty, DONE_S, what="an empty forwarder")
 
     def end(self) -> None:
         if self._process is not None:
