@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from tests.contract.faulty_pacs import PASSING, Fault
 from tests.faults.scanning import Scanner, Scanning
+from tests.faults.truck import KEY
 from tests.link.conditions import Conditions
 from tests.orthancs import DELETE
 from tests.waiting import until
+from tools.audit import study_alias
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from tests.faults.truck import Truck
 
@@ -27,6 +29,10 @@ _CUT_S = (0.3, 3.0)
 #: Share of the kills that come before the router is up.
 _WHILE_STARTING = 0.2
 _MOBILE = Conditions(rate_bps=20e6, rtt_s=0.06)
+#: One study in so many is urgent.
+_URGENT = 10
+#: Four connections, and a body that is ready: so far the order may slip.
+_AT_ONCE = 5
 _INDEX = "/var/lib/orthanc-data"
 #: What a PACS may answer for a while. Left out is what takes the router a quarter of an hour to be
 #: sure of (an instance that was taken and forgotten), and what it holds after three of them.
@@ -45,10 +51,12 @@ class Amounts:
     cuts: int = 14
     pacs_restarts: int = 3
     lies: int = 20
+    #: Studies of two days.
+    waiting: int = 30
 
 
-SHORT = Amounts(2, 1, 1, 4, 1, 6)
-LONG = Amounts(440, 60, 30, 210, 20, 300)
+SHORT = Amounts(2, 1, 1, 4, 1, 6, 10)
+LONG = Amounts(440, 60, 30, 210, 20, 300, 120)
 
 
 @dataclass
@@ -232,6 +240,41 @@ def clock_set(run: Run) -> None:
     run.truck.router.set_clock(0.0)
 
 
+def two_days_without_a_link(run: Run) -> None:
+    """The studies of two days wait, each tenth of them urgent; then all go, the urgent first."""
+    truck, number = run.truck, run.amounts.waiting
+    known = len(truck.router.studies())
+    truck.link.cut()
+    run.cuts += 1
+    order: dict[bool, list[str]] = {True: [], False: []}
+    for count in range(number):
+        truck.router.set_clock(2 * DAY_S * count / number)
+        urgent = count % _URGENT == _URGENT - 1
+        (image,) = run.scanner.ct(slices=1, size=64)
+        if urgent:
+            image.dataset.RequestedProcedurePriority = "STAT"
+        run.scanner.hand_over([image])
+        order[urgent].append(study_alias(KEY, image.patient.patient_id, image.study_uid))
+        known += 1
+        until(lambda k=known: len(truck.router.studies()) == k, 60, what="the study known")  # type: ignore[misc]
+    wanted = order[True] + order[False]
+    until(lambda: _states(truck, wanted) == {"ANALYSED"}, 120, what="all copies")
+    truck.link.restore()
+    until(lambda: _states(truck, wanted) == {"DELIVERED"}, 300, what="all delivered")
+    assert not any(s["held"] for s in truck.router.studies() if s["study"] in set(wanted))
+    went = [alias for alias in truck.router.sent() if alias in set(wanted)]
+    # The first of them was under way when the link was found to be down.
+    first = order[False][0]
+    went.remove(first)
+    wanted.remove(first)
+    moved = [abs(went.index(alias) - place) for place, alias in enumerate(wanted)]
+    assert max(moved) <= _AT_ONCE, f"studies went out of their order, by up to {max(moved)}"
+
+
+def _states(truck: Truck, aliases: Collection[str]) -> set[str]:
+    return {s["state"] for s in truck.router.studies() if s["study"] in set(aliases)}
+
+
 def change_list_cleared(run: Run) -> None:
     """Orthanc's list of changes is emptied before the router has seen it."""
     run.truck.router.kill()
@@ -315,6 +358,7 @@ SCENARIOS: tuple[Callable[[Run], None], ...] = (
     pacs_refuses,
     pacs_lies,
     clock_set,
+    two_days_without_a_link,
     change_list_cleared,
     index_rolled_back,
 )

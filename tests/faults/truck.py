@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +138,17 @@ readback_url = "http://{destination}"
         except (requests.RequestException, ValueError):
             return []
         return found
+
+    def sent(self) -> list[str]:
+        """Studies in the order in which the destination took the first instance of each."""
+        path = self.folder / "journal.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
+            rows = journal.execute(
+                "SELECT s.alias FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
+                " JOIN study s ON s.orthanc_id = i.study WHERE r.sent_at IS NOT NULL"
+                " GROUP BY s.alias ORDER BY min(r.sent_at)"
+            )
+            return [str(alias) for (alias,) in rows]
 
     def metric(self, prefix: str) -> float:
         """The sum of the metrics whose line begins so."""
