@@ -62,7 +62,8 @@ class Answer:
 
     @property
     def is_read(self) -> bool:
-        return self._response.isclosed()
+        """To its end: one that broke off closes itself too."""
+        return self._response.isclosed() and not self._response.length
 
 
 class Carrier:

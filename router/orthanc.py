@@ -289,6 +289,12 @@ class TruckOrthanc:
         with _coded():
             return self._text(f"/instances/{instance}/attachments/dicom/md5")
 
+    @_reading_again
+    def size(self, instance: str) -> int:
+        """Bytes of the stored file."""
+        with _coded():
+            return int(self._text(f"/instances/{instance}/attachments/dicom/size"))
+
     def _text(self, path: str) -> str:
         with self._carrier.ask("GET", path) as response:
             _check_status(response.status)

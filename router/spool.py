@@ -71,7 +71,7 @@ class MemoryBody:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to give back."""
+        self._data = b""
 
 
 class FileBody:

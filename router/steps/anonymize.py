@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 MOST_CRASHES = 3
 #: One is at Orthanc while another is at the gate.
 _AT_ONCE = 2
-#: So large an original goes on alone: what is at work at once is to fit into the memory of one.
+#: A larger original goes alone, behind the others: there is room for one in memory and on disk.
 _ALONE_BYTES = 64 << 20
 
 _log = logging.getLogger(__name__)
@@ -72,8 +71,6 @@ class Anonymizing:
         self._routing = routing
         self._checker = checker
         self._pays = pays
-        #: Held by who is at an image that goes on alone.
-        self._alone = threading.Lock()
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the missing copies.
@@ -82,12 +79,14 @@ class Anonymizing:
         """
         key = self._bench.key(study)
         wait_s = 0.0
-        todo = [
-            instance
-            for instance in self._bench.journal.instances(study.orthanc_id)
-            if instance.role is Role.SOURCE and instance.stage is Stage.RECEIVED
-        ]
-        failed = self._try_several(study, [i for i in todo if not i.crashes], key)
+        instances = self._bench.journal.instances(study.orthanc_id)
+        sources = [instance for instance in instances if instance.role is Role.SOURCE]
+        todo = [instance for instance in sources if instance.stage is Stage.RECEIVED]
+        fresh = [instance for instance in todo if not instance.crashes]
+        # The first image of a study alone: its patient is who the others are compared with.
+        alone = fresh[:1] if len(todo) == len(sources) else []
+        failed = self._try_several(study, alone, key)
+        failed += self._try_several(study, fresh[len(alone) :], key)
         # What something died of goes last, when the others are safe, and alone: it is not to take
         # another with it.
         for instance in sorted((i for i in todo if i.crashes), key=lambda i: i.crashes):
@@ -109,18 +108,39 @@ class Anonymizing:
 
         Raises what one of them raises, when those that were begun have come to an end.
         """
+        broken = threading.Event()
+        large: list[Instance] = []
 
-        def one(instance: Instance) -> bool:
-            if self._bench.stopping():
+        def one(instance: Instance, *, shares: bool = True) -> bool:
+            if self._bench.stopping() or broken.is_set():
                 return True
-            with self._bench.timed("anonymize"):
-                return self._try_anonymize(study, instance, key)
+            try:
+                if shares and len(instances) > 1 and self._is_large(instance):
+                    large.append(instance)
+                    return True
+                with self._bench.timed("anonymize"):
+                    return self._try_anonymize(study, instance, key)
+            except BaseException:
+                broken.set()
+                raise
 
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             tries = [threads.submit(one, instance) for instance in instances]
-            wait(tries, return_when=FIRST_EXCEPTION)
-            threads.shutdown(cancel_futures=True)
-        return sum(not tried.result() for tried in tries if not tried.cancelled())
+        failed, tried = 0, None
+        try:
+            for tried in tries:
+                failed += not tried.result()
+        finally:
+            # An exception holds the frames that it went through, and they the images: no circle.
+            tried = None
+            tries.clear()
+        return failed + sum(not one(instance, shares=False) for instance in large)
+
+    def _is_large(self, instance: Instance) -> bool:
+        try:
+            return self._bench.orthanc.size(instance.orthanc_id) > _ALONE_BYTES
+        except ResourceMissing:
+            return False  # the step itself says so
 
     def take_ahead(self, study: Study, instance: Instance) -> None:
         """Makes one copy, before the scanner is through with the study. Raises as ``take``."""
@@ -175,7 +195,6 @@ class Anonymizing:
         chosen = self._bench.profile(study)
         with (
             self._bench.orthanc.file(instance.orthanc_id) as original,
-            self._alone if original.size > _ALONE_BYTES else nullcontext(),
             hashed(original, part10.digest) as digest,
         ):
             dataset = part10.read(original.stream())

@@ -125,6 +125,13 @@ def test_an_answer_that_breaks_off_is_told_apart_from_silence(broken: bytes) -> 
         text(made)
 
 
+def test_a_connection_whose_answer_broke_off_is_not_kept() -> None:
+    with asked(_OK + b"fir") as (_, made), made.ask("GET", "/system") as answer:
+        with pytest.raises(OrthancBrokeOff):
+            answer.text()
+        assert not answer.is_read
+
+
 def error_of(ask: Callable[[], object]) -> EdgeRouterError:
     with pytest.raises(EdgeRouterError) as raised:
         ask()
