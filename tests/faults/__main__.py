@@ -143,19 +143,25 @@ def rested(under_test: truck.Truck, scanner: Scanner) -> None:
         for image in scanner.acknowledged.values()
     }
 
-    def look() -> tuple[bool, int]:
-        studies = {study["study"]: study for study in under_test.router.studies()}
-        resting = sum(study["at_rest"] for study in studies.values())
-        return wanted <= set(studies) and resting == len(studies), resting
+    def under_way() -> int | None:
+        """How many are known and not at rest; None: some are not known, or nobody answers."""
+        studies = under_test.router.studies()
+        if not studies or not wanted <= under_test.router.known():
+            return None
+        return sum(not study["at_rest"] for study in studies)
 
-    def further() -> bool:
-        done, resting = look()
-        return done or resting > reached
+    left = sys.maxsize
 
-    done, reached = look()
-    while not done:
-        until(further, REST_S, what="another study at rest")
-        done, reached = look()
+    def fewer() -> bool:
+        nonlocal left
+        now = under_way()
+        if now is None or (now and now >= left):
+            return False
+        left = now
+        return True
+
+    while left:
+        until(fewer, REST_S, what="another study at rest")
 
 
 def held(under_test: truck.Truck) -> dict[str, int]:

@@ -243,7 +243,6 @@ def clock_set(run: Run) -> None:
 def two_days_without_a_link(run: Run) -> None:
     """The studies of two days wait, each tenth of them urgent; then all go, the urgent first."""
     truck, number = run.truck, run.amounts.waiting
-    known = len(truck.router.studies())
     truck.link.cut()
     run.cuts += 1
     order: dict[bool, list[str]] = {True: [], False: []}
@@ -254,9 +253,9 @@ def two_days_without_a_link(run: Run) -> None:
         if urgent:
             image.dataset.RequestedProcedurePriority = "STAT"
         run.scanner.hand_over([image])
-        order[urgent].append(study_alias(KEY, image.patient.patient_id, image.study_uid))
-        known += 1
-        until(lambda k=known: len(truck.router.studies()) == k, 60, what="the study known")  # type: ignore[misc]
+        alias = study_alias(KEY, image.patient.patient_id, image.study_uid)
+        order[urgent].append(alias)
+        until(lambda a=alias: a in truck.router.known(), 60, what="the study known")  # type: ignore[misc]
     wanted = order[True] + order[False]
     until(lambda: _states(truck, wanted) == {"ANALYSED"}, 120, what="all copies")
     truck.link.restore()

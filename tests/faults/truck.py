@@ -131,7 +131,10 @@ readback_url = "http://{destination}"
         return (self.folder / "router.log").read_text(errors="replace")[-2000:]
 
     def studies(self) -> list[dict[str, Any]]:
-        """What its status says of each study; none while it is down."""
+        """What its status says of each study that is under way or held, and of the newest others.
+
+        None while it is down.
+        """
         try:
             answer = requests.get(f"http://127.0.0.1:{self.port}/status", timeout=10)
             found: list[dict[str, Any]] = answer.json()["studies"]
@@ -139,16 +142,22 @@ readback_url = "http://{destination}"
             return []
         return found
 
+    def known(self) -> set[str]:
+        """All studies of the journal; the status shows only the newest of those at rest."""
+        return set(self._aliases("SELECT alias FROM study"))
+
     def sent(self) -> list[str]:
         """Studies in the order in which the destination took the first instance of each."""
+        return self._aliases(
+            "SELECT s.alias FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
+            " JOIN study s ON s.orthanc_id = i.study WHERE r.sent_at IS NOT NULL"
+            " GROUP BY s.alias ORDER BY min(r.sent_at)"
+        )
+
+    def _aliases(self, sql: str) -> list[str]:
         path = self.folder / "journal.db"
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
-            rows = journal.execute(
-                "SELECT s.alias FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
-                " JOIN study s ON s.orthanc_id = i.study WHERE r.sent_at IS NOT NULL"
-                " GROUP BY s.alias ORDER BY min(r.sent_at)"
-            )
-            return [str(alias) for (alias,) in rows]
+            return [str(alias) for (alias,) in journal.execute(sql)]
 
     def metric(self, prefix: str) -> float:
         """The sum of the metrics whose line begins so."""
