@@ -256,6 +256,8 @@ def two_days_without_a_link(run: Run) -> None:
         alias = study_alias(KEY, image.patient.patient_id, image.study_uid)
         order[urgent].append(alias)
         until(lambda a=alias: a in truck.router.known(), 60, what="the study known")  # type: ignore[misc]
+        # What is under way until it is known that the link is down has its own order.
+        until(lambda: not truck.router.metric("edge_router_link_up"), 60, what="a closed gate")
     wanted = order[True] + order[False]
     until(lambda: _states(truck, wanted) == {"ANALYSED"}, 120, what="all copies")
     truck.link.restore()
