@@ -28,6 +28,7 @@ from router.orthanc import instance_id
 from router.routing import Header, rank_of
 from router.steps.bench import Bench, StepIncomplete, StepTooSoon, describe, read_made
 from router.steps.beside import beside, hashed
+from router.steps.leading import Leader
 from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 MOST_CRASHES = 3
 #: One is at Orthanc while another is at the gate.
 _AT_ONCE = 2
-#: A larger original goes alone, behind the others: there is room for one in memory and on disk.
+#: Of larger originals one is under way at a time: there is room for one in memory and on disk.
 _ALONE_BYTES = 64 << 20
 
 _log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Anonymizing:
         self._routing = routing
         self._checker = checker
         self._pays = pays
+        self._leader = Leader()
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the missing copies.
@@ -83,10 +85,9 @@ class Anonymizing:
         sources = [instance for instance in instances if instance.role is Role.SOURCE]
         todo = [instance for instance in sources if instance.stage is Stage.RECEIVED]
         fresh = [instance for instance in todo if not instance.crashes]
-        # The first image of a study alone: its patient is who the others are compared with.
-        alone = fresh[:1] if len(todo) == len(sources) else []
-        failed = self._try_several(study, alone, key)
-        failed += self._try_several(study, fresh[len(alone) :], key)
+        leads = fresh and len(todo) == len(sources)
+        self._leader = Leader(fresh[0].orthanc_id if leads else None)
+        failed = self._try_several(study, fresh, key)
         # What something died of goes last, when the others are safe, and alone: it is not to take
         # another with it.
         for instance in sorted((i for i in todo if i.crashes), key=lambda i: i.crashes):
@@ -112,10 +113,10 @@ class Anonymizing:
         large: list[Instance] = []
 
         def one(instance: Instance, *, shares: bool = True) -> bool:
-            if self._bench.stopping() or broken.is_set():
-                return True
             try:
-                if shares and len(instances) > 1 and self._is_large(instance):
+                if self._bench.stopping() or broken.is_set():
+                    return True
+                if shares and instance is not instances[0] and self._is_large(instance):
                     large.append(instance)
                     return True
                 with self._bench.timed("anonymize"):
@@ -123,6 +124,8 @@ class Anonymizing:
             except BaseException:
                 broken.set()
                 raise
+            finally:
+                self._leader.leaves(instance.orthanc_id)
 
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             tries = [threads.submit(one, instance) for instance in instances]
@@ -202,7 +205,8 @@ class Anonymizing:
             release = clearance.released(instance.policy)
             regions = clearance.check(dataset, release, self._bench.site.policies, chosen)
             rule_policy.check(dataset, route.policy, release.clears)
-            key = self._bench.key_of_patient(instance.study, dataset, key)
+            with self._leader.before_key(instance.orthanc_id):
+                key = self._bench.key_of_patient(instance.study, dataset, key)
             part10.pixel_span(dataset, original.view)
             same_person = Code.IDENTITY_CONFLICT in release.clears
             source = _Source(instance, original, dataset, digest, key, chosen, regions, same_person)
@@ -328,10 +332,11 @@ class Anonymizing:
         original = Original(rank_of(source.dataset), digest, source.body.size)
         who = _identities(source.dataset, source.key)
         now = self._bench.now()
-        self._bench.journal.copies.begin(
-            source.instance.orthanc_id, copy, who, now, route, original,
-            same_person=source.same_person,
-        )  # fmt: skip
+        with self._leader.before_patient(source.instance.orthanc_id):
+            self._bench.journal.copies.begin(
+                source.instance.orthanc_id, copy, who, now, route, original,
+                same_person=source.same_person,
+            )  # fmt: skip
         self._bench.store(copy, body, source.instance.orthanc_id)
 
 

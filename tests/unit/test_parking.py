@@ -148,12 +148,6 @@ def test_an_image_that_was_beside_what_orthanc_dies_of_is_tried_again_alone(
     assert three.order.count(ThreeImages.OTHER) == 2
 
 
-def test_the_first_image_of_a_study_goes_alone(three: ThreeImages) -> None:
-    three.work(1.0)
-    assert three.order[0] == ThreeImages.FIRST
-    assert sorted(three.order[1:3]) == sorted([IMAGE, ThreeImages.OTHER])
-
-
 class FullTruck(ThreeImages):
     """Its disk is full when an image is at work."""
 
