@@ -85,7 +85,8 @@ class Anonymizing:
         sources = [instance for instance in instances if instance.role is Role.SOURCE]
         todo = [instance for instance in sources if instance.stage is Stage.RECEIVED]
         fresh = [instance for instance in todo if not instance.crashes]
-        leads = fresh and len(todo) == len(sources)
+        # Where it has a copy already, it is known whose it is.
+        leads = bool(fresh) and not any(instance.copy for instance in sources)
         self._leader = Leader(fresh[0].orthanc_id if leads else None)
         failed = self._try_several(study, fresh, key)
         # What something died of goes last, when the others are safe, and alone: it is not to take
