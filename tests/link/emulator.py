@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import random
 import socket
 import struct
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from tests.link.conditions import Bottleneck, Conditions
 from tests.link.tcp import Sender, retried_at
+from tests.link.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: What a sender's kernel may hand over before the link has carried it: the queue of a modem.
 QUEUE_BYTES = 64 * 1024
-#: More than a probe or the head of a request: the first byte of an image is among them.
-BODY_BYTES = 4096
 _FASTEST_SLEEP_S = 0.0005
 #: The bottleneck is handed the next bytes so long before it is free, so that it is never idle.
 _AHEAD_S = 0.04
@@ -35,7 +33,7 @@ _RST = struct.pack("ii", 1, 0)
 How = Literal["silent", "reset"]
 
 
-class Link:
+class Link(Traffic):
     """A link to one address. Use it in a ``with``; its controls may be called from any thread.
 
     ``up`` is from the connecting side to the target. ``up_bytes`` and ``down_bytes`` count what the
@@ -50,22 +48,14 @@ class Link:
         seed: int = 0,
         host: str = "127.0.0.1",
     ) -> None:
+        super().__init__()
         self.target = target
         self.host = host
-        self.up_bytes = 0
-        self.down_bytes = 0
         self.connections = 0
-        #: Seconds from each restoring until the link carried a body again.
-        self.recoveries: list[float] = []
-        #: When it was first cut, monotonic; infinite: never.
-        self.first_cut_at = math.inf
-        self.up_bytes_at_first_cut = 0
         self.conditions = conditions or Conditions()
         self._chance = random.Random(seed)
         self._down = False
         self._cut_after: tuple[int, How] | None = None
-        self._restored_at: float | None = None
-        self._carried_since = 0
         self._dummies: list[socket.socket] = []
         self._dummy_ports: set[int] = set()
         self._open: set[_Connection] = set()
@@ -155,9 +145,7 @@ class Link:
         if self._down:
             return
         self._down = True
-        if self.first_cut_at == math.inf:
-            self.first_cut_at, self.up_bytes_at_first_cut = time.monotonic(), self.up_bytes
-        self._restored_at = None
+        self._has_been_cut()
         self._passable.clear()
         self._loop.remove_reader(self._listener)
         if how == "reset":
@@ -183,8 +171,7 @@ class Link:
         self._dummies.clear()
         self._listener.listen(128)
         self._down = False
-        self._restored_at = time.monotonic()
-        self._carried_since = 0
+        self._has_been_restored()
         self._passable.set()
         self._loop.add_reader(self._listener, self._accept)
 
@@ -228,15 +215,8 @@ class Link:
 
     async def count(self, size: int, *, up: bool) -> None:
         """Counts bytes that the link carried; the cut that was asked for comes here."""
-        if not up:
-            self.down_bytes += size
-            return
-        self.up_bytes += size
-        self._carried_since += size
-        if self._restored_at is not None and self._carried_since > BODY_BYTES:
-            self.recoveries.append(time.monotonic() - self._restored_at)
-            self._restored_at = None
-        if self._cut_after is not None and self.up_bytes >= self._cut_after[0]:
+        self._has_carried(size, up=up)
+        if up and self._cut_after is not None and self.up_bytes >= self._cut_after[0]:
             _, how = self._cut_after
             self._cut_after = None
             # Not awaited: a reset would wait for the very task that is here.

@@ -17,7 +17,6 @@ import errno
 import fcntl
 import heapq
 import itertools
-import math
 import os
 import random
 import select
@@ -30,7 +29,8 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from tests.link.conditions import Bottleneck, Conditions
-from tests.link.emulator import BODY_BYTES, QUEUE_BYTES
+from tests.link.emulator import QUEUE_BYTES
+from tests.link.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def _device(name: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-class PacketLink:
+class PacketLink(Traffic):
     """A link to one address. Use it in a ``with``; its controls may be called from any thread.
 
     ``up_bytes`` and ``down_bytes`` count TCP's payload as the link took it, what it then lost and
@@ -87,19 +87,12 @@ class PacketLink:
     """
 
     def __init__(self, target: tuple[str, int], conditions: Conditions, *, seed: int = 0) -> None:
+        super().__init__()
         self.target = target
         self.conditions = conditions
-        self.up_bytes = 0
-        self.down_bytes = 0
-        #: Seconds from each restoring until the link carried a body again.
-        self.recoveries: list[float] = []
-        self.first_cut_at = math.inf
-        self.up_bytes_at_first_cut = 0
         self._chance = random.Random(seed)
         self._down = False
         self._cut_after: int | None = None
-        self._restored_at: float | None = None
-        self._carried_since = 0
         begun = time.monotonic()
         self._bottlenecks = {up: Bottleneck(conditions, begun) for up in (True, False)}
         #: When the last packet that was let in leaves the bottleneck, by direction.
@@ -168,16 +161,14 @@ class PacketLink:
         with self._lock:
             if self._down:
                 self._down = False
-                self._restored_at, self._carried_since = time.monotonic(), 0
+                self._has_been_restored()
 
     def _cut(self) -> None:
         self._cut_after = None
         if self._down:
             return
         self._down = True
-        if self.first_cut_at == math.inf:
-            self.first_cut_at, self.up_bytes_at_first_cut = time.monotonic(), self.up_bytes
-        self._restored_at = None
+        self._has_been_cut()
 
     # --- packets ------------------------------------------------------------------------------
 
@@ -215,7 +206,9 @@ class PacketLink:
         if self._down or waiting > QUEUE_BYTES:
             return
         left_at = self._free_at[up] = self._bottlenecks[up].serialise(now, size)
-        self._count(size, now, up=up)
+        self._has_carried(size, up=up)
+        if up and self._cut_after is not None and self.up_bytes >= self._cut_after:
+            self._cut()
         if self._chance.random() < self.conditions.loss:
             return
         arrives = left_at + self.conditions.rtt_s / 2
@@ -223,18 +216,6 @@ class PacketLink:
             arrives += self.conditions.jitter_s * self._chance.random()
         swapped = packet[:12] + packet[16:20] + packet[12:16] + packet[20:]
         heapq.heappush(self._flying, (arrives, next(self._order), swapped))
-
-    def _count(self, size: int, now: float, *, up: bool) -> None:
-        if not up:
-            self.down_bytes += size
-            return
-        self.up_bytes += size
-        self._carried_since += size
-        if self._restored_at is not None and self._carried_since > BODY_BYTES:
-            self.recoveries.append(now - self._restored_at)
-            self._restored_at = None
-        if self._cut_after is not None and self.up_bytes >= self._cut_after:
-            self._cut()
 
     # --- behind the link ----------------------------------------------------------------------
 

@@ -11,20 +11,12 @@ import pytest
 
 from tests.link.conditions import Conditions, Slot
 from tests.link.emulator import Link
-from tests.link.sink import Sink
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.link.sink import Sink
 
 SOON_S = 10.0
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    made = Sink()
-    yield made
-    made.close()
 
 
 def _connect(link: Link, timeout_s: float = SOON_S) -> socket.socket:

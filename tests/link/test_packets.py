@@ -12,24 +12,16 @@ import pytest
 from tests.link import packets
 from tests.link.conditions import Conditions
 from tests.link.packets import PacketLink
-from tests.link.sink import Sink
 from tests.link.tcp import mathis_bps
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.link.sink import Sink
 
 pytestmark = pytest.mark.skipif(not packets.is_possible(), reason="needs root, /dev/net/tun and ip")
 
 RATE_BPS = 5e6
 RTT_S = 0.08
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    made = Sink()
-    yield made
-    made.close()
 
 
 def _connect(link: PacketLink, congestion: bytes = b"reno") -> socket.socket:
