@@ -143,8 +143,10 @@ class Anonymizing:
     def _is_large(self, instance: Instance) -> bool:
         try:
             return self._bench.orthanc.size(instance.orthanc_id) > _ALONE_BYTES
-        except ResourceMissing:
-            return False  # the step itself says so
+        except (OrthancUnreachable, OrthancDenied):
+            raise
+        except OrthancError:
+            return False  # of this one alone, and its own step says what it is
 
     def take_ahead(self, study: Study, instance: Instance) -> None:
         """Makes one copy, before the scanner is through with the study. Raises as ``take``."""

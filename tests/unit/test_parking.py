@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from router.deid.profile import BASIC
 from router.deid.pseudonyms import Key
-from router.errors import Code, OrthancBrokeOff, OrthancFull, ResourceMissing
+from router.errors import Code, OrthancBrokeOff, OrthancError, OrthancFull, ResourceMissing
 from router.journal import Journal, Pin
 from router.metrics import Metrics
 from router.steps import CALM_S, Bench, Calm, SiteRules, Steps
@@ -146,6 +146,23 @@ def test_an_image_that_was_beside_what_orthanc_dies_of_is_tried_again_alone(
     assert three.held() == {Code.INSTANCE_CRASHES: 1, Code.SOURCE_MISSING: 2}
     assert three.order.count(IMAGE) == 3
     assert three.order.count(ThreeImages.OTHER) == 2
+
+
+class NoSizes(ThreeImages):
+    """It cannot say how large an image is."""
+
+    def size(self, instance: str) -> int:
+        raise OrthancError(Code.ORTHANC_REFUSED, f"no size of {instance}")
+
+    def file(self, instance: str) -> Body:
+        self.order.append(instance)
+        raise ResourceMissing(Code.RESOURCE_MISSING, "gone")
+
+
+def test_an_image_whose_size_is_not_told_keeps_no_other(three: ThreeImages) -> None:
+    truck = NoSizes(three.journal)
+    truck.work(2.0)
+    assert truck.held() == {Code.SOURCE_MISSING: 3}
 
 
 class FullTruck(ThreeImages):
