@@ -37,6 +37,16 @@ OWN_ATTRIBUTES: Mapping[BaseTag, str] = {
 #: Drawn once for this project, so that the bytes do not change with the library that writes them.
 IMPLEMENTATION_UID = "2.25.175091379530429861734926153708245160934"
 
+IMPLEMENTATION_NAME = "EDGE_ROUTER"
+MANUFACTURER = "edge-router"
+_MADE_BY = ("113076", "Segmentation")
+_MADE_FROM = ("121322", "Source image for image processing operation")
+#: The other constants that it writes. A patient whose number is one of them is not told by it.
+OWN_TEXTS = frozenset({
+    DESCRIPTION, IMPLEMENTATION_UID, IMPLEMENTATION_NAME, MANUFACTURER, *_MADE_BY, *_MADE_FROM,
+    "DCM", "OT", "WSD", "DERIVED", "SECONDARY", "RGB", "NO", "00",
+})  # fmt: skip
+
 #: A panel is scaled down to at most this many pixels, and a small image up to about that many.
 _WIDEST, _HIGHEST = 750, 1000
 _SMALLEST = 384
@@ -196,7 +206,7 @@ def secondary_capture(
     meta.MediaStorageSOPInstanceUID = UID(uids.sop)
     meta.TransferSyntaxUID = JPEGLSLossless
     meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
-    meta.ImplementationVersionName = "EDGE_ROUTER"
+    meta.ImplementationVersionName = IMPLEMENTATION_NAME
     capture = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     for keyword in _COPIED:
         if keyword in source:
@@ -222,7 +232,7 @@ def _describe(capture: Dataset, source: FileDataset, finding: Finding, uids: Cap
     capture.SeriesNumber = 9000 + int(source.get("SeriesNumber") or 0) % 1000
     capture.InstanceNumber = int(source.get("InstanceNumber") or 1)
     capture.Modality = "OT"
-    capture.Manufacturer = "edge-router"
+    capture.Manufacturer = MANUFACTURER
     capture.ManufacturerModelName = finding.algorithm
     capture.SoftwareVersions = finding.version
     capture.SeriesDescription = DESCRIPTION
@@ -233,11 +243,11 @@ def _describe(capture: Dataset, source: FileDataset, finding: Finding, uids: Cap
     capture.PatientOrientation = ""
     capture.Laterality = ""
     capture.DerivationDescription = DESCRIPTION
-    capture.DerivationCodeSequence = Items([_code("113076", "Segmentation")])
+    capture.DerivationCodeSequence = Items([_code(*_MADE_BY)])
     image = Dataset()
     image.ReferencedSOPClassUID = source.SOPClassUID
     image.ReferencedSOPInstanceUID = source.SOPInstanceUID
-    purpose = _code("121322", "Source image for image processing operation")
+    purpose = _code(*_MADE_FROM)
     image.PurposeOfReferenceCodeSequence = Items([purpose])
     capture.SourceImageSequence = Items([image])
     shown = Dataset()

@@ -177,7 +177,10 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.BURNED_IN_TEXT: Advice(
         "The image says that text is burned into its pixels.",
-        _LOOK,
+        _LOOK
+        + " If the device marks all its images so and they show nothing (a side marker), write "
+        'a rule for it into the file of deid.policies_file (docs/operations.md, "A device whose '
+        'images are all held"), restart the router and release what is held under retry.',
     ),
     Code.ENCODING_NOT_CLEARED: Advice(
         "A part of it is encoded in a way that cannot be cleaned with certainty.",

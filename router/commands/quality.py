@@ -31,20 +31,20 @@ def register(add: Add) -> None:
         "views", type=_views, help='such as R-CC,R-MLO after a mastectomy; "none": no view'
     )
     add_reason(sub)
-    add("devices", _devices, "the scanners of the last week, by the names that the fleet knows")
+    add("devices", _devices, "the truck's scanners, by the names that the fleet knows")
 
 
 def _devices(asked: argparse.Namespace) -> int:
     settings = Settings.load(asked.config)
     note(settings, asked)
     with closing(Journal(settings.journal.path)) as journal:
-        found = journal.quality.devices(time.time())
+        found = journal.quality.all_devices()
     lines = [
         f"{one.name}  {one.manufacturer} {one.model}, software {one.software or 'unknown'};"
         f" {one.images} images, the last {datetime.fromtimestamp(one.seen_at, UTC):%Y-%m-%d %H:%M} UTC"
         for one in found
     ]
-    show(asked, {"devices": [asdict(one) for one in found]}, lines or ["no images for a week"])
+    show(asked, {"devices": [asdict(one) for one in found]}, lines or ["no image has come yet"])
     return FINE
 
 

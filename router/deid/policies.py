@@ -13,6 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from pydicom import uid
+from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from router.deid.mask import Region
@@ -32,6 +33,13 @@ _OF_16_BITS = frozenset({
     uid.CTImageStorage, uid.MRImageStorage, uid.PositronEmissionTomographyImageStorage,
 })  # fmt: skip
 _BYTE = 8
+#: Conversion Type (PS3.3, C.8.6.1): digitised video and film, scanned paper and drawings hold what
+#: somebody has written on them, whatever else the header says.
+#: DI is how a detector is read out.
+_NO_PAGE = frozenset({"", "DI"})
+#: What a workstation made can be a screen. Detectors write it too, and then that nothing is burned
+#: in (BurnedInAnnotation NO).
+_OF_A_WORKSTATION = frozenset({"WSD", "SYN"})
 _GREY = frozenset({"", "MONOCHROME1", "MONOCHROME2"})
 
 
@@ -51,7 +59,8 @@ class Facts:
     modality: str
     manufacturer: str
     model: str
-    image_type: str
+    #: The values of ImageType, each by itself.
+    image_type: tuple[str, ...]
     burned_in: bool
     screen: bool
     rows: int
@@ -66,14 +75,16 @@ class Facts:
         several = str(dataset.get("SamplesPerPixel") or 1) != "1"
         # A palette makes colours of one sample.
         colour = several or text("PhotometricInterpretation") not in _GREY
+        conversion, burned_in = text("ConversionType"), text("BurnedInAnnotation")
+        no_page = _NO_PAGE | (_OF_A_WORKSTATION if burned_in == "NO" else frozenset())
         return cls(
             sop_class=str(dataset.get("SOPClassUID", "")),
             modality=text("Modality"),
             manufacturer=text("Manufacturer"),
             model=text("ManufacturerModelName"),
-            image_type=text("ImageType"),
-            burned_in=text("BurnedInAnnotation") not in {"", "NO"},
-            screen=colour or small or bool(dataset.get("ConversionType")),
+            image_type=_values(dataset.get("ImageType")),
+            burned_in=burned_in not in {"", "NO"},
+            screen=colour or small or conversion not in no_page,
             rows=_number(dataset.get("Rows")),
             columns=_number(dataset.get("Columns")),
         )
@@ -105,7 +116,10 @@ class Policy:
             and (not self.modalities or facts.modality in self.modalities)
             and _like(facts.manufacturer, self.manufacturers)
             and _like(facts.model, self.models)
-            and (not self.image_types or any(w in facts.image_type for w in self.image_types))
+            and (
+                not self.image_types
+                or any(_like(value, self.image_types) for value in facts.image_type)
+            )
             and self.burned_in in {None, facts.burned_in}
             and self.screen in {None, facts.screen}
             and self.rows in {None, facts.rows}
@@ -198,6 +212,12 @@ def _sop_class(name: str) -> str:
 
 def _like(value: str, patterns: tuple[str, ...]) -> bool:
     return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def _values(value: object) -> tuple[str, ...]:
+    """Each value of an attribute, in upper case and without the blanks around it."""
+    several = value if isinstance(value, MultiValue | list) else str(value or "").split("\\")
+    return tuple(str(one or "").strip(" \0").upper() for one in several)
 
 
 def _number(value: object) -> int:

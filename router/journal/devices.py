@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Names of a kind. A header that says something else each time makes no more than these.
 MOST_OF_A_KIND = 4
+#: What a machine is called whose objects say nothing of what it is.
+NO_KIND = "OTHER"
 #: Whose images are of none of them: one more for all others together.
 _OTHER = "other"
 #: A machine that made no image for so long has left the truck: longer than the fleet's QC looks
@@ -26,8 +28,16 @@ _OTHER = "other"
 _FORGOTTEN_S = 60 * 86_400.0
 
 
-def note(db: sqlite3.Connection, acquisition: Acquisition, now: float) -> str:
-    """The name of the machine that made an image; counts the image. Within a transaction."""
+def note(
+    db: sqlite3.Connection, acquisition: Acquisition, now: float, *, is_image: bool = True
+) -> str:
+    """The name of the machine that made an object; counts the images. Within a transaction.
+
+    ``is_image``: it has pixels. A report comes of a machine that it says nothing of: it names none.
+    """
+    if not is_image:
+        known = _known(db, acquisition)
+        return f"{acquisition.machine_kind}-{_OTHER}" if known is None else str(known["name"])
     name = _name(db, acquisition, now)
     build = json.dumps(acquisition.build)
     machine = (
@@ -49,11 +59,13 @@ def note(db: sqlite3.Connection, acquisition: Acquisition, now: float) -> str:
 
 def _name(db: sqlite3.Connection, acquisition: Acquisition, now: float) -> str:
     kind = acquisition.machine_kind
-    known = db.execute(
-        "SELECT name FROM device WHERE machine = ?", (acquisition.machine,)
-    ).fetchone()
+    known = _known(db, acquisition)
     if known is not None:
-        return str(known["name"])
+        if known["kind"] != NO_KIND or kind == NO_KIND:
+            return str(known["name"])
+        # It was named after a saved screen or, before, after a report: its images say what it is.
+        db.execute("DELETE FROM device WHERE name = ?", (known["name"],))
+        db.execute("DELETE FROM device_view WHERE device = ?", (known["name"],))
     borne = {
         row["name"]
         for row in db.execute(
@@ -62,6 +74,13 @@ def _name(db: sqlite3.Connection, acquisition: Acquisition, now: float) -> str:
     }
     names = (f"{kind}-{number}" for number in range(1, MOST_OF_A_KIND + 1))
     return next((name for name in names if name not in borne), f"{kind}-{_OTHER}")
+
+
+def _known(db: sqlite3.Connection, acquisition: Acquisition) -> sqlite3.Row | None:
+    found: sqlite3.Row | None = db.execute(
+        "SELECT name, kind FROM device WHERE machine = ?", (acquisition.machine,)
+    ).fetchone()
+    return found
 
 
 class Devices:

@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from router.errors import Code
 from router.journal import devices
 from router.qc import EXPORTED, Acquisition, Device, Flag, Raised, Shown, Total
 from router.qc.baseline import WINDOW, Baseline
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
-    from router.errors import Code
     from router.journal.database import Database
 
 #: Images that arrived longer ago are not looked at any more: their patients have left.
@@ -141,7 +141,7 @@ class Quality:
                 "INSERT INTO quality_flag VALUES (?, ?, ?, ?)",
                 [(unseen.instance, one.flag, one.value, one.limit) for one in raised],
             )
-            device = devices.note(db, acquisition, now)
+            device = devices.note(db, acquisition, now, is_image=code is not Code.NO_PIXELS)
             db.executemany(
                 "INSERT INTO quality_flag_total VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE"
                 " SET number = number + 1, raised_at = excluded.raised_at",
@@ -189,6 +189,10 @@ class Quality:
     def devices(self, now: float) -> list[Device]:
         """The machines of the last week that metrics show, the most used first."""
         return self._devices.seen_since(now - _DEVICE_S)[:MOST_DEVICES]
+
+    def all_devices(self) -> list[Device]:
+        """Every machine that the truck knows, the most used first."""
+        return self._devices.seen_since(0.0)
 
     def count_flags(self) -> dict[tuple[str, str, str], int]:
         """(device, flag, modality) → how many images ever had it; what was raised last."""

@@ -311,6 +311,7 @@ class Anonymizing:
                         return False
                     checked()
                     self._keep(source, route, copied, body, digests)
+                    self._bench.metrics.saved_bytes.inc(source.body.size - body.size)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, ResourceMissing):
             raise
         except OrthancError:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -167,7 +169,9 @@ def test_an_image_without_burned_in_text_is_cleared(burned_in: str | None) -> No
     [
         ["DERIVED", "SECONDARY", "SCREEN SAVE"], ["DERIVED", "SECONDARY", "OTHER", "SCREENSAVE"],
         ["derived", "secondary", "screen save"], ["DERIVED", "SECONDARY", "DOSE_INFO"],
-        ["DERIVED", "SECONDARY", "REPORT"], "SCREEN SAVE",
+        ["DERIVED", "SECONDARY", "REPORT"], "SCREEN SAVE", ["DERIVED", "SECONDARY", "CSA REPORT"],
+        ["DERIVED", "SECONDARY", "", "SCREEN_CAPTURE"], ["DERIVED", "SECONDARY", "DOSE"],
+        ["DERIVED", "SECONDARY", "PATIENT PROTOCOL"],
     ],
 )  # fmt: skip
 def test_a_picture_of_a_screen_is_held(image_type: list[str]) -> None:
@@ -177,8 +181,14 @@ def test_a_picture_of_a_screen_is_held(image_type: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "image_type", [["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "PRIMARY"], "", None]
-)
+    "image_type",
+    [
+        ["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "PRIMARY"], "", None,
+        ["ORIGINAL", "PRIMARY", "AXIAL", "LOW_DOSE"], ["DERIVED", "PRIMARY", "", "SCREENING"],
+        ["ORIGINAL", "PRIMARY", "AXIAL", "DOSE_MODULATED"], ["DERIVED", "PRIMARY", "DOSE SAVING"],
+        "DERIVED\\PRIMARY\\LOW DOSE", ["DERIVED", "PRIMARY", "CAPTUREX"],
+    ],
+)  # fmt: skip
 def test_a_picture_of_a_patient_is_cleared(image_type: list[str] | str | None) -> None:
     dataset = image()
     dataset.ImageType = image_type
@@ -218,6 +228,44 @@ def test_a_picture_in_colour_or_of_a_screen_is_held_whatever_its_class_says() ->
     dataset = ct_image()
     dataset.SamplesPerPixel = 3
     assert hold_of(as_read(dataset)).code is Code.BURNED_IN_TEXT
+
+
+@pytest.mark.parametrize(
+    ("conversion", "burned_in", "held"),
+    [
+        ("DI", None, False), ("DI", "NO", False), ("DI", "YES", True), ("WSD", "NO", False),
+        ("WSD", None, True), ("SYN", "NO", False), ("SD", "NO", True), ("DF", "NO", True),
+        ("DV", "NO", True), ("SI", "NO", True), ("DRW", "NO", True), ("OTHER", "NO", True),
+        ("", None, False),
+    ],
+)  # fmt: skip
+def test_a_conversion_type_tells_of_a_page_only_where_it_names_one(
+    conversion: str, burned_in: str | None, *, held: bool
+) -> None:
+    dataset = ct_image()
+    dataset.ConversionType = conversion
+    if burned_in:
+        dataset.BurnedInAnnotation = burned_in
+    if held:
+        assert hold_of(as_read(dataset)).code is Code.BURNED_IN_TEXT
+    else:
+        clearance.check(as_read(dataset))
+
+
+def test_a_device_whose_images_are_all_held_is_cleared_as_the_advice_says() -> None:
+    """The rule is the one that the document shows; what it does not name stays held."""
+    text = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    (rule,) = re.findall(r"```toml\n(\[\[policy]].*?)```", text, re.DOTALL)
+    rules = (*policies.read(rule, "policies.toml"), *policies.SHIPPED)
+    view, *_ = data.mammogram_study("device", PATIENT, rows=48, columns=39)
+    view.Manufacturer, view.ManufacturerModelName = "Exempla", "Exempla One"
+    view.BurnedInAnnotation = "YES"
+    retried = clearance.POLICIES["retry"]
+    assert hold_of(as_read(view)).code is Code.BURNED_IN_TEXT
+    assert clearance.check(as_read(view), retried, rules) == ()
+    view.ManufacturerModelName = "Exempla Two"
+    with pytest.raises(Hold):
+        clearance.check(as_read(view), retried, rules)
 
 
 def test_an_overlay_hidden_in_the_pixels_is_held() -> None:

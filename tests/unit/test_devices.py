@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from router import qc
+from router.errors import Code
 from router.journal import Journal, Pin
 from router.journal.devices import MOST_OF_A_KIND
 from router.journal.quality import MOST_FLAGS, MOST_VIEWS
@@ -37,15 +38,17 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     opened.close()
 
 
-def see(journal: Journal, seen: Acquisition, *flags: Flag, at: float = NOW) -> None:
-    """An image arrives and is looked at."""
+def see(
+    journal: Journal, seen: Acquisition, *flags: Flag, at: float = NOW, code: Code | None = None
+) -> None:
+    """An image arrives and is looked at. ``code``: why its pixels could not be."""
     number = len(journal.instances("study"))
     journal.take_in([Arrival(f"i{number}", "study", "S")], [], {"study": Pin("a", "k", "p")}, None,
                     at)  # fmt: skip
     unseen = journal.quality.unseen(at)
     assert unseen is not None
     figures = dict.fromkeys(EXPORTED, 2.0)
-    journal.quality.enter(unseen, seen, figures, None, [Raised(f, 1, 0) for f in flags], at)
+    journal.quality.enter(unseen, seen, figures, code, [Raised(f, 1, 0) for f in flags], at)
 
 
 def of(machine: str, modality: str = "MG", view: str = "CC") -> Acquisition:
@@ -77,6 +80,36 @@ def test_machines_are_numbered_as_they_come_and_a_tomosynthesis_is_the_mammograp
     assert names(journal) == {"MG-1": 2, "CT-1": 1, "MG-2": 1}
     sums = {(t.device, t.modality): t.number for t in journal.quality.totals(NOW)}
     assert sums == {("MG-1", "MG"): 1, ("MG-1", "DBT"): 1, ("MG-2", "MG"): 1, ("CT-1", "CT"): 1}
+
+
+def test_a_scanner_is_not_named_after_a_report_that_came_before_its_images(
+    journal: Journal,
+) -> None:
+    report = of("scanner", modality="OTHER", view="none")
+    see(journal, report, code=Code.NO_PIXELS)
+    assert names(journal) == {}
+    see(journal, of("scanner", modality="CT", view="none"))
+    see(journal, report, code=Code.NO_PIXELS)
+    assert names(journal) == {"CT-1": 1}
+
+
+def test_a_scanner_is_not_named_after_a_saved_screen_that_came_before_its_images(
+    journal: Journal,
+) -> None:
+    see(journal, of("a camera", modality="OTHER", view="none"))
+    see(journal, of("scanner", modality="OTHER", view="none"))
+    see(journal, of("scanner", modality="CT", view="none"))
+    see(journal, of("scanner", modality="OTHER", view="none"))
+    assert names(journal) == {"CT-1": 2, "OTHER-1": 1}
+
+
+def test_every_machine_is_told_on_the_truck(journal: Journal) -> None:
+    machines = [(modality, n) for modality in ("MG", "CT", "MR") for n in range(MOST_OF_A_KIND)]
+    for modality, number in machines:
+        see(journal, of(f"{modality} {number}", modality=modality))
+    see(journal, of("new"), at=NOW + 30 * DAY_S)
+    told = {device.name for device in journal.quality.all_devices()}
+    assert told == {f"{modality}-{n + 1}" for modality, n in machines} | {"MG-other"}
 
 
 def test_flags_are_counted_for_the_machine_that_raised_them(journal: Journal) -> None:

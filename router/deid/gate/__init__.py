@@ -7,6 +7,7 @@ asks of each attribute whether it may be there with this value. What it cannot j
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from router import part10
@@ -19,7 +20,7 @@ from router.errors import Code, Hold
 from router.passing import Trail, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pydicom.dataset import Dataset, FileDataset
     from pydicom.tag import BaseTag
@@ -37,6 +38,8 @@ _SAME_IMAGE = (
     "SOPClassUID", "Rows", "Columns", "NumberOfFrames", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation",
 )  # fmt: skip
+#: What Orthanc writes by DCMTK: Implementation Class UID and Version Name (PS3.7, D.3.3.2).
+_DCMTK = re.compile(r"1\.2\.276\.0\.7230010\.3\.0\.3(\.[0-9]{1,2}){1,4}|OFFIS_DCMTK_[0-9]{3}")
 _LATIN_1 = ["iso8859"]
 _GROUPS = 0x52009229
 
@@ -70,9 +73,10 @@ def check_copy(
     kind = iod.kind_of(str(copy.SOPClassUID))
     if kind == "image" and _GROUPS in before:
         kind = "enhanced"
-    Judge(view, original_view, expected, traces, kind, {}, {}).level(after, before, 0, _LATIN_1)
+    judge = Judge(view, original_view, expected, traces, kind, {}, {})
+    judge.level(after, before, 0, _LATIN_1)
     _check_declared(copy, expected)
-    search_bytes(part10.without_pixels(copy, view), traces)
+    search_bytes(_foreign(copy, view, judge.ours, frozenset()), traces)
 
 
 def check_outgoing(
@@ -82,20 +86,21 @@ def check_outgoing(
     traces: Traces,
     own: Mapping[BaseTag, str],
     source: Mapping[int, bytes] | None = None,
+    own_texts: frozenset[str] = frozenset(),
 ) -> None:
     """Raises Hold (GATE_…) unless the object that the router made may leave the truck.
 
     ``own``: attributes of the top level that the table forbids and the router wrote itself, with
     the one value each may have (a capture's description). ``source``: the header of the copy that
-    it was made of, which has passed the gate.
+    it was made of, which has passed the gate. ``own_texts``: constants that the router writes into
+    such objects, in whatever attribute: they tell of nobody.
     """
     _check_file_meta(copy, view, expected)
     kind = iod.kind_of(str(copy.get("SOPClassUID", "")))
-    Judge(view, None, expected, traces, kind, own, source or {}).level(
-        _scanned_copy(copy, view, traces), None, 0, _LATIN_1
-    )
+    judge = Judge(view, None, expected, traces, kind, own, source or {}, own_texts)
+    judge.level(_scanned_copy(copy, view, traces), None, 0, _LATIN_1)
     _check_declared(copy, expected)
-    search_bytes(part10.without_pixels(copy, view), traces)
+    search_bytes(_foreign(copy, view, judge.ours, own_texts), traces)
 
 
 def header(copy: FileDataset, view: memoryview) -> dict[int, bytes]:
@@ -105,6 +110,29 @@ def header(copy: FileDataset, view: memoryview) -> dict[int, bytes]:
         for tag, element in _scanned(copy, view).items()
         if element.items is None and tag not in part10.PIXEL_TAGS
     }
+
+
+def _foreign(
+    copy: FileDataset, view: memoryview, ours: Sequence[tuple[int, int]], own_texts: frozenset[str]
+) -> bytes:
+    """The bytes outside the pixels, with zeros where the router's own constants stand.
+
+    ``ours``: their offsets ``(first, end)`` in the file. What Orthanc and the router (``own_texts``)
+    say of themselves in the file header is theirs too.
+    """
+    outside = bytearray(part10.without_pixels(copy, view))
+    span = part10.pixel_span(copy, view)
+    first_pixel = len(view) if span is None else span[0]
+    for start, end in ours:
+        if end <= first_pixel:
+            outside[start:end] = bytes(end - start)
+    data_set = part10.dataset_offset(view)
+    head = bytes(outside[:data_set])
+    for keyword in ("ImplementationClassUID", "ImplementationVersionName"):
+        written = str(copy.file_meta.get(keyword, ""))
+        if _DCMTK.fullmatch(written) or written in own_texts:
+            head = head.replace(written.encode(), bytes(len(written)))
+    return head + bytes(outside[data_set:])
 
 
 def _scanned(dataset: FileDataset, view: memoryview, *, strict: bool = True) -> Level:

@@ -58,6 +58,7 @@ class Judge:
     def __init__(
         self, view: memoryview, source: memoryview | None, expected: Expected, traces: Traces,
         kind: str, own: Mapping[BaseTag, str], reference: Mapping[int, bytes],
+        own_texts: frozenset[str] = frozenset(),
     ) -> None:  # fmt: skip
         self._view = view
         self._source = source
@@ -67,10 +68,14 @@ class Judge:
         self._search = TextSearch(traces)
         self._kind = kind
         self._own = own
+        self._own_texts = own_texts | DUMMY_TEXT
         self._reference = reference
         self._encodings = _LATIN_1  # of the element that is being judged
         #: Tag, VR and bytes of the copy, those of the original: what was judged. Frames repeat.
-        self._passed: set[tuple[int, str, bytes, tuple[str, bytes] | None, str]] = set()
+        self._passed: dict[tuple[int, str, bytes, tuple[str, bytes] | None, str], bool] = {}
+        #: Offsets ``(first, end)`` of what was found to be the router's own constants: a patient's
+        #: number that is one of them (113105) is not told by it.
+        self.ours: list[tuple[int, int]] = []
 
     def level(self, copy: Level, original: Level | None, depth: int, encodings: list[str]) -> None:
         """Judges the elements of a data set or an item beside those of the original."""
@@ -106,15 +111,21 @@ class Judge:
             was = None if before is None else (before.vr, self._source_bytes_of(before))
             key = (tag, element.vr, self._bytes(element), was, encodings[0])
             if key in self._passed:
+                self._note(element, ours=self._passed[key])
                 return
         self._known(element, depth)
         self._encodings = encodings
         if element.items is not None:
-            self._sequence(element, before, depth, encodings)
+            ours = self._sequence(element, before, depth, encodings)
         else:
-            self._leaf(element, before, depth, encodings, copy)
+            ours = self._leaf(element, before, depth, encodings, copy)
+        self._note(element, ours=ours)
         if key is not None:
-            self._passed.add(key)
+            self._passed[key] = ours
+
+    def _note(self, element: Element, *, ours: bool) -> None:
+        if ours:
+            self.ours.append((element.start, element.end))
 
     def _known(self, element: Element, depth: int) -> None:
         tag = BaseTag(element.tag)
@@ -128,15 +139,18 @@ class Judge:
     def _leaf(
         self, element: Element, before: Element | None, depth: int, encodings: list[str],
         copy: Level,
-    ) -> None:  # fmt: skip
+    ) -> bool:  # fmt: skip
+        """Judges an element without items; whether its value is the router's own."""
         tag, texts = BaseTag(element.tag), self._texts(element, encodings)
         if depth == 0 and (mine := self._own.get(tag)) is not None and texts == [mine]:
-            return
+            return True
+        ours = bool(texts) and self._own_texts.issuperset(texts)
         vrs = {element.vr, known_vr(tag)}
         if "UI" in vrs:
             self._uids(element, before, texts, depth)
         if depth == 0 and tag in self._expected.own:
             must = [v for v in self._expected.own[tag].split("\\") if v]
+            ours |= texts == must
             if (
                 texts != must
                 and tag not in _DECLARED
@@ -150,9 +164,9 @@ class Judge:
         self._need(element, before, depth)
         if element.vr == "UN" and known_vr(tag) != "UN" and texts:
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is still encoded as UN")
-        for text in texts:
-            if self._search.finds(element.vr, text):
-                self._found(tag, depth)
+        if not ours and any(self._search.finds(element.vr, text) for text in texts):
+            self._found(tag, depth)
+        return ours
 
     def _value(
         self, element: Element, before: Element | None, texts: list[str], depth: int, copy: Level
@@ -391,19 +405,20 @@ class Judge:
 
     def _sequence(
         self, element: Element, before: Element | None, depth: int, encodings: list[str]
-    ) -> None:
+    ) -> bool:
+        """Judges a sequence; whether all of it is the router's own."""
         tag, items = BaseTag(element.tag), element.items or []
         if depth == 0 and tag == profile.METHOD_SEQUENCE:
-            return  # compared with what must be declared
+            return True  # compared with what must be declared
         row = profile.TABLE.get(tag)
         if self._source is None and depth == 0 and row is None:
             for item in items:  # a capture's own
                 self.level(item, None, depth + 1, encodings)
-            return
+            return False
         if row is not None and self._duty(element, {}) is not Duty.ITEMS:
             self._replaced_items(items, before, row.basic, tag, depth, encodings)
             self._need(element, before, depth)
-            return
+            return bool(items)  # dummies, then
         if items and tag in profile.NAMING:
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
         originals = before.items if before is not None else None
@@ -414,6 +429,7 @@ class Judge:
             if was is None and self._source is not None and item:
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "was not there before")
             self.level(item, was, depth + 1, encodings)
+        return False
 
     def _replaced_items(
         self, items: list[Level], before: Element | None, basic: str, tag: BaseTag, depth: int,
