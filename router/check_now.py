@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _NEWEST = 500
 #: Studies that arrived longer ago are not listed: their patients have left.
 RECENT_S = 12 * 3600.0
+#: Of a study that went on as a known patient's, though something of her is written otherwise.
+TOLD = (
+    "her {} is not the one that is known of her number (all else agrees): it goes on as one person."
+    " If she is another: correct the Patient ID on the scanner, send the study again, and see held"
+)
 
 
 def quality(journal: Journal, study: Study, expected: Sequence[str]) -> dict[str, Any]:
@@ -42,6 +47,7 @@ def quality(journal: Journal, study: Study, expected: Sequence[str]) -> dict[str
             if one.instance in flags
         ],
         "missing_views": qc.missing_views(shown, expected if own is None else own),
+        "patient": [TOLD.format(one.field) for one in journal.people.likely(study.orthanc_id)],
     }
 
 
@@ -54,7 +60,7 @@ def recent(
         if one.received_at < now - RECENT_S or study not in {None, one.alias}:
             continue
         found = quality(journal, one, expected)
-        if found["look_at"] or found["missing_views"]:
+        if found["look_at"] or found["missing_views"] or found["patient"]:
             rows.append({"study": one.alias, "state": one.state, **found})
     return rows
 

@@ -52,7 +52,7 @@ def _status(asked: argparse.Namespace) -> int:
         f"{s['study']}  {s['state']:<10}  {s['images']} images, {s['captures']} captures: {s['way']}"
         + ("  (arriving)" if s["arriving"] else "")
         + (f"  (waits: {s['waits_for']})" if s["waits_for"] else "")
-        + ("  (check-now)" if s["look_at"] or s["missing_views"] else "")
+        + ("  (check-now)" if s["look_at"] or s["missing_views"] or s["patient"] else "")
         for s in overview["studies"]
     ]
     show(asked, overview, [*lines, overview["summary"]])

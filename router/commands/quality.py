@@ -63,6 +63,8 @@ def _check_now(asked: argparse.Namespace) -> int:
     note(settings, asked)
     with closing(Journal(settings.journal.path)) as journal:
         rows = check_now.recent(journal, settings.quality.expected_views, time.time(), asked.study)
+        for row in rows:
+            row["both_writings"] = _both_writings(journal, row["study"])
     lines = [line for row in rows for line in _lines(row)]
     images = sum(len(row["look_at"]) for row in rows)
     show(
@@ -75,6 +77,16 @@ def _check_now(asked: argparse.Namespace) -> int:
     return ATTENTION if rows else FINE
 
 
+def _both_writings(journal: Journal, study: str) -> list[dict[str, str]]:
+    """For the truck's own screen: what was known of a patient, and what the study says of her."""
+    found = []
+    for likely in journal.people.likely(decisions.find_study(journal, study).orthanc_id):
+        person = journal.people.person(likely.pseudonym)
+        known = person.values.get(likely.field, "") if person else ""
+        found.append({"known": known, "said": likely.said.get(likely.field, "")})
+    return found
+
+
 def _lines(row: dict[str, Any]) -> list[str]:
     lines = [f"{row['study']}  {row['seen']} images seen"]
     for image in row["look_at"]:
@@ -84,6 +96,8 @@ def _lines(row: dict[str, Any]) -> list[str]:
             f" {flag['why']} ({flag['flag']} {flag['value']:.4g}, limit {flag['limit']:.4g})"
             for flag in image["flags"]
         ]
+    for sentence, both in zip(row["patient"], row["both_writings"], strict=True):
+        lines.append(f"  patient: {sentence} (known: {both['known']}; here: {both['said']})")
     if row["missing_views"]:
         lines.append(f"  expected and not there: {', '.join(row['missing_views'])}")
     return lines

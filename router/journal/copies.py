@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from router.errors import Code, Hold
 from router.journal import records, routes
-from router.journal.identities import Identities, difference, enter
+from router.journal.identities import Identities, enter
 from router.journal.routes import inherit
 from router.study import CAPTURED, Copy, Original, Rank, Role, Route, Stage
 
@@ -45,9 +45,7 @@ class Copies:
         with self._db.writing() as db:
             if _is_taken(db, instance, copy):
                 raise Hold(Code.UID_CONFLICT, "its SOP or Study Instance UID is taken")
-            if not same_person and (differing := difference(db, identities)):
-                raise Hold(Code.IDENTITY_CONFLICT, f"{differing} differs from what is known")
-            enter(db, identities, now, accepted=same_person)
+            enter(db, _study_of(db, instance), identities, now, accepted=same_person)
             db.execute(
                 f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
                 (*records.copy_values(copy), instance),
@@ -91,6 +89,11 @@ class Copies:
                 "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
                 (Stage.DISCARDED, capture, Stage.RECEIVED),
             )
+
+
+def _study_of(db: sqlite3.Connection, instance: str) -> str:
+    row = db.execute("SELECT study FROM instance WHERE orthanc_id = ?", (instance,)).fetchone()
+    return str(row["study"])
 
 
 def _is_taken(db: sqlite3.Connection, instance: str, copy: Copy) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from router.deid import identity
+from router.deid.identity import Comparison, Likeness
+from router.errors import Code, Hold
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,6 +38,18 @@ class Person:
     also: Sequence[Mapping[str, str]]
     #: Pseudonym → accession number.
     accessions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Likely:
+    """A study went on as a known patient's, though something of her is written otherwise."""
+
+    #: What is written otherwise: the name.
+    field: str
+    pseudonym: str
+    #: What the study says of her: name, birth_date, sex …
+    said: Mapping[str, str]
+    noted_at: float
 
 
 class IdentityTable:
@@ -68,6 +82,16 @@ class IdentityTable:
             values.get("also", []), {row["pseudonym"]: row["number"] for row in accessions},
         )  # fmt: skip
 
+    def likely(self, study: str) -> list[Likely]:
+        """What of a study's patient only probably agrees with what was known of her number."""
+        rows = self._db.rows(
+            "SELECT * FROM likely_patient WHERE study = ? ORDER BY field", (study,)
+        )
+        return [
+            Likely(row["field"], row["pseudonym"], json.loads(row["blob"]), row["noted_at"])
+            for row in rows
+        ]
+
     def knows(self, pseudonym: str, key_id: str) -> bool:
         """Whether the patient is known under this key."""
         return bool(
@@ -78,26 +102,33 @@ class IdentityTable:
         )
 
 
-def difference(db: sqlite3.Connection, identities: Identities) -> str | None:
-    """In what a patient of the rows differs from what is known of her; ``None``: in nothing."""
-    for (kind, pseudonym), found in identities.rows.items():
-        if kind != "patient":
-            continue
-        row = _row(db, pseudonym)
-        if row is None:
-            continue
-        differing = identity.difference(row, found)
-        also = row.get("also", [])
-        if differing and all(identity.difference({**row, **a}, found) for a in also):
-            return differing
-    return None
+class IdentityConflict(Hold):
+    """An image says of its patient what cannot be true of the one whose number it bears."""
+
+    def __init__(self, field: str, pseudonym: str, said: Mapping[str, str]) -> None:
+        """``field``: what differs. ``pseudonym``: of the patient who is known; ``said``: of this one."""
+        super().__init__(Code.IDENTITY_CONFLICT, f"{field} differs from what is known")
+        self.pseudonym = pseudonym
+        self.said = said
 
 
-def enter(db: sqlite3.Connection, identities: Identities, now: float, *, accepted: bool) -> None:
-    """Writes the rows that are new. ``accepted``: a person says that a differing patient is hers."""
-    if accepted and difference(db, identities):
-        _accept(db, identities)
+def enter(
+    db: sqlite3.Connection, study: str, identities: Identities, now: float, *, accepted: bool
+) -> None:
+    """Writes the rows that are new, and what was found likely of those that are known.
+
+    ``accepted``: a person says that a differing patient is hers. Raises IdentityConflict.
+    """
     for (kind, pseudonym), values in identities.rows.items():
+        known = _row(db, pseudonym) if kind == "patient" else None
+        if known is not None:
+            found = _compare(known, values)
+            if found.likeness is Likeness.OTHER and not accepted:
+                raise IdentityConflict(found.field, pseudonym, values)
+            if found.likeness is not Likeness.SAME:
+                _accept(db, pseudonym, known, values)
+            if found.likeness is Likeness.LIKELY and not accepted:
+                _tell(db, study, pseudonym, found.field, values, now)
         db.execute(
             "INSERT OR IGNORE INTO identity (kind, pseudonym, key_id, scheme, blob, first_used_at)"
             " VALUES (?, ?, ?, 0, ?, ?)",
@@ -105,15 +136,36 @@ def enter(db: sqlite3.Connection, identities: Identities, now: float, *, accepte
         )
 
 
-def _accept(db: sqlite3.Connection, identities: Identities) -> None:
-    for (kind, pseudonym), found in identities.rows.items():
-        if kind == "patient" and (row := _row(db, pseudonym)) is not None:
-            told = {field: found.get(field, "") for field in ("name", "birth_date", "sex")}
-            row["also"] = [*row.get("also", []), told]
-            db.execute(
-                "UPDATE identity SET blob = ? WHERE kind = 'patient' AND pseudonym = ?",
-                (_blob(row), pseudonym),
-            )
+def _compare(known: Mapping[str, Any], found: Mapping[str, str]) -> Comparison:
+    """With what is known of a patient, and with each other writing that was accepted as hers."""
+    writings = [known, *({**known, **also} for also in known.get("also", []))]
+    order = list(Likeness)
+    return min(
+        (identity.compare(one, found) for one in writings),
+        key=lambda comparison: order.index(comparison.likeness),
+    )
+
+
+def _accept(
+    db: sqlite3.Connection, pseudonym: str, known: dict[str, Any], found: Mapping[str, str]
+) -> None:
+    told = {field: found.get(field, "") for field in ("name", "birth_date", "sex")}
+    known["also"] = [*known.get("also", []), told]
+    db.execute(
+        "UPDATE identity SET blob = ? WHERE kind = 'patient' AND pseudonym = ?",
+        (_blob(known), pseudonym),
+    )
+
+
+def _tell(
+    db: sqlite3.Connection, study: str, pseudonym: str, field: str, found: Mapping[str, str],
+    now: float,
+) -> None:  # fmt: skip
+    db.execute(
+        "INSERT OR IGNORE INTO likely_patient (study, field, pseudonym, scheme, blob, noted_at)"
+        " VALUES (?, ?, ?, 0, ?, ?)",
+        (study, field, pseudonym, _blob(found), now),
+    )
 
 
 def _row(db: sqlite3.Connection, pseudonym: str) -> dict[str, Any] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from router.journal.schema_people import PEOPLE
+
 #: ``MIGRATIONS[n]`` leads from version n to n + 1 (PRAGMA user_version).
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -251,6 +253,7 @@ MIGRATIONS: tuple[str, ...] = (
             max(q.looked_at)
         FROM quality_flag f JOIN quality q ON q.instance = f.instance GROUP BY 1, 2, 3;
     """,
+    PEOPLE,
 )
 
 NEWEST = len(MIGRATIONS)
