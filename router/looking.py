@@ -83,6 +83,11 @@ class Looking:
         images = [*self._quality.shown(unseen.study), Shown(unseen.instance, look.acquisition)]
         if unseen.instance in qc.repeated(images):
             raised.append(Raised(Flag.REPEATED_EXPOSURE, 1, 0))
+        # Of a setting of the scanner: told once for a study, not for each of its images.
+        if sum(bool(image.acquisition.odd_dates) for image in images) == 1 and (
+            odd := look.acquisition.odd_dates
+        ):
+            raised.append(Raised(Flag.DATE_UNUSUAL, odd, 0))
         self._quality.enter(unseen, look.acquisition, features, look.code, raised, self._now())
         if raised:
             _log.warning(

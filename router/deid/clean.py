@@ -104,17 +104,18 @@ class Cleaner:
             return None
         if action is Action.TERM and element.VR == "US":
             return text_of(element)  # a number by its VR (pregnancy status)
-        cleaned = [self._one(value, action) for value in values_of(element)]
+        vr = _date_vr(element)
+        cleaned = [self._one(value, action, vr) for value in values_of(element)]
         kept = [value for value in cleaned if value is not None]
         return "\\".join(kept) if len(kept) == len(cleaned) else None
 
-    def _one(self, value: str, action: Action) -> str | None:
+    def _one(self, value: str, action: Action, vr: str) -> str | None:
         if not value.strip(" \0"):
             return value
         if action is Action.SHIFT:
-            return dates.shifted(value, self._days)
+            return dates.shifted(value, self._days, vr)
         if action is Action.TIME:
-            return value if dates.is_time(value) else None
+            return dates.time_of_day(value)
         if action is Action.AGE:
             return _age(value.strip())
         if action is Action.TERM:
@@ -148,6 +149,12 @@ def _age(value: str) -> str | None:
     return f"{_OLDEST:03d}Y" if years >= _OLDEST else value
 
 
+def _date_vr(element: DataElement) -> str:
+    """How a date is to be written: DA where it is one, by the standard or as it was sent."""
+    known = dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else element.VR
+    return next((vr for vr in (known, element.VR) if vr in {"DA", "DT"}), "DT")
+
+
 def _staff(dataset: Dataset) -> frozenset[str]:
     """Words of all names (of physicians, operators), but those that stand in every text."""
     names = (
@@ -164,7 +171,8 @@ def _identifiers(dataset: Dataset) -> Iterator[str]:
         if keyword in dataset:
             yield from values_of(dataset[keyword])
     born = str(dataset.get("PatientBirthDate", "") or "").strip()
-    if re.fullmatch(r"\d{8}", born):
-        year, month, day = born[:4], born[4:6], born[6:]
-        for written in (year, year[2:]):
-            yield from (written + month + day, day + month + written, month + day + written)
+    if (day_of_birth := dates.day_of(born)) is not None:
+        written = f"{day_of_birth:%Y%m%d}".zfill(8)
+        year, month, day = written[:4], written[4:6], written[6:]
+        for shown in (year, year[2:]):
+            yield from (shown + month + day, day + month + shown, month + day + shown)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Changes with every change of the rules below; a study keeps the one it was taken in with.
-RULES = "3"
+RULES = "4"
 
 #: Nested deeper than this is held: Orthanc's HTTP threads die at 50.
 DEEPEST_NESTING = 32

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydicom import uid
 
+from router.deid import dates
 from router.pixels import header
 from router.pixels.views import view_of
 
@@ -31,6 +32,11 @@ _WORD = re.compile(r"[^A-Za-z0-9]+")
 #: An organ dose above this is no breast's in decigray: the unit wrote milligray.
 _MOST_ORGAN_DOSE_DGY = 0.5
 _KILO = 1000.0
+#: When the patient was examined.
+_DATES = {
+    "StudyDate": "DA", "SeriesDate": "DA", "AcquisitionDate": "DA", "ContentDate": "DA",
+    "AcquisitionDateTime": "DT",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Acquisition:
     build: tuple[str, str, str] = ("", "", "")
     #: Stands for the machine: the same through another detector, another version, another kernel.
     machine: str = ""
+    #: How many of the examination's dates are written in another way than DICOM does.
+    odd_dates: int = 0
 
     @property
     def machine_kind(self) -> str:
@@ -121,7 +129,13 @@ def acquisition(dataset: Dataset) -> Acquisition:
                _word(dataset, "SoftwareVersions")),
         machine=_hash(*(_word(dataset, k) for k in ("Manufacturer", "ManufacturerModelName",
                         "StationName", "DeviceSerialNumber"))),
+        odd_dates=sum(_is_odd(dataset, keyword, vr) for keyword, vr in _DATES.items()),
     )  # fmt: skip
+
+
+def _is_odd(dataset: Dataset, keyword: str, vr: str) -> bool:
+    value = str(dataset.get(keyword) or "").strip(" \0")
+    return bool(value) and not dates.is_of_the_standard(value, vr)
 
 
 def _word(dataset: Dataset, keyword: str) -> str:

@@ -33,6 +33,7 @@ class Flag(StrEnum):
     EXPOSURE_UNUSUAL = "EXPOSURE_UNUSUAL"
     REPEATED_EXPOSURE = "REPEATED_EXPOSURE"
     VIEW_MISSING = "VIEW_MISSING"
+    DATE_UNUSUAL = "DATE_UNUSUAL"
 
 
 #: What the person who looks is told.
@@ -47,6 +48,7 @@ LOOK: Mapping[Flag, str] = {
     Flag.EXPOSURE_UNUSUAL: "its exposure is unusual for this device",
     Flag.REPEATED_EXPOSURE: "the same view was exposed before in this study",
     Flag.VIEW_MISSING: "an expected view is not there",
+    Flag.DATE_UNUSUAL: "the scanner writes dates in another way than DICOM does: correct its setting",
 }
 
 

@@ -24,6 +24,16 @@ from tests import data, image_faults
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
+
+def test_dates_that_are_written_otherwise_are_counted() -> None:
+    image = image_faults.clean("MG", "dates")
+    assert qc.acquisition(image).odd_dates == 0
+    image.StudyDate, image.SeriesDate, image.AcquisitionDate = "2026.03.11", "", "2026-03-11"
+    assert qc.acquisition(image).odd_dates == 1
+    image.StudyDate, image.AcquisitionDateTime = "20260311101500", "2026-03-11 10:15"
+    assert qc.acquisition(image).odd_dates == 3
+
+
 RIGHT = {
     "blank": Flag.BLANK,
     "saturated": Flag.SATURATED,

@@ -125,7 +125,8 @@ def _unlisted(chosen: Profile, tag: BaseTag, vrs: set[str]) -> Duty:
 
 # --- is it clear that a value can stay? -----------------------------------------------------------
 
-_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
+#: Also as devices write it: the year first, so that no day is taken for a month.
+_DATE = re.compile(r"(\d{4})(?P<mark>[-/.]?)(\d{2})(?P=mark)(\d{2})")
 _DATETIME = re.compile(
     r"(\d{4})(\d{2})(\d{2})(?:([01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d(?:\.\d{1,6})?)?)?)?([+-]\d{4})?"
 )
@@ -153,7 +154,8 @@ def _can_be_moved(text: str, days: int) -> bool:
     if match is None:
         return False
     try:
-        date(int(match[1]), int(match[2]), int(match[3])) + timedelta(days=days)
+        digits = re.sub(r"\D", "", text)
+        date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) + timedelta(days=days)
     except (ValueError, OverflowError):
         return False
     return True

@@ -15,6 +15,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.tag import BaseTag
 
 from router.deid import iod, profile, pseudonyms
+from router.deid.gate import moments
 from router.deid.gate.duty import CODE_MEANING, Duty, duty, is_clear, is_harmless, of_meaning
 from router.deid.gate.scan import known_vr
 from router.deid.gate.traces import DUMMY_TEXT, TextSearch, runs, search_bytes
@@ -202,9 +203,16 @@ class Judge:
         else:
             if what is Duty.TIME and not all(_TIME.fullmatch(text) for text in texts):
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no time of day")
+            if what is Duty.TIME and self._same_times(before, texts):
+                return
             if what is Duty.TERM and not all(_TERM.fullmatch(text) for text in texts):
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is no term of the standard")
             self._equal(element, before, depth)
+
+    def _same_times(self, before: Element | None, texts: list[str]) -> bool:
+        """Whether the times of day are the original's, in another writing."""
+        was = self._source_texts(before)
+        return len(was) == len(texts) and all(map(moments.is_same_time, was, texts))
 
     def _duty(self, element: Element, level: Level) -> Duty:
         """``level``: what lies beside it."""
@@ -326,6 +334,7 @@ class Judge:
         was = self._source_texts(before)
         if len(was) != len(texts) or not all(
             _is_shifted(one, other, self._expected.days)
+            or moments.is_moved(one, other, self._expected.days)
             for one, other in zip(was, texts, strict=True)
         ):
             self._refuse(

@@ -21,6 +21,7 @@ from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
 from router.deid import profile, vocabulary
+from router.deid.gate import moments
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ _SHORTEST, _SHORTEST_NAME, _SHORTEST_NUMBER = 3, 2, 4
 _SHORTEST_WHOLE = 2
 _UID_SHAPED = re.compile(rb"[0-9]+(?:\.[0-9]+){3,}")
 _FEWEST_DOTS = 3
-_DAY = re.compile(r"((?:19|20)[0-9]{2})\.?(0[1-9]|1[0-2])\.?([0-3][0-9])")
+#: When somebody can have been examined, and born.
+_EARLIEST, _FIRST_BORN, _LATEST = 1900, 1800, 2099
 #: A number within another value that is somebody's own.
 _NUMBER = re.compile(r"[0-9]{6,}")
 #: A part of a name that stands on its own; two letters of it (Al-, Na) turn up by chance.
@@ -244,6 +246,8 @@ class _Found:
 
     def add_identifying(self, tag: BaseTag, values: list[str]) -> None:
         written = [v for value in values for v in _variants(value)]
+        if tag in _BORN:
+            written += [v for value in values for v in _birthdays(value)]
         self.add(written)
         self.add_near(written)
         if tag in _BORN:  # its day alone is a number like any other
@@ -280,9 +284,13 @@ class _Found:
 
     def add_dates(self, values: Iterable[str]) -> None:
         for value in values:
-            if (day := _DAY.match(value)) and value not in DUMMY_TEXT:
-                year, month, of_month = day.groups()
-                written = _date_variants(year, month, of_month)
+            if value in DUMMY_TEXT:
+                continue
+            for day in moments.days_of(value):
+                if not _EARLIEST <= day.year <= _LATEST:
+                    continue  # nobody was examined then
+                year = str(day.year)
+                written = (value, *_date_variants(year, f"{day.month:02d}", f"{day.day:02d}"))
                 self._dates.update(folded(date) for date in written if year in date)
 
     def traces(self, station: str, uids: set[str], charset: str) -> Traces:
@@ -485,6 +493,13 @@ def _variants(value: str) -> Iterator[str]:
                 yield bare
     if re.fullmatch(r"(18|19|20)[0-9]{6}", value):
         yield from _date_variants(value[:4], value[4:6], value[6:])
+
+
+def _birthdays(value: str) -> Iterator[str]:
+    """Each day that a date of birth in another writing (11.4.65) can mean, as people write it."""
+    for day in moments.days_of(value, short_years=True):
+        if _FIRST_BORN <= day.year <= _LATEST:
+            yield from _date_variants(str(day.year), f"{day.month:02d}", f"{day.day:02d}")
 
 
 def _date_variants(year: str, month: str, day: str) -> Iterator[str]:
