@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from router import __version__, check_now, golden, status
-from router.analyser import Analyser
+from router.analyser import Analyser, HeaderCheck
 from router.api import Api
 from router.delivery import Delivery, Limits
 from router.destinations import KINDS
@@ -111,12 +111,20 @@ class App:
         registry.register(MachineFigures(self._disk, self._clock_offsets))
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
+        self._headers = HeaderCheck(spool)
+        self._calm = Calm()
         self._looking = Looking(
-            self._orthanc, self._journal, spool, self._analyser, metrics, time.time
+            self._orthanc,
+            self._journal,
+            spool,
+            self._analyser,
+            metrics,
+            time.time,
+            self._headers,
+            self._calm,
         )
         chosen = settings.profile()
         self._journal.profiles.enter(chosen.id, chosen.to_json())
-        self._calm = Calm()
         self._intake = Intake(self._orthanc, self._journal, keys, chosen.id, metrics, time.time)
         bench = Bench(
             self._orthanc,
@@ -129,6 +137,7 @@ class App:
             time.time,
             self._stop.is_set,
             self._calm,
+            self._headers,
         )
         steps = Steps(
             bench,
@@ -245,6 +254,7 @@ class App:
         intake.join(_JOIN_S)
         self._api.close()
         self._analyser.close()
+        self._headers.close()
         for delivery in self._deliveries:
             delivery.close()
         for destination in self._destinations:

@@ -51,6 +51,7 @@ class Code(StrEnum):
     # Holds at intake and anonymization
     UNREADABLE = "UNREADABLE"
     NESTING_TOO_DEEP = "NESTING_TOO_DEEP"
+    HEADER_TOO_LARGE = "HEADER_TOO_LARGE"
     NO_PATIENT_ID = "NO_PATIENT_ID"
     NO_UID = "NO_UID"
     UID_CONFLICT = "UID_CONFLICT"
@@ -147,6 +148,12 @@ ADVICE: dict[Code, Advice] = {
     Code.NESTING_TOO_DEEP: Advice(
         "Its sequences are nested deeper than 32 levels, which Orthanc cannot survive.",
         "Ask the maker of the sending system; such a file is broken or hostile.",
+    ),
+    Code.HEADER_TOO_LARGE: Advice(
+        "Its header has more than 100,000 attributes, or reading it takes more memory or time than "
+        "any image may.",
+        "Ask the maker of the sending system: such a file is broken or hostile, and no viewer would "
+        "open it. Discard it; if it is a real study, let the sender split it into smaller objects.",
     ),
     Code.NO_PATIENT_ID: Advice(
         "It has no Patient ID, so it cannot be given a pseudonym.",

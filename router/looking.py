@@ -10,20 +10,22 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from router import part10, qc
-from router.errors import AnalysisSkipped, Code, Hold, ResourceMissing
+from router import bounds, qc
+from router.errors import AnalysisSkipped, Code, Hold, OrthancBrokeOff, ResourceMissing
 from router.pixels.decoding import DECODED_BY_ORTHANC
 from router.qc import Flag, Raised, Shown
+from router.steps import MOST_CRASHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.analyser import Analyser, Look
+    from router.analyser import Analyser, HeaderCheck, Look
     from router.journal import Journal
     from router.journal.quality import Unseen
     from router.metrics import Metrics
     from router.orthanc import TruckOrthanc
     from router.spool import Spool
+    from router.steps import Calm
 
 _log = logging.getLogger(__name__)
 
@@ -39,33 +41,50 @@ class Looking:
         analyser: Analyser,
         metrics: Metrics,
         now: Callable[[], float],
+        headers: HeaderCheck,
+        calm: Calm,
     ) -> None:
         self._orthanc = orthanc
         self._quality = journal.quality
+        self._trials = journal.trials
         self._spool = spool
         self._analyser = analyser
         self._metrics = metrics
         self._now = now
+        self._headers = headers
+        self._calm = calm
 
     def look_once(self) -> bool:
         """Looks at one image; whether there was one. Raises OrthancError, JournalError."""
         unseen = self._quality.unseen(self._now())
         if unseen is None:
             return False
+        if unseen.crashes >= MOST_CRASHES:
+            self._quality.enter_unreadable(unseen, Code.INSTANCE_CRASHES, self._now())
+            return True
+        if unseen.crashes == MOST_CRASHES - 1 and self._calm.missing_s():
+            return False  # all others have been looked at; the next crash will be no chance
         begun = time.monotonic()
+        self._trials.begin_look(unseen.instance, self._now())
         try:
             self._enter(unseen, self._look(unseen))
+        except OrthancBrokeOff:
+            self._trials.count_crash(unseen.instance)
+            self._calm.broken()
+            raise
         except (AnalysisSkipped, Hold) as left_out:
             self._quality.enter_unreadable(unseen, left_out.code, self._now())
         except ResourceMissing:
             self._quality.enter_unreadable(unseen, Code.SOURCE_MISSING, self._now())
+        finally:
+            self._trials.end_look(unseen.instance)
         self._metrics.step_seconds.labels("look").observe(time.monotonic() - begun)
         return True
 
     def _look(self, unseen: Unseen) -> Look:
         with self._orthanc.file(unseen.instance) as body:
-            syntax = part10.read(body.stream()).file_meta.get("TransferSyntaxUID")
-            if syntax not in DECODED_BY_ORTHANC:
+            self._headers.is_plain(body)  # else the child takes the memory of the whole container
+            if bounds.transfer_syntax(body.view) not in DECODED_BY_ORTHANC:
                 with self._spool.as_file(body) as path:
                     return self._analyser.look(path)
         with (

@@ -16,11 +16,17 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from router import qc
-from router.errors import AnalysisSkipped, Code
+from router import bounds, qc
+from router.errors import AnalysisSkipped, Code, Hold
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from router.spool import Body, Spool
+
+#: For a header that is large or unusual: seconds, and memory beyond what the child starts with.
+_HEADER_S = 20.0
+_HEADER_MIB = 256
 
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -54,41 +60,19 @@ class Look:
     code: Code | None
 
 
-class Analyser:
-    """Keeps one child at work. Thread-safe; one task at a time."""
+class _Child:
+    """A process that answers one request at a time. Thread-safe."""
 
-    def __init__(self, timeout_s: float, memory_mib: int) -> None:
+    def __init__(self, module: str, timeout_s: float, memory_mib: int) -> None:
+        """``module``: what it runs; ``memory_mib``: what it is told that it may take."""
+        self._module = module
         self._timeout_s = timeout_s
         self._memory_mib = memory_mib
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def run(self, task: Task) -> None:
-        """Writes the capture to ``task.target``. Raises AnalysisSkipped."""
-        self._ask(
-            {
-                "action": "capture",
-                "source": str(task.source),
-                "target": str(task.target),
-                "series_uid": task.series_uid,
-                "sop_uid": task.sop_uid,
-            }
-        )
-
-    def same_pixels(self, comparison: Comparison) -> bool:
-        """Whether both files have the same pixels. Raises AnalysisSkipped: it cannot be said."""
-        request = {"original": str(comparison.original), "copy": str(comparison.copy)}
-        return bool(self._ask({"action": "compare", **request})["same"])
-
-    def look(self, source: Path) -> Look:
-        """Looks at an original. Raises AnalysisSkipped where not even its header can be read."""
-        said = self._ask({"action": "look", "source": str(source)})
-        code = said.get("left_out")
-        return Look(
-            qc.Acquisition(**said["acquisition"]), said["features"], Code(code) if code else None
-        )
-
-    def _ask(self, request: dict[str, str]) -> dict[str, Any]:
+    def ask(self, request: dict[str, str]) -> dict[str, Any]:
+        """The answer of the child. Raises AnalysisSkipped where it has none to give."""
         with self._lock:
             return self._answer_to(request)
 
@@ -137,10 +121,71 @@ class Analyser:
             self._end()
         if self._child is None:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "router.analyser", str(self._memory_mib)],
+                [sys.executable, "-m", self._module, str(self._memory_mib)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=os.environ | _ONE_THREAD,
             )
         return self._child
+
+
+class Analyser:
+    """Keeps one child at work. Thread-safe; one task at a time."""
+
+    def __init__(self, timeout_s: float, memory_mib: int) -> None:
+        self._child = _Child("router.analyser", timeout_s, memory_mib)
+
+    def run(self, task: Task) -> None:
+        """Writes the capture to ``task.target``. Raises AnalysisSkipped."""
+        self._child.ask(
+            {
+                "action": "capture",
+                "source": str(task.source),
+                "target": str(task.target),
+                "series_uid": task.series_uid,
+                "sop_uid": task.sop_uid,
+            }
+        )
+
+    def same_pixels(self, comparison: Comparison) -> bool:
+        """Whether both files have the same pixels. Raises AnalysisSkipped: it cannot be said."""
+        request = {"original": str(comparison.original), "copy": str(comparison.copy)}
+        return bool(self._child.ask({"action": "compare", **request})["same"])
+
+    def look(self, source: Path) -> Look:
+        """Looks at an original. Raises AnalysisSkipped where not even its header can be read."""
+        said = self._child.ask({"action": "look", "source": str(source)})
+        code = said.get("left_out")
+        return Look(
+            qc.Acquisition(**said["acquisition"]), said["features"], Code(code) if code else None
+        )
+
+    def close(self) -> None:
+        """Ends the child; the next task starts a new one."""
+        self._child.close()
+
+
+class HeaderCheck:
+    """Reads a header that is large or unusual where it can do no harm. Thread-safe."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._child = _Child("router.analyser.header_check", _HEADER_S, _HEADER_MIB)
+
+    def is_plain(self, body: Body) -> bool:
+        """Whether the header is small; ``False``: large, and within bounds.
+
+        Raises Hold (HEADER_TOO_LARGE) where reading it takes more than an image may.
+        """
+        if bounds.is_plain(body.view):
+            return True
+        with self._spool.as_file(body) as path:
+            try:
+                self._child.ask({"source": str(path)})
+            except AnalysisSkipped as skipped:
+                raise Hold(Code.HEADER_TOO_LARGE, skipped.sentence) from None
+        return False
+
+    def close(self) -> None:
+        self._child.close()

@@ -51,6 +51,13 @@ __all__ = ["Cursor", "Identities", "Journal", "Pin", "lock"]
 _WORKED_ON = (State.RECEIVED, State.ANONYMIZED)
 
 
+#: Holds that say that a file is broken or hostile; those for privacy say nothing of its sender.
+_JUNK = (Code.UNREADABLE, Code.NESTING_TOO_DEEP, Code.HEADER_TOO_LARGE, Code.INSTANCE_CRASHES)
+#: A sender is thought of so long, and its studies wait at most so long behind others.
+_JUNK_S = 600.0
+_BEHIND_S = 60.0
+
+
 @dataclass(frozen=True)
 class Cursor:
     """How far the changes of which Orthanc index have been taken in."""
@@ -191,14 +198,28 @@ class Journal:
         return [records.study(row) for row in rows]
 
     def due_study(self, now: float) -> Study | None:
-        """The study whose local step is due the longest."""
+        """The study whose local step is due the longest.
+
+        One that failed before counts as due a minute later, and so does one of a sender that
+        lately sent what no parser can read: a flood of junk waits behind what is sound.
+        """
         rows = self._db.rows(
-            "SELECT * FROM study WHERE state IN (?, ?) AND due_at <= ?"
+            "SELECT s.* FROM study s WHERE state IN (?, ?) AND due_at <= ?"
             # A study's priority is known when its first image was read.
-            " ORDER BY max(priority, 0) DESC, due_at, received_at LIMIT 1",
-            (*_WORKED_ON, now),
+            " ORDER BY max(priority, 0) DESC, due_at + iif(s.attempts > 0"
+            " OR EXISTS (SELECT 1 FROM instance i WHERE i.study = s.orthanc_id"
+            " AND i.origin IN (SELECT value FROM json_each(?))), ?, 0), received_at LIMIT 1",
+            (*_WORKED_ON, now, json.dumps(self._senders_of_junk(now)), _BEHIND_S),
         )
         return records.study(rows[0]) if rows else None
+
+    def _senders_of_junk(self, now: float) -> list[str]:
+        rows = self._db.rows(
+            "SELECT DISTINCT origin FROM instance WHERE held_at > ?"
+            " AND hold_code IN (SELECT value FROM json_each(?))",
+            (now - _JUNK_S, json.dumps(_JUNK)),
+        )
+        return [row["origin"] for row in rows]
 
     def find_study(self, name: str) -> Study | None:
         """By Orthanc's id, or by the alias of logs and status."""

@@ -40,6 +40,8 @@ class Unseen:
     instance: str
     study: str
     alias: str
+    #: How often a step or the quality check died of it.
+    crashes: int
 
 
 class Quality:
@@ -50,13 +52,13 @@ class Quality:
         self._devices = devices.Devices(db)
 
     def unseen(self, now: float) -> Unseen | None:
-        """The original that is to be looked at next, in order of arrival."""
+        """The original that is to be looked at next, in order of arrival; what crashed something last."""
         rows = self._db.rows(
-            "SELECT i.orthanc_id, i.study, s.alias FROM instance i"
+            "SELECT i.orthanc_id, i.study, s.alias, i.crashes FROM instance i"
             " JOIN study s ON s.orthanc_id = i.study"
             " WHERE i.role = ? AND i.received_at > ?"
             " AND NOT EXISTS (SELECT 1 FROM quality q WHERE q.instance = i.orthanc_id)"
-            " ORDER BY i.received_at <= ?, i.received_at, i.rowid LIMIT 1",
+            " ORDER BY i.crashes, i.received_at <= ?, i.received_at, i.rowid LIMIT 1",
             (Role.SOURCE, now - _LATEST_S, now - _RECENT_S),
         )
         return Unseen(*rows[0]) if rows else None

@@ -253,7 +253,13 @@ MIGRATIONS: tuple[str, ...] = (
             max(q.looked_at)
         FROM quality_flag f JOIN quality q ON q.instance = f.instance GROUP BY 1, 2, 3;
     """,
-    PEOPLE,
+    # Who the patients are, and a mark for what the quality check is at.
+    f"""
+    {PEOPLE}
+
+    ALTER TABLE instance ADD COLUMN look_at REAL;   -- the quality check is at it; at a start: it died
+    CREATE INDEX instance_look ON instance (look_at) WHERE look_at IS NOT NULL;
+    """,
 )
 
 NEWEST = len(MIGRATIONS)

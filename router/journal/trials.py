@@ -29,6 +29,16 @@ class Trials:
         with self._db.writing() as db:
             db.execute("UPDATE instance SET step_at = ? WHERE orthanc_id = ?", (now, instance))
 
+    def begin_look(self, instance: str, now: float) -> None:
+        """The quality check is at the instance: a mark of its own, since a step may be, too."""
+        with self._db.writing() as db:
+            db.execute("UPDATE instance SET look_at = ? WHERE orthanc_id = ?", (now, instance))
+
+    def end_look(self, instance: str) -> None:
+        """The quality check of the instance has come to an end, whichever."""
+        with self._db.writing() as db:
+            db.execute("UPDATE instance SET look_at = NULL WHERE orthanc_id = ?", (instance,))
+
     def end(self, instance: str) -> None:
         """The step has come to an end, whichever."""
         with self._db.writing() as db:
@@ -49,6 +59,6 @@ class Trials:
         """At start: the router died in a step with these instances; how many they are."""
         with self._db.writing() as db:
             return db.execute(
-                "UPDATE instance SET crashes = crashes + 1, step_at = NULL"
-                " WHERE step_at IS NOT NULL"
+                "UPDATE instance SET crashes = crashes + 1, step_at = NULL, look_at = NULL"
+                " WHERE step_at IS NOT NULL OR look_at IS NOT NULL"
             ).rowcount

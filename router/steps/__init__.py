@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from router.steps.analyse import Analysing
 from router.steps.anonymize import Anonymizing
-from router.steps.bench import MOST_TRIES, Bench, SiteRules, StepIncomplete, StepTooSoon
+from router.steps.bench import (
+    MOST_CRASHES,
+    MOST_TRIES,
+    Bench,
+    SiteRules,
+    StepIncomplete,
+    StepTooSoon,
+)
 from router.steps.calm import CALM_S, Calm
 from router.study import State
 
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CALM_S",
+    "MOST_CRASHES",
     "MOST_TRIES",
     "Bench",
     "Calm",

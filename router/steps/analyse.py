@@ -14,7 +14,7 @@ from router.errors import AnalysisSkipped, Code, Hold, ResourceMissing
 from router.orthanc import instance_id
 from router.pixels.decoding import DECODED_BY_ORTHANC
 from router.spool import MemoryBody
-from router.steps.bench import Bench, describe, read_made
+from router.steps.bench import MOST_CRASHES, Bench, describe, read_made
 from router.study import CAPTURE_GONE, CAPTURED, Copy, Instance, Outcome, Role, Stage, Study
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Analysing:
     ) -> str:
         """CAPTURED, or the code that says why not."""
         try:
-            self._capture(study, instance, key, captures)
+            self._capture_once(study, instance, key, captures)
         except (AnalysisSkipped, Hold) as left_out:
             _log.info(
                 "no capture: %s",
@@ -73,6 +73,19 @@ class Analysing:
             )
             return left_out.code
         return CAPTURED
+
+    def _capture_once(
+        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+    ) -> None:
+        """Makes the capture, unless the router died of it before."""
+        if instance.crashes >= MOST_CRASHES:
+            raise AnalysisSkipped(Code.ANALYSIS_CRASHED, f"{instance.crashes} times")
+        trials = self._bench.journal.trials
+        trials.begin(instance.orthanc_id, self._bench.now())
+        try:
+            self._capture(study, instance, key, captures)
+        finally:
+            trials.end(instance.orthanc_id)
 
     def _capture(
         self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from router.errors import (
 from router.journal import Identities
 from router.orthanc import instance_id
 from router.routing import Header, rank_of
-from router.steps.bench import Bench, StepIncomplete, StepTooSoon, describe, read_made
+from router.steps.bench import MOST_CRASHES, Bench, StepIncomplete, StepTooSoon, describe, read_made
 from router.steps.beside import beside, hashed
 from router.steps.leading import Leader
 from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
     #: Waits for what the gate needs of the original.
     Known: TypeAlias = Callable[[], tuple[gate.Expected, gate.Traces]]
 
-#: Deaths in a step with one instance after which it is parked. Two can be chance: somebody pulls
-#: the plug twice; so it is tried once more, after all others of its study, and when it is calm.
-MOST_CRASHES = 3
 #: One is at Orthanc while another is at the gate.
 _AT_ONCE = 2
 #: Of larger originals one is under way at a time: there is room for one in memory and on disk.
@@ -73,6 +71,8 @@ class Anonymizing:
         self._checker = checker
         self._pays = pays
         self._leader = Leader()
+        #: A header of 100,000 attributes is read three times over, 100 MB each: one at a time.
+        self._large_header = threading.Lock()
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the missing copies.
@@ -202,7 +202,10 @@ class Anonymizing:
         with (
             self._bench.orthanc.file(instance.orthanc_id) as original,
             hashed(original, part10.digest) as digest,
+            ExitStack() as held,
         ):
+            if not self._bench.headers.is_plain(original):
+                held.enter_context(self._large_header)
             dataset = part10.read(original.stream())
             route = self._route(instance, dataset)
             release = clearance.released(instance.policy)

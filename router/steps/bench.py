@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import FileDataset
 
+    from router.analyser import HeaderCheck
     from router.deid.mask import Region
     from router.deid.policies import Policy
     from router.deid.pseudonyms import Key
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 #: Failed tries after which an instance is held, so that it no longer keeps its study.
 MOST_TRIES = 3
+#: Deaths in a step with one instance after which it is parked for every step. Two can be chance:
+#: somebody pulls the plug twice; so it is tried once more, after all others, and when it is calm.
+MOST_CRASHES = 3
 #: Originals whose identifiers are kept in memory until their study is analysed.
 _REMEMBERED = 512
 
@@ -74,6 +78,7 @@ class Bench:
         now: Callable[[], float],
         stopping: Callable[[], bool],
         calm: Calm,
+        headers: HeaderCheck,
     ) -> None:
         self.orthanc = orthanc
         self.journal = journal
@@ -84,6 +89,7 @@ class Bench:
         self.now = now
         self.stopping = stopping
         self.calm = calm
+        self.headers = headers
         self._keys = keys
         self._patient_keys: dict[str, Key] = {}
         self._profiles: dict[str, Profile] = {}

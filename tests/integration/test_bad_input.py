@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     EncapsulatedPDFStorage,
@@ -24,7 +28,6 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.conftest import AtRest, Router
     from tests.orthancs import Orthanc
@@ -105,6 +108,45 @@ def test_an_object_that_may_not_leave_is_held_with_its_code_and_the_rest_flows_o
     (row,) = json.loads(told.stdout)["held"]
     assert (row["code"], row["why"], row["do"]) == (code, ADVICE[code].why, ADVICE[code].do)
     assert len(truck.instances()) == 4  # both originals, the good one's copy and capture
+    assert len(cloud.instances()) == 2
+
+
+def _items_without_end() -> FileDataset:
+    """A CT with 1.6 million empty items: 13 MB that a parser makes a gigabyte of."""
+    dataset = _ct("items")
+    bomb = struct.pack("<HHL", 0xFFFE, 0xE000, 0) * 1_600_000
+    dataset._dict[Tag(0x00081140)] = RawDataElement(
+        Tag(0x00081140), "SQ", len(bomb), bomb, 0, False, True
+    )
+    return dataset
+
+
+def _peak_mib() -> float:
+    """The most memory that this process had, MiB, since ``_forget_peak``."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def test_a_header_that_would_take_all_memory_costs_only_itself(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest, tmp_path: Path
+) -> None:
+    path = tmp_path / "bomb.dcm"
+    path.write_bytes(data.file_bytes(_items_without_end()))
+    good = _ct("beside")
+    status = scanner.store_file(
+        path, str(good.SOPClassUID), str(good.file_meta.TransferSyntaxUID), truck.dicom_port
+    )
+    assert status == scanner.SUCCESS, f"{status:04X}"
+    assert scanner.store([good], truck.dicom_port) == [scanner.SUCCESS]
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _peak_mib()
+    with router.running() as app:
+        studies = at_rest(app, 2)
+    grown = _peak_mib() - before
+    assert {study["way"] for study in studies} == {"0 delivered, 1 held", "2 delivered, 0 held"}
+    (row,) = json.loads(router.command("held").stdout)["held"]
+    assert row["code"] == Code.HEADER_TOO_LARGE
+    assert grown < 250, f"the router grew by {grown:.0f} MiB"
     assert len(cloud.instances()) == 2
 
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
+from router.analyser import HeaderCheck
 from router.deid.profile import BASIC
 from router.deid.pseudonyms import Key
 from router.errors import Code, OrthancBrokeOff, OrthancError, OrthancFull, ResourceMissing
 from router.journal import Journal, Pin
+from router.looking import Looking as QualityCheck
 from router.metrics import Metrics
 from router.steps import CALM_S, Bench, Calm, SiteRules, Steps
 from router.study import Arrival
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from router.analyser import Analyser
     from router.orthanc import TruckOrthanc
     from router.routing import Routing
     from router.spool import Body, Spool
@@ -48,6 +51,7 @@ class Truck:
             cast("TruckOrthanc", self), self.journal, cast("Spool", None),
             {"key": Key("key", b"k" * 32)}, "TRUCK1", SiteRules((), frozenset()),
             Metrics(CollectorRegistry()), lambda: self.now, lambda: False, self.calm,
+            HeaderCheck(cast("Spool", None)),
         )  # fmt: skip
         steps = Steps(bench, None, cast("Routing", None), None, lambda: False)
         self.worker = Worker(self.journal, steps, ["cloud"], lambda: self.now, lambda: 0.0)
@@ -191,3 +195,65 @@ def test_what_an_error_went_through_is_not_kept(three: ThreeImages) -> None:
         assert not any(body() for body in full.bodies)
     finally:
         gc.enable()
+
+
+def _checker(truck: Truck) -> QualityCheck:
+    return QualityCheck(
+        cast("TruckOrthanc", truck), truck.journal, cast("Spool", None), cast("Analyser", None),
+        Metrics(CollectorRegistry()), lambda: truck.now, HeaderCheck(cast("Spool", None)), truck.calm,
+    )  # fmt: skip
+
+
+def test_what_the_quality_check_dies_of_is_parked_for_every_step(truck: Truck) -> None:
+    for _ in range(3):
+        truck.journal.trials.begin_look(IMAGE, truck.now)
+        truck.start()  # it was killed at the image
+    assert _checker(truck).look_once()
+    assert not _checker(truck).look_once(), "it is tried again"
+    truck.work(1.0)
+    assert truck.asked == []
+    assert truck.held() == {Code.INSTANCE_CRASHES: 1}
+
+
+def test_orthanc_that_dies_of_the_quality_check_counts_too(truck: Truck) -> None:
+    for _ in range(2):
+        with pytest.raises(OrthancBrokeOff):
+            _checker(truck).look_once()
+    assert not _checker(truck).look_once(), "the third try does not wait until it is calm"
+    truck.now += CALM_S
+    with pytest.raises(OrthancBrokeOff):
+        _checker(truck).look_once()
+    truck.work(1.0)
+    assert len(truck.asked) == 3
+    assert truck.held() == {Code.INSTANCE_CRASHES: 1}
+
+
+@pytest.mark.parametrize("code", [Code.UNREADABLE, Code.BURNED_IN_TEXT])
+def test_junk_waits_behind_what_is_sound_and_a_hold_for_privacy_delays_nobody(
+    tmp_path: Path, code: Code
+) -> None:
+    journal = Journal(tmp_path / "junk.db")
+    pin = Pin("alias", "key", BASIC.id)
+
+    def arrives(name: str, sender: str, now: float) -> None:
+        journal.take_in([Arrival(name, name, sender)], [name], {name: pin}, None, now)
+
+    arrives("junk", "FLOOD", 1000.0)
+    journal.hold("junk", code, "", 1001.0)
+    arrives("more", "FLOOD", 1002.0)
+    arrives("good", "SCANNER", 1030.0)
+    arrives("late", "SCANNER", 1070.0)
+    first = []
+    for now in (1080.0, 1081.0, 1082.0, 1083.0):
+        study = journal.due_study(now)
+        assert study is not None
+        first.append(study.orthanc_id)
+        journal.postpone(study, Code.UNEXPECTED, now + 1e6, counts=False)
+    journal.close()
+    # Held for privacy, its sender is as good as any; else it waits, but for a minute at most.
+    expected = (
+        ["good", "junk", "more", "late"]
+        if code is Code.UNREADABLE
+        else ["junk", "more", "good", "late"]
+    )
+    assert first == expected
