@@ -8,16 +8,18 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from router import part10
+from router.analyser import HeaderCheck
 from router.audit import Audit
 from router.commands.terminal import FINE, add_reason, note, show
 from router.deid import clearance, explain
 from router.errors import Code, Hold, OperatorError
 from router.journal import Journal
 from router.settings import Settings
-from router.spool import Spool
+from router.spool import MemoryBody, Spool
 
 if TYPE_CHECKING:
     import argparse
@@ -76,7 +78,10 @@ def _reidentify(asked: argparse.Namespace) -> int:
 def _explain(asked: argparse.Namespace) -> int:
     settings = Settings.load(asked.config)
     note(settings, asked)
-    dataset = part10.read(io.BytesIO(_content(asked.file, settings)))
+    content = _content(asked.file, settings)
+    with MemoryBody(content) as body, closing(HeaderCheck(Spool(Path(gettempdir())))) as headers:
+        headers.is_plain(body)  # this process shares its memory with the running router
+    dataset = part10.read(io.BytesIO(content))
     chosen = settings.profile()
     verdict = "It may leave the truck, if the gate finds nothing."
     try:
