@@ -98,6 +98,7 @@ class App:
         self._orthanc_code: str | None = str(Code.ORTHANC_UNREACHABLE)
         self._journal = Journal(settings.journal.path)
         self._journal.keys.check(keys)
+        self._journal.keys.check_issuers(settings.issuers())
         registry = CollectorRegistry()
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=registry)

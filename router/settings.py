@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,8 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from router.deid import policies, vocabulary
+from router.deid import issuers, policies, vocabulary
 from router.deid import private as safe_private
+from router.deid.issuers import NO_TABLE, Issuers
 from router.deid.profile import SCREENING, Option, Profile
 from router.deid.pseudonyms import Key
 from router.destinations import AnySettings
@@ -76,6 +78,12 @@ class DeidSettings(_Section):
             "studies and patients that are known under them",
         ),
     ]
+    issuers_file: Annotated[
+        Path | None,
+        Field(
+            description="The programme's table of who gives patient numbers, the same on each truck"
+        ),
+    ] = None
     options: Annotated[
         list[Option],
         Field(
@@ -244,11 +252,17 @@ class Settings(_Section):
             raise SettingsError(Code.SETTINGS_INVALID, f"{path} has faults:\n{faults}") from None
 
     def keys(self) -> list[Key]:
-        """The programme's keys, the current one first. Raises SettingsError (KEY_…).
+        """The programme's keys, the current one first. Raises SettingsError (KEY_…, SETTINGS_…).
 
         A missing key is never replaced by a new one: all its pseudonyms would be lost.
         """
-        return [_read_key(path) for path in self.deid.key_files]
+        table = self.issuers()
+        return [replace(_read_key(path), issuers=table) for path in self.deid.key_files]
+
+    def issuers(self) -> Issuers:
+        """Who gives patient numbers; empty: there is no table. Raises SettingsError (SETTINGS_…)."""
+        path = self.deid.issuers_file
+        return issuers.read(_read_text(path), path.name) if path else NO_TABLE
 
     def profile(self) -> Profile:
         """What new studies are de-identified with. Raises SettingsError (SETTINGS_…)."""

@@ -15,7 +15,7 @@ from router.audit import Audit
 from router.commands import routes
 from router.commands.terminal import ATTENTION, FINE, note, show, user
 from router.destinations import KINDS
-from router.errors import Code, EdgeRouterError, OrthancError
+from router.errors import Code, EdgeRouterError, OrthancError, SettingsError
 from router.intake import Intake
 from router.journal import Journal
 from router.metrics import Metrics
@@ -76,6 +76,8 @@ def _check_config(asked: argparse.Namespace) -> int:
         note(settings, asked)
         return routes.explain(asked, settings, Path(asked.explain))
     faults: list[tuple[str, EdgeRouterError]] = []
+    warnings: list[EdgeRouterError] = []
+    table = ""
     checks: list[tuple[str, Callable[[], object]]] = []
     try:
         settings = Settings.load(asked.config)
@@ -83,9 +85,10 @@ def _check_config(asked: argparse.Namespace) -> int:
         faults.append(("settings", error))
     else:
         note(settings, asked)
+        warnings = _warnings(settings)
         checks += [
             ("keys", partial(_try_keys, settings)),
-            ("deid", lambda: (settings.profile(), settings.policies())),
+            ("deid", lambda: (settings.profile(), settings.policies(), settings.issuers())),
             ("journal", lambda: Journal(settings.journal.path).close()),
             ("orthanc", lambda: _try_orthanc(settings, offline=asked.offline)),
         ]
@@ -98,9 +101,18 @@ def _check_config(asked: argparse.Namespace) -> int:
             check()
         except EdgeRouterError as error:
             faults.append((name, error))
+    if not faults and settings.deid.issuers_file is not None:
+        table = settings.issuers().digest
     shown = [{"part": n, "code": f.code, "message": f.sentence} for n, f in faults]
+    warned = [{"code": w.code, "message": w.sentence} for w in warnings]
     lines = [f"{name}: {fault}" for name, fault in faults] or [f"{asked.config} is fine"]
-    show(asked, {"fine": not faults, "faults": shown}, lines)
+    lines += [f"warning: {warning}" for warning in warnings]
+    lines += [f"table of issuers {table}: the same on each truck of the programme"] if table else []
+    show(
+        asked,
+        {"fine": not faults, "faults": shown, "warnings": warned, "issuers": table or None},
+        lines,
+    )
     return ATTENTION if faults else FINE
 
 
@@ -108,6 +120,21 @@ def _try_keys(settings: Settings) -> None:
     """The keys can be read, and those that the journal's studies were begun with are there."""
     with closing(Journal(settings.journal.path)) as journal:
         journal.keys.check(settings.keys())
+        journal.keys.check_issuers(settings.issuers())
+
+
+def _warnings(settings: Settings) -> list[EdgeRouterError]:
+    """What the router runs with, and a programme had better not."""
+    if settings.deid.issuers_file is None:
+        return [
+            SettingsError(
+                Code.NO_ISSUERS,
+                "There is no deid.issuers_file: two patients of two hospitals with one number are"
+                " one patient where their images name no issuer, and one patient of one hospital is"
+                " two where it is written in two ways. One table a programme, the same on each truck.",
+            )
+        ]
+    return []
 
 
 def _try_orthanc(settings: Settings, *, offline: bool) -> None:

@@ -55,7 +55,9 @@ class Identity:
     """Who the patient is. Stays on the truck, in the journal's identity table."""
 
     pseudonym: str
+    #: As the image names it, and as it enters the pseudonym.
     issuer: str
+    issuer_used: str
     patient_id: str
     name: str
     birth_date: str
@@ -111,6 +113,7 @@ def identity_of(dataset: Dataset, key: Key) -> Identity:
     return Identity(
         pseudonym=pseudonyms.patient(key, issuer, patient_id),
         issuer=issuer,
+        issuer_used=key.issuer(issuer),
         patient_id=patient_id,
         name=text("PatientName"),
         birth_date=text("PatientBirthDate"),

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 
+from router.deid.issuers import NO_TABLE, Issuers
 from router.errors import Code, SettingsError
 
 #: UIDs from 128 bits as a decimal number (PS3.5 B.2); the root says nothing of who made them.
@@ -26,11 +27,30 @@ _MOST_WEEKS = 520
 
 
 @dataclass(frozen=True)
+class StudyIssuer:
+    """Whose number a study's patient has, for one of its images."""
+
+    #: What the image names; empty: nothing.
+    said: str
+    #: What enters the pseudonym: that of the whole study.
+    used: str
+
+
+@dataclass(frozen=True)
 class Key:
-    """A programme's key. One per screening programme, shared by its trucks."""
+    """A programme's key. One per screening programme, shared by its trucks.
+
+    And under what the pseudonyms of one study are made: they go with the key wherever it goes.
+    """
 
     id: str
     secret: bytes = field(repr=False)
+    #: The programme's table of issuers.
+    issuers: Issuers = NO_TABLE
+    #: ``None``: no image of a study is looked at, each number has the issuer that is named beside it.
+    study: StudyIssuer | None = None
+    #: How often the study was corrected; enters its UIDs, so that they are new.
+    correction: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Key:
@@ -47,6 +67,15 @@ class Key:
                 "scripts/secrets makes one.",
             )
         return cls(name, secret)
+
+    def issuer(self, named: str) -> str:
+        """What enters the pseudonym of a number beside which this issuer is named.
+
+        Where none is, or the one that the image names for its patient: the study's.
+        """
+        if self.study is not None and named.strip() in {"", self.study.said}:
+            return self.study.used
+        return self.issuers.in_pseudonym(named)
 
     def digest(self, label: str, *values: str) -> bytes:
         """32 bytes that stand for the values under the label.
@@ -66,8 +95,8 @@ def _token(prefix: str, digest: bytes) -> str:
 
 
 def patient(key: Key, issuer: str, patient_id: str) -> str:
-    """The pseudonym of a patient: (IssuerOfPatientID, PatientID), both stripped."""
-    return _token("P", key.digest("patient", issuer.strip(), patient_id.strip()))
+    """The pseudonym of a patient: (IssuerOfPatientID, PatientID), as ``Key.issuer`` has it; stripped."""
+    return _token("P", key.digest("patient", key.issuer(issuer), patient_id.strip()))
 
 
 def accession(key: Key, number: str) -> str:
@@ -81,13 +110,18 @@ def study_id(key: Key, value: str) -> str:
 
 
 def uid(key: Key, original: str) -> str:
-    """The UID that stands for another: at most 44 characters, always the same one."""
-    return UID_ROOT + str(int.from_bytes(key.digest("uid", original)[:16], "big"))
+    """The UID that stands for another: at most 44 characters, always the same one.
+
+    Of a corrected study it is another one than before: an archive that was told to reject a UID
+    takes no object under it again (IHE RAD TF-3, 4.66.4.2).
+    """
+    corrected = (str(key.correction),) if key.correction else ()
+    return UID_ROOT + str(int.from_bytes(key.digest("uid", original, *corrected)[:16], "big"))
 
 
 def shift_days(key: Key, issuer: str, patient_id: str) -> int:
     """By how many days the dates of a patient are moved: back, by 1 to 520 whole weeks."""
-    digest = key.digest("date-shift", issuer.strip(), patient_id.strip())
+    digest = key.digest("date-shift", key.issuer(issuer), patient_id.strip())
     return -_WEEK * (1 + int.from_bytes(digest[:8], "big") % _MOST_WEEKS)
 
 

@@ -15,6 +15,7 @@ from router import backoff
 from router.errors import Code, IllegalTransition
 from router.journal import records
 from router.journal.copies import Copies
+from router.journal.corrections import Corrections
 from router.journal.database import Database, lock
 from router.journal.identities import Identities, IdentityTable
 from router.journal.keys import Keys
@@ -90,6 +91,7 @@ class Journal:
         self.profiles = Profiles(self._db)
         self.people = IdentityTable(self._db)
         self.keys = Keys(self._db)
+        self.corrections = Corrections(self._db)
 
     def close(self) -> None:
         self._db.close()

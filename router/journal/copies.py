@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.errors import Code, Hold
+from router.errors import Code
 from router.journal import records, routes
-from router.journal.identities import Identities, enter
+from router.journal.identities import Conflict, Identities, enter, enter_study
 from router.journal.routes import inherit
-from router.study import CAPTURED, Copy, Original, Rank, Role, Route, Stage
+from router.study import CAPTURED, Copy, Instance, Original, Rank, Role, Route, Stage
 
 if TYPE_CHECKING:
     import sqlite3
 
     from router.journal.database import Database
+
+
+class UidConflict(Conflict):
+    """Another image has one of its UIDs, under another patient, study or series."""
+
+    def __init__(self, other: str, identities: Identities) -> None:
+        super().__init__(Code.UID_CONFLICT, "its SOP or Study Instance UID is taken")
+        self.other = other
+        self.said = next((v for (kind, _), v in identities.rows.items() if kind == "patient"), {})
 
 
 class Copies:
@@ -43,9 +52,11 @@ class Copies:
         that it is hers.
         """
         with self._db.writing() as db:
-            if _is_taken(db, instance, copy):
-                raise Hold(Code.UID_CONFLICT, "its SOP or Study Instance UID is taken")
-            enter(db, _study_of(db, instance), identities, now, accepted=same_person)
+            study = _study_of(db, instance)
+            if taken := _taken_by(db, instance, copy):
+                raise UidConflict(taken, identities)
+            enter_study(db, study, identities, accepted=same_person)
+            enter(db, study, identities, now, accepted=same_person)
             db.execute(
                 f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
                 (*records.copy_values(copy), instance),
@@ -54,6 +65,16 @@ class Copies:
                 routes.enter(db, instance, route)
             if original is not None:
                 _enter_original(db, instance, original)
+
+    def not_begun(self, study: str) -> list[Instance]:
+        """What of a study would go, nobody has answered for, and no destination may have yet."""
+        rows = self._db.rows(
+            "SELECT * FROM instance i WHERE study = ? AND stage = ?"
+            " AND instr(policy, 'identity-checked') = 0 AND NOT EXISTS"
+            " (SELECT 1 FROM receipt r WHERE r.instance = i.orthanc_id AND r.begun_at IS NOT NULL)",
+            (study, Stage.ANONYMIZED),
+        )
+        return [records.instance(row) for row in rows]
 
     def begin_capture(self, source: str, copy: Copy, now: float) -> None:
         """Before a capture is stored: makes it known as our own. Again and again the same."""
@@ -96,14 +117,15 @@ def _study_of(db: sqlite3.Connection, instance: str) -> str:
     return str(row["study"])
 
 
-def _is_taken(db: sqlite3.Connection, instance: str, copy: Copy) -> bool:
-    """Whether another patient's or study's image has one of its UIDs."""
+def _taken_by(db: sqlite3.Connection, instance: str, copy: Copy) -> str | None:
+    """Another patient's or study's image that has one of its UIDs."""
     found = db.execute(
-        "SELECT 1 FROM instance WHERE orthanc_id <> ? AND stage <> ? AND (sop_uid = ?"
-        " OR study_uid = ? AND study <> (SELECT study FROM instance WHERE orthanc_id = ?))",
-        (instance, Stage.DISCARDED, copy.sop_uid, copy.study_uid, instance),
-    )
-    return found.fetchone() is not None
+        "SELECT orthanc_id FROM instance WHERE orthanc_id <> ? AND stage <> ? AND (sop_uid = ?"
+        " OR study_uid = ? AND study <> (SELECT study FROM instance WHERE orthanc_id = ?))"
+        " ORDER BY sop_uid = ? DESC, received_at LIMIT 1",
+        (instance, Stage.DISCARDED, copy.sop_uid, copy.study_uid, instance, copy.sop_uid),
+    ).fetchone()
+    return str(found["orthanc_id"]) if found else None
 
 
 def _finish(db: sqlite3.Connection, instance: str) -> None:

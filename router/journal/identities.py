@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.deid import identity
 from router.deid.identity import Comparison, Likeness
+from router.deid.issuers import NO_TABLE, Issuers
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from router.journal.database import Database
 
 
+#: The field of an IdentityConflict that concerns a whole study.
+ISSUER = "issuer"
+_BLOB = "CAST(blob AS TEXT)"
+#: Of a row of identity: the issuer in its pseudonym. Before there was a table it was as it was sent.
+USED = f"coalesce(json_extract({_BLOB}, '$.issuer_used'), trim(json_extract({_BLOB}, '$.issuer')))"
+_STUDY_PATIENT = ("pseudonym", "issuer", "said", "key_id")
+
+
 @dataclass(frozen=True)
 class Identities:
     """What identifies, beside the pseudonyms that stand for it: one row a kind."""
@@ -24,6 +33,13 @@ class Identities:
     key_id: str
     #: (kind, pseudonym) → the identifying values.
     rows: Mapping[tuple[str, str], Mapping[str, str]]
+    #: The patient's, with the issuer that enters it; empty: whose the study is isn't told.
+    pseudonym: str = ""
+    issuer: str = ""
+    #: The issuer that the image names, or its scanner stands for; empty: none.
+    named: str = ""
+    #: By which two names are compared.
+    issuers: Issuers = NO_TABLE
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,17 @@ class Person:
     also: Sequence[Mapping[str, str]]
     #: Pseudonym → accession number.
     accessions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StudyPatient:
+    """Whose a study is, since its first copy is known."""
+
+    pseudonym: str
+    #: As it enters the pseudonym, and the first that an image named.
+    issuer: str
+    said: str
+    key_id: str
 
 
 @dataclass(frozen=True)
@@ -92,6 +119,29 @@ class IdentityTable:
             for row in rows
         ]
 
+    def of_study(self, study: str) -> StudyPatient | None:
+        """Whose a study is; ``None`` while no copy of it is known."""
+        rows = self._db.rows(
+            "SELECT p.*, s.key_id FROM study_patient p JOIN study s ON s.orthanc_id = p.study"
+            " WHERE p.study = ?",
+            (study,),
+        )
+        return next((StudyPatient(*(row[f] for f in _STUDY_PATIENT)) for row in rows), None)
+
+    def issuers(self) -> list[str]:
+        """Every issuer that enters the pseudonym of a known patient."""
+        rows = self._db.rows(f"SELECT DISTINCT {USED} AS used FROM identity WHERE kind = 'patient'")  # noqa: S608
+        return [row["used"] for row in rows]
+
+    def note_conflict(self, instance: str, conflict: Conflict) -> None:
+        """Both sides of what an image is held for, for the truck's own screen."""
+        with self._db.writing() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO hold_conflict (instance, pseudonym, other, scheme, blob)"
+                " VALUES (?, ?, ?, 0, ?)",
+                (instance, conflict.pseudonym, conflict.other, _blob(conflict.said)),
+            )
+
     def knows(self, pseudonym: str, key_id: str) -> bool:
         """Whether the patient is known under this key."""
         return bool(
@@ -102,14 +152,54 @@ class IdentityTable:
         )
 
 
-class IdentityConflict(Hold):
+class Conflict(Hold):
+    """Two things cannot both be true of an image and of what is known: it is held with both sides."""
+
+    #: The patient who is known.
+    pseudonym: str | None = None
+    #: The image that is known.
+    other: str | None = None
+    #: What the held image says of its patient.
+    said: Mapping[str, str]
+
+
+class IdentityConflict(Conflict):
     """An image says of its patient what cannot be true of the one whose number it bears."""
 
     def __init__(self, field: str, pseudonym: str, said: Mapping[str, str]) -> None:
         """``field``: what differs. ``pseudonym``: of the patient who is known; ``said``: of this one."""
         super().__init__(Code.IDENTITY_CONFLICT, f"{field} differs from what is known")
+        self.field = field
         self.pseudonym = pseudonym
         self.said = said
+
+
+class PatientChanged(Exception):
+    """Whose the study is was decided by another of its images, since the copy of this one was made."""
+
+
+def enter_study(
+    db: sqlite3.Connection, study: str, identities: Identities, *, accepted: bool
+) -> None:
+    """The study is this patient's, or was before. Raises IdentityConflict, PatientChanged."""
+    if not identities.pseudonym:
+        return
+    row = db.execute("SELECT * FROM study_patient WHERE study = ?", (study,)).fetchone()
+    if row is None:
+        db.execute(
+            "INSERT INTO study_patient (study, pseudonym, issuer, said) VALUES (?, ?, ?, ?)",
+            (study, identities.pseudonym, identities.issuer, identities.named),
+        )
+        return
+    named, said = identities.named, row["said"]
+    differs = named and said and not identities.issuers.are_same(named, said)
+    if differs and not accepted:
+        found = identities.rows["patient", identities.pseudonym]
+        raise IdentityConflict(ISSUER, row["pseudonym"], found)
+    if row["pseudonym"] != identities.pseudonym:
+        raise PatientChanged
+    if named and not said:
+        db.execute("UPDATE study_patient SET said = ? WHERE study = ?", (named, study))
 
 
 def enter(

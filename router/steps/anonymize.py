@@ -24,7 +24,7 @@ from router.errors import (
     OrthancUnreachable,
     ResourceMissing,
 )
-from router.journal import Identities
+from router.journal.identities import Identities, PatientChanged
 from router.orthanc import instance_id
 from router.routing import Header, rank_of
 from router.steps.bench import MOST_CRASHES, Bench, StepIncomplete, StepTooSoon, describe, read_made
@@ -175,12 +175,14 @@ class Anonymizing:
     def _try_once(self, study: Study, instance: Instance, key: Key) -> bool:
         try:
             self._anonymize(study, instance, key)
+        except PatientChanged:
+            return False  # tried again, as what the study has become
         except (OrthancUnreachable, OrthancDenied, OrthancFull, JournalError):
             raise  # says nothing of the instance
         except OSError as error:
             raise StepIncomplete(Code.SPOOL_UNUSABLE, f"{error.strerror}") from None
         except Hold as hold:
-            self._bench.hold(study, instance, hold.code, hold.sentence)
+            self._bench.hold_for(study, instance, hold)
         except ResourceMissing as missing:
             self._bench.hold(study, instance, Code.SOURCE_MISSING, missing.sentence)
         except OrthancError as error:
@@ -212,7 +214,7 @@ class Anonymizing:
             regions = clearance.check(dataset, release, self._bench.site.policies, chosen)
             rule_policy.check(dataset, route.policy, release.clears)
             with self._leader.before_key(instance.orthanc_id):
-                key = self._bench.key_of_patient(instance.study, dataset, key)
+                key = self._bench.key_of_patient(instance, dataset, key)
             part10.pixel_span(dataset, original.view)
             same_person = Code.IDENTITY_CONFLICT in release.clears
             source = _Source(instance, original, dataset, digest, key, chosen, regions, same_person)
@@ -337,7 +339,7 @@ class Anonymizing:
         copy = describe(copied, body.size, *digests())
         (digest,) = source.digest()
         original = Original(rank_of(source.dataset), digest, source.body.size)
-        who = _identities(source.dataset, source.key)
+        who = _identities(source.dataset, source.key, source.instance.origin)
         now = self._bench.now()
         with self._leader.before_patient(source.instance.orthanc_id):
             self._bench.journal.copies.begin(
@@ -372,12 +374,13 @@ def _mask(copied: FileDataset, body: Body, regions: tuple[Region, ...]) -> None:
         body.overwrite(span[0] + offset, bytes(length))
 
 
-def _identities(dataset: FileDataset, key: Key) -> Identities:
+def _identities(dataset: FileDataset, key: Key, origin: str) -> Identities:
     """Who the patient is, for the table that never leaves the truck."""
     who = plan.identity_of(dataset, key)
     rows: dict[tuple[str, str], dict[str, str]] = {
         ("patient", who.pseudonym): {
             "issuer": who.issuer,
+            "issuer_used": who.issuer_used,
             "patient_id": who.patient_id,
             "name": who.name,
             "birth_date": who.birth_date,
@@ -389,4 +392,5 @@ def _identities(dataset: FileDataset, key: Key) -> Identities:
             "accession": who.accession,
             "patient": who.pseudonym,
         }
-    return Identities(key.id, rows)
+    named = key.issuers.name(who.issuer) or key.issuers.of_scanner(origin)
+    return Identities(key.id, rows, who.pseudonym, who.issuer_used, named, key.issuers)

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router import part10
-from router.deid import gate, plan
+from router.deid import gate
 from router.deid.profile import BASIC, Option, Profile
 from router.errors import Code, EdgeRouterError, Hold, SettingsError
+from router.journal.identities import ISSUER, Conflict, IdentityConflict
 from router.orthanc import TruckOrthanc, instance_id
+from router.steps.whose import Whose
 from router.study import Copy, Instance, Study
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class Bench:
         self.calm = calm
         self.headers = headers
         self._keys = keys
-        self._patient_keys: dict[str, Key] = {}
+        self._whose = Whose(journal, keys)
         self._profiles: dict[str, Profile] = {}
         self._remembered: dict[str, tuple[gate.Expected, gate.Traces]] = {}
         self._lock = threading.Lock()
@@ -130,6 +132,19 @@ class Bench:
             extra={"action": "hold", "study": study.alias, "code": code},
         )
 
+    def hold_for(self, study: Study, instance: Instance, hold: Hold) -> None:
+        """Holds an image with what it conflicts with; where a study has two issuers, all of it.
+
+        ``all``: what has not left the truck yet, for nobody knows which of the two is right.
+        """
+        if isinstance(hold, Conflict):
+            self.journal.people.note_conflict(instance.orthanc_id, hold)
+        self.hold(study, instance, hold.code, hold.sentence)
+        if isinstance(hold, IdentityConflict) and hold.field == ISSUER:
+            sentence = "another image of its study names another issuer"
+            for other in self.journal.copies.not_begun(study.orthanc_id):
+                self.hold(study, other, hold.code, sentence)
+
     def remember(
         self, instance: Instance, original: FileDataset, key: Key, chosen: Profile,
         regions: tuple[Region, ...] = (),
@@ -156,7 +171,9 @@ class Bench:
         """The same of an instance that was anonymized before; fetched again where it was dropped."""
         if instance.orthanc_id not in self._remembered:
             with self.orthanc.file(instance.orthanc_id) as original:
-                self.remember(instance, part10.read(original.stream()), key, chosen)
+                dataset = part10.read(original.stream())
+                key = self.key_of_patient(instance, dataset, key)
+                self.remember(instance, dataset, key, chosen)
         return self._remembered[instance.orthanc_id]
 
     def key(self, study: Study) -> Key:
@@ -168,31 +185,9 @@ class Bench:
             )
         return key
 
-    def key_of_patient(self, study: str, dataset: FileDataset, pinned: Key) -> Key:
-        """The key of a study whose first image has come: an older one where it knows the patient.
-
-        So that a patient keeps her pseudonym when the programme's key changes.
-        """
-        with self._lock:  # of several images that come first one decides
-            known = self._patient_keys.get(study)
-            if known is None:
-                known = self._older_key(dataset, pinned) or pinned
-                if known is not pinned:
-                    self.journal.pin_key(study, known.id)
-                if len(self._patient_keys) >= _REMEMBERED:
-                    self._patient_keys.clear()
-                self._patient_keys[study] = known
-        return known
-
-    def _older_key(self, dataset: FileDataset, pinned: Key) -> Key | None:
-        if pinned.id != next(iter(self._keys)):
-            return None  # begun with an older one
-        if self.journal.people.knows(plan.identity_of(dataset, pinned).pseudonym, pinned.id):
-            return None
-        for key in list(self._keys.values())[1:]:
-            if self.journal.people.knows(plan.identity_of(dataset, key).pseudonym, key.id):
-                return key
-        return None
+    def key_of_patient(self, instance: Instance, dataset: FileDataset, pinned: Key) -> Key:
+        """The key with all that the pseudonyms of the image's study are made under."""
+        return self._whose.key(instance, dataset, pinned)
 
     def profile(self, study: Study) -> Profile:
         """The profile that the study was taken in with, whatever the settings say now."""
