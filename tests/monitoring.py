@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from testcontainers.core.container import DockerContainer
 
-from tests.orthancs import IMAGES, PASSWORD, ROOT, suite
+from tests.orthancs import IMAGES, PASSWORD, ROOT, health_header, suite
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def running(
     answers over HTTPS.
     """
     container = DockerContainer(image(of or name)).with_exposed_ports(port).with_network(network)
+    # Of vmagent, which else answers inside its container alone.
+    container.with_env("VMAGENT_LISTEN", f":{VMAGENT}")
     container.with_network_aliases(name).with_kwargs(extra_hosts={HERE: "host-gateway"})
     for here, there in (files or {}).items():
         container.with_volume_mapping(str(here), there, "ro")
@@ -132,9 +134,11 @@ def counting_target() -> Iterator[Counted]:
 def cloud(network: Network, folder: Path, authority: Authority) -> Iterator[Service]:
     """The cloud's entrance as it is shipped, with the Orthanc that knows its users; the proxy."""
     users = folder / "users.json"
-    users.write_text(json.dumps({"RegisteredUsers": dict.fromkeys(("truck", "health"), PASSWORD)}))
+    users.write_text(
+        json.dumps({"RegisteredUsers": dict.fromkeys(("truck-A", "metrics-A", "health"), PASSWORD)})
+    )
     health = folder / "health"
-    health.write_text(f'user = "health:{PASSWORD}"\n')
+    health.write_text(health_header())
     for file in (users, health):
         file.chmod(0o444)
     shown = authority.sign("cloud", "serverAuth", "DNS:cloud-proxy,IP:127.0.0.1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -24,6 +25,11 @@ IMAGES = os.environ.get("EDGE_IMAGES", "edge-router")
 PASSWORD = "a-test-password"
 DELETE = {"X-Edge-Router-Delete": "test"}
 STABLE_AGE_S = 1
+
+
+def health_header() -> str:
+    """What the health check of an image of Orthanc signs in with: a line of its request."""
+    return f"Authorization: Basic {base64.b64encode(f'health:{PASSWORD}'.encode()).decode()}\n"
 
 
 def suite() -> str:
@@ -119,7 +125,7 @@ def start(
     secrets = folder / f"{target}-users.json"
     secrets.write_text(json.dumps({"RegisteredUsers": dict.fromkeys(users, PASSWORD)}))
     health = folder / f"{target}-health"
-    health.write_text(f'user = "health:{PASSWORD}"\n')
+    health.write_text(health_header())
     for file in (secrets, health):
         file.chmod(0o444)
     container = DockerContainer(f"{IMAGES}/orthanc-{target}:{suite()}")

@@ -50,7 +50,7 @@ class Way:
             files={
                 self.folder / "scrape.yml": "/etc/vmagent/scrape.yml",
                 self.folder / "password": "/run/secrets/health_password",
-                self.folder / "cloud_password": "/run/secrets/cloud_password",
+                self.folder / "metrics_password": "/run/secrets/metrics_password",
                 ca or self.authority.file: "/run/secrets/cloud_ca",
             },
             kept={queue: "/var/lib/vmagent"},
@@ -62,7 +62,7 @@ class Way:
 
     def password(self, value: str) -> None:
         """Into the file that vmagent reads, which stays the same file."""
-        with (self.folder / "cloud_password").open("w") as file:
+        with (self.folder / "metrics_password").open("w") as file:
             file.write(value)
 
     def numbers(self) -> set[int]:
@@ -82,8 +82,8 @@ class Way:
 def way(folder: Path, scrape_s: int = 1) -> Iterator[Way]:
     """vmagent is not started; it asks every so many seconds."""
     (folder / "password").write_text("x")
-    (folder / "cloud_password").write_text(PASSWORD)
-    for name in ("password", "cloud_password"):
+    (folder / "metrics_password").write_text(PASSWORD)
+    for name in ("password", "metrics_password"):
         (folder / name).chmod(0o644)
     scrape = monitoring.hastened("vmagent/scrape.yml", folder, scrape_s)
     scrape.rename(folder / "scrape.yml")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+TRUCK = "TRUCK1"
 SERVICES = ["truck-orthanc", "router", "cloud-orthanc", "cloud-proxy"]
 
 
@@ -76,7 +77,7 @@ class Stack:
         return found
 
     def cloud(self) -> Cloud:
-        password = (self.secrets / "auditor_password").read_text().strip()
+        password = (self.secrets / "cloud" / "auditor_password").read_text().strip()
         return Cloud(f"http://127.0.0.1:{self.port('cloud-orthanc', 8042)}", "auditor", password)
 
     def alias(self, patient_id: str, study_uid: str) -> str:
@@ -84,7 +85,9 @@ class Stack:
         return study_alias(self.key(), patient_id, study_uid)
 
     def key(self) -> bytes:
-        return bytes.fromhex((self.secrets / "programme_key").read_text().partition(":")[2])
+        return bytes.fromhex(
+            (self.secrets / "trucks" / TRUCK / "programme_key").read_text().partition(":")[2]
+        )
 
     def at_rest(self, ids: Iterable[str], deadline_s: float = 120) -> list[dict[str, Any]]:
         """These studies (as status names them), as soon as all of them are at rest."""
@@ -98,16 +101,25 @@ class Stack:
         return until(rested, deadline_s, what="every study at rest", pause_s=0.2)
 
 
+def make_secrets(folder: Path, truck: str = TRUCK) -> None:
+    """The set of one truck and the set of the cloud, as scripts/secrets makes them."""
+    for machine in (["cloud"], ["truck", truck]):
+        subprocess.run(
+            [ROOT / "scripts" / "secrets", *machine],
+            check=True, capture_output=True, env=os.environ | {"SECRETS_DIR": str(folder)},
+        )  # fmt: skip
+
+
 @contextmanager
 def started(secrets: Path, stable_age_s: int) -> Iterator[Stack]:
     """Starts the stack with fresh secrets in a folder; removes it and its volumes at the end."""
-    subprocess.run([ROOT / "scripts" / "secrets", secrets], check=True, capture_output=True)
+    make_secrets(secrets)
     project = f"edge-test-{uuid.uuid4().hex[:8]}"
     # testcontainers hands its own environment to compose.
     os.environ.update({
         "COMPOSE_PROJECT_NAME": project, "COMPOSE_PROFILES": "truck,cloud",
-        "ORTHANC_SUITE": suite(), "SECRETS_DIR": str(secrets), "STABLE_AGE_S": str(stable_age_s),
-        "DICOM_BIND": "127.0.0.1", "DICOM_PORT": "0", "ROUTER_PORT": "0", "CLOUD_PORT": "0",
+        "ORTHANC_SUITE": suite(), "SECRETS_DIR": str(secrets), "TRUCK_ID": TRUCK, "STABLE_AGE_S": str(stable_age_s),
+        "DICOM_BIND": "127.0.0.1", "DICOM_PORT": "0", "CLOUD_PORT": "0",
     })  # fmt: skip
     files = ["docker-compose.yml", "tests/e2e/compose.audit.yml"]
     with DockerCompose(str(ROOT), files, wait=True, services=SERVICES) as compose:

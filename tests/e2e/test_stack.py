@@ -13,6 +13,7 @@ import requests
 
 from tests import data, scanner
 from tests.orthancs import IMAGES
+from tests.stack import SERVICES
 from tests.waiting import until
 from tools.audit import audit
 
@@ -81,13 +82,17 @@ def test_metrics_and_health_are_served_on_this_machine_alone(stack: Stack) -> No
                for line in published.splitlines())  # fmt: skip
 
 
-def test_every_service_runs_without_root_on_a_read_only_system(stack: Stack) -> None:
-    for service in ("truck-orthanc", "router", "cloud-orthanc", "cloud-proxy"):
+def test_every_service_runs_as_a_user_of_its_own_on_a_read_only_system(stack: Stack) -> None:
+    users = []
+    for service in SERVICES:
         (found,) = json.loads(stack.docker("inspect", stack.container(service)))
-        assert found["Config"]["User"] == "10001:10001", service
+        uid, _, gid = found["Config"]["User"].partition(":")
+        assert int(uid) == int(gid) > 10000, service
+        users.append(uid)
         assert found["HostConfig"]["ReadonlyRootfs"], service
         assert found["HostConfig"]["CapDrop"] == ["ALL"], service
         assert found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped", service
+    assert len(set(users)) == len(SERVICES), users
 
 
 def test_no_log_line_names_a_patient(stack: Stack) -> None:
@@ -98,7 +103,7 @@ def test_no_log_line_names_a_patient(stack: Stack) -> None:
 
 def test_the_clouds_entrance_asks_for_a_password(stack: Stack) -> None:
     url = f"https://localhost:{stack.port('cloud-proxy', 8443)}"
-    ca = str(stack.secrets / "cloud_ca.pem")
+    ca = str(stack.secrets / "cloud" / "ca.pem")
     assert requests.get(f"{url}/dicom-web/studies", verify=ca, timeout=10).status_code == 401
     assert requests.get(f"{url}/system", verify=ca, timeout=10).status_code == 401
 
@@ -106,12 +111,12 @@ def test_the_clouds_entrance_asks_for_a_password(stack: Stack) -> None:
 def test_the_viewer_says_so_while_the_archive_is_down_and_finds_it_at_another_address(
     stack: Stack,
 ) -> None:
-    password = (stack.secrets / "radiologist_password").read_text().strip()
+    password = (stack.secrets / "cloud" / "radiologist_password").read_text().strip()
 
     def viewer() -> requests.Response:
         return requests.get(
             f"https://localhost:{stack.port('cloud-proxy', 8443)}/",
-            auth=("radiologist", password), verify=str(stack.secrets / "cloud_ca.pem"), timeout=30,
+            auth=("radiologist", password), verify=str(stack.secrets / "cloud" / "ca.pem"), timeout=30,
         )  # fmt: skip
 
     def address(container: str) -> str:

@@ -91,11 +91,11 @@ def test_the_browser_comes_in_well_under_a_minute(seen: dict[str, Any]) -> None:
 
 def test_a_radiologist_reads_and_cannot_write(stack: Stack) -> None:
     url = f"https://localhost:{stack.port('cloud-proxy', 8443)}"
-    password = (stack.secrets / "radiologist_password").read_text().strip()
+    password = (stack.secrets / "cloud" / "radiologist_password").read_text().strip()
 
     def ask(method: str, path: str, user: str = "radiologist", word: str = password) -> Response:
         return requests.request(
-            method, url + path, auth=(user, word), verify=str(stack.secrets / "cloud_ca.pem"),
+            method, url + path, auth=(user, word), verify=str(stack.secrets / "cloud" / "ca.pem"),
             timeout=10,
         )  # fmt: skip
 
@@ -106,4 +106,4 @@ def test_a_radiologist_reads_and_cannot_write(stack: Stack) -> None:
     assert ask("GET", "/system").text.startswith("<!doctype html>")
     assert ask("GET", "/", word="wrong").status_code == 401
     # The name alone opens nothing: whether it is the truck, Orthanc finds out.
-    assert ask("POST", "/dicom-web/studies", user="truck", word="wrong").status_code == 401
+    assert ask("POST", "/dicom-web/studies", user="truck-TRUCK1", word="wrong").status_code == 401

@@ -84,11 +84,11 @@ def test_a_cloud_with_a_certificate_of_an_unknown_authority_gets_nothing(way: Wa
 
 def test_only_a_truck_may_write_and_nobody_may_read(way: Way) -> None:
     write = "/api/v1/write"
-    assert way.proxy.get(write, auth=("truck", PASSWORD)).status_code == 403
+    assert way.proxy.get(write, auth=("metrics-A", PASSWORD)).status_code == 403
     assert way.proxy.get(write).status_code == 401
     for path in ("/api/v1/query?query=up", "/metrics"):
-        assert "scrapes" not in way.proxy.get(path, auth=("truck", PASSWORD)).text
-        assert "prometheus_" not in way.proxy.get(path, auth=("truck", PASSWORD)).text
+        assert "scrapes" not in way.proxy.get(path, auth=("metrics-A", PASSWORD)).text
+        assert "prometheus_" not in way.proxy.get(path, auth=("metrics-A", PASSWORD)).text
 
 
 def test_after_an_outage_with_restarts_the_dashboards_gap_is_filled(way: Way) -> None:
