@@ -220,7 +220,11 @@ class App:
             self._registry,
             self._alive,
             self._obstacles,
-            lambda: status.overview(self._journal, self._settings.quality.expected_views),
+            lambda: status.overview(
+                self._journal,
+                self._settings.quality.expected_views,
+                [delivery.name for delivery in self._deliveries],
+            ),
         )
         self._begin("intake", self._intake_loop)
         if self._settings.analysis.golden is not None:

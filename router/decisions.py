@@ -10,8 +10,8 @@ from router.errors import Code, OperatorError
 
 if TYPE_CHECKING:
     from router.audit import Audit
-    from router.journal import Journal
-    from router.study import Instance, Study
+    from router.journal import Held, Journal
+    from router.study import Study
 
 #: The policies that a person can name.
 RELEASE_POLICIES = tuple(name for name in POLICIES if name)
@@ -25,6 +25,18 @@ class Reason:
     text: str
 
 
+@dataclass(frozen=True)
+class What:
+    """Which holds a decision is about."""
+
+    #: An instance, or a study for all that is held of it.
+    name: str
+    #: Only what this destination holds up; ``None``: whatever is held.
+    destination: str | None = None
+    #: The destinations of the settings: what another one held up cannot be sent there.
+    configured: tuple[str, ...] = ()
+
+
 def find_study(journal: Journal, name: str) -> Study:
     """By Orthanc's id or by the alias of logs and status. Raises OperatorError."""
     study = journal.find_study(name)
@@ -34,28 +46,51 @@ def find_study(journal: Journal, name: str) -> Study:
 
 
 def release(
-    journal: Journal, audit: Audit, name: str, policy: str, reason: Reason, now: float
+    journal: Journal,
+    audit: Audit,
+    what: What,
+    policy: str | None,
+    reason: Reason,
+    now: float,
 ) -> list[str]:
     """Sends held instances back to RECEIVED under a policy; never past the gate.
 
-    ``name``: an instance, or a study for all that is held of it. Returns the instances. Raises
-    OperatorError (NOT_IN_JOURNAL, NOT_HELD, NOT_RELEASABLE), JournalError.
+    What a single destination held up is sent there again as it is; no policy is asked for it.
+    Returns the instances. Raises OperatorError (NOT_IN_JOURNAL, NOT_HELD, NOT_RELEASABLE,
+    WRONG_ARGUMENT), JournalError.
     """
-    chosen = _held(journal, name)
-    if any(_was_delivered(journal, study, instance) for study, instance in chosen):
+    chosen = _held(journal, what)
+    if any(_was_delivered(journal, held) for held in chosen):
         raise OperatorError(
             Code.NOT_RELEASABLE,
             "An image under its UID was delivered: another one needs a new SOP Instance UID.",
         )
-    _record(audit, "release", chosen, {"policy": policy}, reason, now)
-    for _, instance in chosen:
-        if instance.hold and instance.hold.code is Code.NO_DESTINATION:
-            journal.routes.forget(instance.orthanc_id)
-    return [
-        i.orthanc_id
-        for _, i in chosen
-        if journal.release(i.orthanc_id, now, _combined(i.policy, policy))
-    ]
+    if policy is None and any(held.destination is None for held in chosen):
+        raise OperatorError(
+            Code.WRONG_ARGUMENT, "It is held before delivery: --policy says why it may go on."
+        )
+    gone = {held.destination for held in chosen if held.destination} - set(what.configured)
+    if gone:
+        raise OperatorError(
+            Code.NOT_RELEASABLE,
+            f"The settings have no destination {', '.join(sorted(gone))}: configure it again and "
+            "restart the router, or discard what it held up.",
+        )
+    _record(audit, "release", chosen, {} if policy is None else {"policy": policy}, reason, now)
+    return list(
+        dict.fromkeys(
+            held.instance.orthanc_id for held in chosen if _release(journal, held, policy, now)
+        )
+    )
+
+
+def _release(journal: Journal, held: Held, policy: str | None, now: float) -> bool:
+    name = held.instance.orthanc_id
+    if held.destination is not None:
+        return journal.release_at(name, held.destination, now)
+    if held.hold.code is Code.NO_DESTINATION:
+        journal.routes.forget(name)
+    return journal.release(name, now, _combined(held.instance.policy, policy or ""))
 
 
 def _combined(earlier: str, policy: str) -> str:
@@ -66,32 +101,43 @@ def _combined(earlier: str, policy: str) -> str:
     return "+".join([*kept, policy])
 
 
-def discard(journal: Journal, audit: Audit, name: str, reason: Reason, now: float) -> list[str]:
-    """Gives held instances up for good. Arguments and errors as for ``release``."""
-    chosen = _held(journal, name)
+def discard(journal: Journal, audit: Audit, what: What, reason: Reason, now: float) -> list[str]:
+    """Gives held instances up for good, everywhere or where they are held.
+
+    Returns the instances. Raises OperatorError (NOT_IN_JOURNAL, NOT_HELD), JournalError.
+    """
+    chosen = _held(journal, what)
     _record(audit, "discard", chosen, {}, reason, now)
-    return [i.orthanc_id for _, i in chosen if journal.discard(i.orthanc_id, now)]
-
-
-def _was_delivered(journal: Journal, study: Study, instance: Instance) -> bool:
-    """Whether another image under its UID has arrived somewhere."""
-    if instance.hold is None or instance.hold.code is not Code.SAME_UID_OTHER_BYTES:
-        return False
-    return any(
-        receipt.instance == instance.orthanc_id and receipt.begun_at is not None
-        for receipt in journal.receipts(study.orthanc_id)
+    return list(
+        dict.fromkeys(held.instance.orthanc_id for held in chosen if _discard(journal, held, now))
     )
 
 
-def _held(journal: Journal, name: str) -> list[tuple[Study, Instance]]:
+def _discard(journal: Journal, held: Held, now: float) -> bool:
+    name = held.instance.orthanc_id
+    if held.destination is not None:
+        return journal.discard_at(name, held.destination, now)
+    return journal.discard(name, now)
+
+
+def _was_delivered(journal: Journal, held: Held) -> bool:
+    """Whether another image under its UID has arrived somewhere."""
+    return held.hold.code is Code.SAME_UID_OTHER_BYTES and journal.may_have_been_sent(
+        held.instance.orthanc_id
+    )
+
+
+def _held(journal: Journal, what: What) -> list[Held]:
     chosen = [
-        (study, instance)
-        for study, instance in journal.held()
-        if name in {instance.orthanc_id, study.orthanc_id, study.alias}
+        held
+        for held in journal.held()
+        if what.name in {held.instance.orthanc_id, held.study.orthanc_id, held.study.alias}
+        and what.destination in {None, held.destination}
     ]
     if not chosen:
-        find_study_or_instance(journal, name)
-        raise OperatorError(Code.NOT_HELD, f"Nothing of {name} is held.")
+        find_study_or_instance(journal, what.name)
+        where = f" at {what.destination}" if what.destination else ""
+        raise OperatorError(Code.NOT_HELD, f"Nothing of {what.name} is held{where}.")
     return chosen
 
 
@@ -102,13 +148,12 @@ def find_study_or_instance(journal: Journal, name: str) -> None:
 
 
 def _record(
-    audit: Audit, action: str, chosen: list[tuple[Study, Instance]], more: dict[str, str],
-    reason: Reason, now: float,
-) -> None:  # fmt: skip
-    for study, instance in chosen:
-        code = instance.hold.code if instance.hold else None
+    audit: Audit, action: str, chosen: list[Held], more: dict[str, str], reason: Reason, now: float
+) -> None:
+    for held in chosen:
+        where = {} if held.destination is None else {"destination": held.destination}
         audit.record(
             now,
-            {"action": action, "study": study.alias, "instance": instance.orthanc_id,
-             "code": code, **more, "by": reason.by, "reason": reason.text},
+            {"action": action, "study": held.study.alias, "instance": held.instance.orthanc_id,
+             "code": held.hold.code, **where, **more, "by": reason.by, "reason": reason.text},
         )  # fmt: skip

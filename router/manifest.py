@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from router.errors import Code, OperatorError
+from router.receipt import ReceiptState, is_given_up
 from router.study import Role, Stage
 
 if TYPE_CHECKING:
@@ -37,10 +39,12 @@ class Manifest:
     #: Entries are one for each instance and destination.
     entries: int
     verified: int
-    #: Images that stayed on the truck, or were given up, by a person's leave.
+    #: Images that stayed on the truck, or were given up everywhere, by a person's leave.
     left_out: int
     #: Whether each image that was to go is verified at each destination that it was to go to.
     complete: bool
+    #: Deliveries to single destinations that a person gave up; the same images' others stand.
+    given_up: int = 0
 
 
 def make(
@@ -49,24 +53,41 @@ def make(
 ) -> str:  # fmt: skip
     """The manifest of a study, as the text of its file."""
     roles = {instance.orthanc_id: instance.role for instance in instances}
+    states: dict[str, list[ReceiptState]] = defaultdict(list)
+    for receipt in receipts:
+        states[receipt.instance].append(receipt.state)
     images = [instance for instance in instances if instance.role is Role.SOURCE]
-    with_receipt = {receipt.instance for receipt in receipts}
-    left_out = [i for i in images if i.stage in {Stage.HELD, Stage.DISCARDED}]
-    waiting = [i for i in images if i not in left_out and i.orthanc_id not in with_receipt]
-    # What was held on its way to one destination may have arrived at another.
-    gone = {i.orthanc_id for i in left_out}
+    held = {i.orthanc_id for i in images if i.stage is Stage.HELD}
+    discarded = {
+        i.orthanc_id
+        for i in instances
+        if is_given_up(states[i.orthanc_id])
+        # What had arrived before it was given up has arrived.
+        or (
+            i.role is Role.SOURCE
+            and i.stage is Stage.DISCARDED
+            and ReceiptState.VERIFIED not in states[i.orthanc_id]
+        )
+    }
+    stopped = held | {i.orthanc_id for i in instances if i.stage is Stage.DISCARDED}
+    waiting = [i for i in images if i.orthanc_id not in stopped and not states[i.orthanc_id]]
     entries = [
         _entry(receipt, roles[receipt.instance])
         for receipt in receipts
-        if receipt.verified_at is not None or receipt.instance not in gone
+        if receipt.state is ReceiptState.VERIFIED
+        # What one destination holds up was to go there, and is not there.
+        or (receipt.state is not ReceiptState.DISCARDED and receipt.instance not in stopped)
     ]
     content = {
         "format": FORMAT,
         "truck": truck,
         "study": alias,
         "made_at": _moment(now),
-        "held": sum(i.stage is Stage.HELD for i in left_out),
-        "discarded": sum(i.stage is Stage.DISCARDED for i in left_out),
+        "held": len(held),
+        "discarded": len(discarded),
+        "given_up": sum(
+            r.state is ReceiptState.DISCARDED and r.instance not in discarded for r in receipts
+        ),
         "complete": bool(entries) and not waiting and all(e["verified_at"] for e in entries),
         "instances": entries,
     }
@@ -107,12 +128,14 @@ def check(text: str, keys: Mapping[str, Key]) -> Manifest:
         entries=len(entries),
         verified=sum(entry["verified_at"] is not None for entry in entries),
         left_out=content["held"] + content["discarded"],
+        given_up=content.get("given_up", 0),  # earlier routers knew no such thing
         complete=content["complete"],
     )
 
 
 def _entry(receipt: Receipt, role: Role) -> dict[str, Any]:
     copy = receipt.copy
+    held_for = {} if receipt.hold is None else {"held_for": receipt.hold.code}
     return {
         "destination": receipt.destination,
         "role": role,
@@ -125,6 +148,7 @@ def _entry(receipt: Receipt, role: Role) -> dict[str, Any]:
         "sent_at": _moment(receipt.sent_at),
         "verified_at": _moment(receipt.verified_at),
         "verified_by": receipt.verified_by,
+        **held_for,
     }
 
 

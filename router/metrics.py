@@ -12,7 +12,7 @@ import router
 from router.study import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
@@ -55,7 +55,7 @@ class Metrics:
         )
         self.holds = Counter(
             "edge_router_holds_total",
-            "Instances that were held, by reason code.",
+            "Holds of instances, at one destination or at all, by reason code.",
             ["code"],
             registry=registry,
         )
@@ -116,7 +116,7 @@ class Metrics:
         )
         self.link_up = Gauge(
             "edge_router_link_up",
-            "Whether the link gate of a destination is open (1) or closed (0).",
+            "Whether a destination was reached and its link gate is open (1), or not (0).",
             ["destination"],
             registry=registry,
         )
@@ -155,7 +155,7 @@ class Metrics:
         )
         self.purged = Counter(
             "edge_router_instances_purged_total",
-            "Instances whose files left the truck, verified at every destination.",
+            "Instances whose files left the truck, verified at every destination, or given up.",
             registry=registry,
         )
         self.duplicates = Counter(
@@ -207,7 +207,7 @@ class JournalFigures:
         self,
         count_studies: Callable[[], Mapping[State, int]],
         count_held: Callable[[], Mapping[Code, int]],
-        oldest_undelivered: Callable[[], Mapping[str, float]],
+        oldest_undelivered: Callable[[Sequence[str]], Mapping[str, float]],
         now: Callable[[], float],
         destinations: Iterable[str],
     ) -> None:
@@ -227,7 +227,8 @@ class JournalFigures:
         yield studies
         held = GaugeMetricFamily(
             "edge_router_instances_held",
-            "Instances that wait for a person, by reason code; OTHER: all but the eight most frequent.",
+            "Instances that wait for a person, at one destination or at all, by reason code; OTHER: all "
+            "but the eight most frequent.",
             labels=["code"],
         )
         counts: list[tuple[str, int]] = sorted(
@@ -242,10 +243,11 @@ class JournalFigures:
         yield held
         age = GaugeMetricFamily(
             "edge_router_oldest_undelivered_seconds",
-            "Age of the oldest image that is not yet verified at a destination; 0: none.",
+            "Age of the oldest image that still waits to be verified at a destination; 0: none. What is held "
+            "is counted as held.",
             labels=["destination"],
         )
-        oldest = self._oldest_undelivered()
+        oldest = self._oldest_undelivered(self._destinations)
         for destination in self._destinations:
             since = oldest.get(destination)
             age.add_metric([destination], 0.0 if since is None else max(0.0, self._now() - since))

@@ -222,17 +222,18 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _rules_fit_together(self) -> Settings:
-        check_together(self.rules, self.fallback, self._names())
+        check_together(self.rules, self.fallback, self.destination_names)
         return self
 
-    def _names(self) -> list[str]:
+    @property
+    def destination_names(self) -> list[str]:
         return [destination.name for destination in self.destinations]
 
     @property
     def routing(self) -> Routing:
         """The rules, as the steps ask them."""
         rules = tuple(rule.rule() for rule in self.rules)
-        return Routing(rules, self.fallback.rule(), tuple(self._names()))
+        return Routing(rules, self.fallback.rule(), tuple(self.destination_names))
 
     @classmethod
     def load(cls, path: Path) -> Settings:

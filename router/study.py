@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from router.errors import Code, IllegalTransition
+from router.receipt import ReceiptState
 
 
 class State(StrEnum):
@@ -19,7 +20,7 @@ class State(StrEnum):
         "ANONYMIZED"  # every instance has a copy that passed the gate, and is sent; or held
     )
     ANALYSED = "ANALYSED"  # its captures are made and sent too, or left out
-    DELIVERED = "DELIVERED"  # every instance is verified at every destination, or is held
+    DELIVERED = "DELIVERED"  # each receipt is verified, held or discarded, and one is verified
     PURGED = "PURGED"  # the verified images have left the truck; the receipts stay
     HELD = "HELD"  # no instance of it can go on; a person decides
     DISCARDED = "DISCARDED"  # a person has decided that nothing of it will be sent
@@ -83,7 +84,7 @@ def rest(*, sendable: bool, held: bool) -> Outcome:
 
 
 class Stage(StrEnum):
-    """How far one instance has come. Progress beyond ANONYMIZED is in its receipts."""
+    """How far one instance has come. Progress beyond ANONYMIZED, and holds, are in its receipts."""
 
     RECEIVED = "RECEIVED"
     ANONYMIZED = "ANONYMIZED"  # a copy that passed the gate is stored on the truck
@@ -242,7 +243,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class HoldRecord:
-    """Why an instance stays on the truck."""
+    """Why an instance stays on the truck, or does not go to one destination."""
 
     code: Code
     #: What a person needs besides the code; never a value of an identifying attribute.
@@ -276,6 +277,9 @@ class Receipt:
     #: The transfer syntax that the destination gets instead of the copy's; ``None``: the copy's.
     #: ``copy`` has the digests and the size of what it gets.
     syntax: str | None = None
+    state: ReceiptState = ReceiptState.WAITING
+    #: Why it does not go on at this destination; there exactly while it is HELD.
+    hold: HoldRecord | None = None
 
 
 #: The ``analysis`` of an instance that a capture was made of.

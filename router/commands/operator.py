@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from router import decisions, status
 from router.audit import Audit
@@ -17,9 +17,10 @@ from router.commands.terminal import (
     open_journal,
     show,
 )
-from router.decisions import RELEASE_POLICIES, Reason
+from router.decisions import RELEASE_POLICIES, Reason, What
 from router.deid.clearance import POLICIES
 from router.journal import Journal
+from router.receipt import FINAL
 from router.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,30 +34,49 @@ def register(add: Add) -> None:
     add("held", _held, "what is held: why, since when, what to do")
     sub = add("receipts", _receipts, "what is proven of each instance of a study")
     sub.add_argument("study", help="a study, as status names it")
-    sub = add("release", _release, "send held instances back to the start, under a policy")
-    sub.add_argument("name", help="an instance, or a study for all that is held of it")
+    sub = add("release", _release, "let held instances go on: from the start, or at a destination")
+    _add_what(sub)
     policies = "; ".join(f"{name}: {POLICIES[name].meaning}" for name in RELEASE_POLICIES)
-    sub.add_argument("--policy", required=True, choices=RELEASE_POLICIES, help=policies)
+    sub.add_argument(
+        "--policy",
+        choices=RELEASE_POLICIES,
+        help=f"{policies}. Needed for what is held before delivery",
+    )
     add_reason(sub)
     sub = add("discard", _discard, "give held instances up for good; they will never be sent")
-    sub.add_argument("name", help="an instance, or a study for all that is held of it")
+    _add_what(sub)
     add_reason(sub)
+
+
+def _add_what(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("name", help="an instance, or a study for all that is held of it")
+    sub.add_argument("--destination", help="only what this destination holds up")
+
+
+def _what(asked: argparse.Namespace, settings: Settings) -> What:
+    return What(asked.name, asked.destination, tuple(settings.destination_names))
 
 
 def _status(asked: argparse.Namespace) -> int:
     settings = Settings.load(asked.config)
     note(settings, asked)
     with closing(Journal(settings.journal.path)) as journal:
-        overview = status.overview(journal, settings.quality.expected_views)
+        overview = status.overview(
+            journal, settings.quality.expected_views, settings.destination_names
+        )
     lines = [
         f"{s['study']}  {s['state']:<10}  {s['images']} images, {s['captures']} captures: {s['way']}"
         + ("  (arriving)" if s["arriving"] else "")
-        + (f"  (waits: {s['waits_for']})" if s["waits_for"] else "")
+        + (f"  (waits: {_waits(s)})" if s["waits_for"] else "")
         + ("  (check-now)" if s["look_at"] or s["missing_views"] or s["patient"] else "")
         for s in overview["studies"]
     ]
     show(asked, overview, [*lines, overview["summary"]])
     return FINE if overview["safe"] else ATTENTION
+
+
+def _waits(study: dict[str, Any]) -> str:
+    return f"{study['waits_for']}" + (f" at {study['waits_at']}" if study["waits_at"] else "")
 
 
 def _held(asked: argparse.Namespace) -> int:
@@ -65,7 +85,9 @@ def _held(asked: argparse.Namespace) -> int:
     lines = []
     for row in rows:
         lines += [
-            f"{row['instance']}  study {row['study']}  held since {moment(row['since'])}",
+            f"{row['instance']}  study {row['study']}  held"
+            + (f" at {row['destination']}" if row["destination"] else "")
+            + f" since {moment(row['since'])}",
             f"  {row['code']}: {row['why']} ({row['detail']})",
             f"  To do: {row['do']}",
         ]
@@ -79,19 +101,19 @@ def _receipts(asked: argparse.Namespace) -> int:
         rows = status.receipt_rows(journal, study)
     lines = [
         f"{row['instance']}  {row['role']:<7}  {row['rule'] or '-'}  {row['destination']}  "
-        f"sent {moment(row['sent_at'])}  verified {moment(row['verified_at'])}"
+        f"{row['state']:<9}  sent {moment(row['sent_at'])}  verified {moment(row['verified_at'])}"
         f" {row['verified_by'] or '-'}  sha256 {row['digest']}"
         for row in rows
     ]
     show(asked, {"study": study.alias, "receipts": rows}, lines or ["nothing was sent yet"])
-    return FINE if all(row["verified_at"] for row in rows) else ATTENTION
+    return FINE if all(row["state"] in FINAL for row in rows) else ATTENTION
 
 
 def _release(asked: argparse.Namespace) -> int:
     settings = Settings.load(asked.config)
     with closing(Journal(settings.journal.path)) as journal:
         released = decisions.release(
-            journal, Audit(settings.journal.audit), asked.name, asked.policy,
+            journal, Audit(settings.journal.audit), _what(asked, settings), asked.policy,
             Reason(asked.by, asked.reason), time.time(),
         )  # fmt: skip
     return _done(asked, "released", released)
@@ -101,7 +123,7 @@ def _discard(asked: argparse.Namespace) -> int:
     settings = Settings.load(asked.config)
     with closing(Journal(settings.journal.path)) as journal:
         discarded = decisions.discard(
-            journal, Audit(settings.journal.audit), asked.name,
+            journal, Audit(settings.journal.audit), _what(asked, settings),
             Reason(asked.by, asked.reason), time.time(),
         )  # fmt: skip
     return _done(asked, "discarded", discarded)

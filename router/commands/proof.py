@@ -75,7 +75,8 @@ def _sentence(made: Manifest) -> str:
     state = "complete" if made.complete else "not complete"
     return (
         f"study {made.study} of {made.truck}, {made.made_at}: {made.verified} of {made.entries} "
-        f"deliveries of {made.instances} instances verified, {made.left_out} left out; {state}"
+        f"deliveries of {made.instances} instances verified, {made.left_out} left out, "
+        f"{made.given_up} given up at single destinations; {state}"
     )
 
 

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from router.receipt import ReceiptState
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -93,7 +95,7 @@ class Queue:
             return list({id(flight): flight for flight in self._flying.values()}.values())
 
     def _is_doubtful(self, receipt: Receipt) -> bool:
-        return receipt.begun_at is not None and receipt.instance not in self._absent
+        return receipt.state is ReceiptState.UNCERTAIN and receipt.instance not in self._absent
 
     def _sharing(self, free: Sequence[Receipt], body_bytes: int) -> list[Receipt]:
         """The first, and those behind it that go with it. What failed before goes alone."""

@@ -71,6 +71,8 @@ class Delivery:
     ) -> None:
         self._destination = destination
         self._metrics = metrics
+        self._links = journal.links
+        self._now = now
         self._draw = draw
         self._stopping = stopping
         self._pace = Pace(limits.most_connections)
@@ -99,6 +101,10 @@ class Delivery:
         #: Bytes handed to the link that the pace knows of.
         self._told = 0
         self.gate = LinkGate()
+        known = journal.links.all().get(destination.name)
+        #: Whether it ever answered as it should, and what the journal says is in the way.
+        self._reached = known is not None and known.reached_at is not None
+        self._in_the_way = known.code if known is not None else None
         metrics.begin(destination.name)
         self._show_gate()
 
@@ -125,12 +131,16 @@ class Delivery:
             if not self.gate.open and (left := self._probe()) > 0:
                 return left
             worked = self._work()
+            if not worked and not (self._reached and self._in_the_way is None):
+                # Before there is anything to send: who looks before the first patient is to know.
+                self._probe()
         except LinkDown as down:
             self._close(down.code, paused=False)
         except DestinationPaused as pause:
             self._close(pause.code, paused=True)
         except TooBusy as busy:
             self.gate.close_busy(busy.code, busy.retry_after_s, self._draw(), time.monotonic())
+            self._note_closed(busy.code)
             self._show_gate()
         except (OrthancUnreachable, OrthancDenied) as error:
             self._verdicts.warn("the truck's Orthanc: %s", error)
@@ -217,6 +227,7 @@ class Delivery:
             self._queue.landed(flight)
             self._slots.forget(id(flight))
         if sent:
+            self._note_reached()
             self.gate.served()
             now = time.monotonic()
             self._pace.went_through(sent, seconds, now)
@@ -248,6 +259,7 @@ class Delivery:
             return left
         self._destination.probe()
         self.gate.opened()
+        self._note_reached()
         self._show_gate()
         _log.info("the link is up", extra={"action": "link", "destination": self.name})
         return 0.0
@@ -259,10 +271,23 @@ class Delivery:
                 extra={"action": "link", "destination": self.name, "code": code},
             )
         self.gate.close(code, paused=paused, now=time.monotonic())
+        self._note_closed(code)
         self._show_gate(paused=paused)
 
+    def _note_reached(self) -> None:
+        """For those who look at the journal from outside of this process."""
+        if not self._reached or self._in_the_way is not None:
+            self._links.reached(self.name, self._now())
+            self._reached, self._in_the_way = True, None
+            self._show_gate()
+
+    def _note_closed(self, code: Code) -> None:
+        if self._in_the_way is not code:
+            self._links.closed(self.name, code, self._now())
+            self._in_the_way = code
+
     def _show_gate(self, *, paused: bool = False) -> None:
-        self._metrics.link_up.labels(self.name).set(self.gate.open)
+        self._metrics.link_up.labels(self.name).set(self.gate.open and self._reached)
         self._metrics.paused.labels(self.name).set(paused)
 
 

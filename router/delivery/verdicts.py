@@ -32,6 +32,8 @@ _HELD_AFTER_TRIES = {
     Code.DESTINATION_ANSWER_UNCLEAR: Code.DESTINATION_REFUSED,
     Code.UNEXPECTED: Code.UNEXPECTED,
 }
+#: What is wrong with what would be sent, whoever would get it.
+_OF_THE_COPY = frozenset({Code.COPY_DIFFERS})
 
 _log = logging.getLogger(__name__)
 
@@ -105,13 +107,14 @@ class Verdicts:
         self.warn("an instance is put off: %s", error, receipt)
 
     def hold(self, receipt: Receipt, code: Code, detail: str) -> None:
-        self._journal.hold(
-            receipt.instance,
-            code,
-            f"{self.destination}: {detail}",
-            self._now(),
-            destination=self.destination,
-        )
+        """The instance waits for a person: at this destination, and the others still get it.
+
+        Where it is the truck's own copy that cannot be sent, it goes nowhere.
+        """
+        if code in _OF_THE_COPY:
+            self._journal.hold(receipt.instance, code, detail, self._now())
+        else:
+            self._journal.outbox.hold(receipt, code, f"{self.destination}: {detail}", self._now())
         self._metrics.holds.labels(code).inc()
         self.warn("an instance is held: %s", Hold(code, detail), receipt)
         self.settle(receipt.study, receipt.alias)

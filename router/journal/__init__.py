@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from router import backoff
 from router.errors import Code, IllegalTransition
-from router.journal import records
+from router.journal import holds, receipts, records
 from router.journal.copies import Copies
 from router.journal.corrections import Corrections
 from router.journal.database import Database, lock
+from router.journal.holds import Held
 from router.journal.identities import Identities, IdentityTable
 from router.journal.keys import Keys
+from router.journal.links import Links
 from router.journal.profiles import Profiles
 from router.journal.purges import Purges
 from router.journal.quality import Quality
@@ -46,10 +48,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Cursor", "Identities", "Journal", "Pin", "lock"]
+__all__ = ["Cursor", "Held", "Identities", "Journal", "Pin", "lock"]
 
 #: A local step is due in these states; in ANALYSED the receipts are.
 _WORKED_ON = (State.RECEIVED, State.ANONYMIZED)
+#: A study is at rest in these, and something of it may be held.
+_RESTS_WITH_HELD = (State.DELIVERED, State.HELD)
 
 
 #: Holds that say that a file is broken or hostile; those for privacy say nothing of its sender.
@@ -92,6 +96,7 @@ class Journal:
         self.people = IdentityTable(self._db)
         self.keys = Keys(self._db)
         self.corrections = Corrections(self._db)
+        self.links = Links(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -193,7 +198,8 @@ class Journal:
             " (SELECT orthanc_id FROM (SELECT orthanc_id FROM study ORDER BY received_at DESC"
             "   LIMIT ?)"
             "  UNION ALL SELECT orthanc_id FROM study WHERE state IN (?, ?, ?)"
-            "  UNION ALL SELECT study FROM instance WHERE hold_code IS NOT NULL)"
+            "  UNION ALL SELECT study FROM instance WHERE hold_code IS NOT NULL"
+            "  UNION ALL SELECT study FROM receipt WHERE hold_code IS NOT NULL)"
             " ORDER BY received_at DESC, orthanc_id",
             (most, State.RECEIVED, State.ANONYMIZED, State.ANALYSED),
         )
@@ -286,16 +292,18 @@ class Journal:
             )
 
     def settle(self, orthanc_id: str, now: float) -> Outcome | None:
-        """Moves a study whose last instance is verified, held or discarded; what it moved by."""
+        """Moves a study whose last receipt is verified, held or discarded; what it moved by."""
         study = self.study(orthanc_id)
         if study is None or study.state not in {State.ANALYSED, State.HELD}:
             return None
         (count,) = self._db.rows(
             "SELECT"
             " count(*) FILTER (WHERE i.stage = 'RECEIVED' AND i.role = 'SOURCE'"
-            "   OR i.stage = 'ANONYMIZED' AND r.verified_at IS NULL) AS open,"
-            " count(*) FILTER (WHERE i.stage = 'ANONYMIZED') AS sendable,"
-            " count(*) FILTER (WHERE i.stage = 'HELD') AS held"
+            "   OR i.stage = 'ANONYMIZED' AND"
+            "   coalesce(r.state, 'WAITING') IN ('WAITING', 'UNCERTAIN', 'SENT')) AS open,"
+            " count(*) FILTER (WHERE i.stage = 'ANONYMIZED' AND r.state = 'VERIFIED') AS delivered,"
+            " count(*) FILTER (WHERE i.stage = 'HELD'"
+            "   OR i.stage = 'ANONYMIZED' AND r.state = 'HELD') AS held"
             " FROM instance i LEFT JOIN receipt r ON r.instance = i.orthanc_id"
             " WHERE i.study = ?",
             (orthanc_id,),
@@ -304,23 +312,18 @@ class Journal:
             return None
         if count["held"] and study.state is State.HELD:
             return None
-        outcome = rest(sendable=bool(count["sendable"]), held=bool(count["held"]))
+        outcome = rest(sendable=bool(count["delivered"]), held=bool(count["held"]))
         return outcome if self.move(study, outcome, now) else None
 
     def adopt_destinations(self, destinations: Sequence[str], now: float) -> int:
         """At start: opens receipts at destinations that are new, and gives up those that are gone.
 
         Only for studies that are on their way; what was DELIVERED stays so. What has no destination
-        left is held; it goes on when one is there again. Returns how many open receipts were given
-        up.
+        left is held; it goes on when one is there again. What a destination that is gone held up
+        waits for a person still. Returns how many open receipts were given up.
         """
-        names = json.dumps(list(destinations))
         with self._db.writing() as db:
-            gone = db.execute(
-                "DELETE FROM receipt WHERE verified_at IS NULL"
-                " AND destination NOT IN (SELECT value FROM json_each(?))",
-                (names,),
-            ).rowcount
+            gone = receipts.give_up(db, destinations)
             sent = db.execute(
                 "SELECT orthanc_id, state FROM study WHERE state IN (?, ?)",
                 (State.ANONYMIZED, State.ANALYSED),
@@ -353,10 +356,7 @@ class Journal:
                     "UPDATE study SET due_at = ? WHERE state = ? AND due_at > ?",
                     (now, state, latest),
                 )
-            db.execute(
-                "UPDATE receipt SET due_at = ? WHERE verified_at IS NULL AND due_at > ?",
-                (now, latest),
-            )
+            receipts.cap_due_times(db, now, latest)
 
     # --- instances ----------------------------------------------------------------------------
 
@@ -383,23 +383,20 @@ class Journal:
                 [(decision, instance, CAPTURE_GONE) for instance, decision in decisions.items()],
             )
 
-    def hold(
-        self, instance: str, code: Code, detail: str, now: float, destination: str | None = None
-    ) -> None:
-        """Keeps an instance on the truck until a person decides.
+    def hold(self, instance: str, code: Code, detail: str, now: float) -> None:
+        """Keeps an instance on the truck, away from every destination, until a person decides.
 
-        ``destination``: the one that refused it; others may still be sent it.
+        What a single destination does not take is held by ``outbox.hold``.
         """
         with self._db.writing() as db:
             db.execute(
-                "UPDATE instance SET stage = ?, hold_code = ?, hold_detail = ?, held_at = ?,"
-                " hold_destination = ? WHERE orthanc_id = ? AND stage IN (?, ?)",
+                "UPDATE instance SET stage = ?, hold_code = ?, hold_detail = ?, held_at = ?"
+                " WHERE orthanc_id = ? AND stage IN (?, ?)",
                 (
                     Stage.HELD,
                     code,
                     detail,
                     now,
-                    destination,
                     instance,
                     Stage.RECEIVED,
                     Stage.ANONYMIZED,
@@ -409,39 +406,60 @@ class Journal:
     def release(self, instance: str, now: float, policy: str | None = None) -> bool:
         """Sends a held instance back to the start; whether it was held.
 
-        Its receipts start over too: what a destination refused is asked of it again.
-        ``policy``: the one it goes under from now on; ``None``: as before.
+        ``policy``: the one it goes under from now on; ``None``: as before. What single destinations
+        hold up of it stays held there.
         """
         with self._db.writing() as db:
             rows = db.execute(
                 "UPDATE instance SET stage = ?, attempts = 0, crashes = 0, hold_code = NULL,"
-                " hold_detail = NULL, held_at = NULL, hold_destination = NULL,"
-                " policy = coalesce(?, policy) WHERE orthanc_id = ? AND stage = ? RETURNING study",
+                " hold_detail = NULL, held_at = NULL, policy = coalesce(?, policy)"
+                " WHERE orthanc_id = ? AND stage = ? RETURNING study",
                 (Stage.RECEIVED, policy, instance, Stage.HELD),
             ).fetchall()
             if rows:
                 _capture_gone(db, instance)
-            db.execute(
-                "UPDATE receipt SET attempts = 0, due_at = ?, last_code = NULL"
-                " WHERE instance = ? AND verified_at IS NULL",
-                (now, instance),
-            )
+            receipts.start_over(db, instance, now)
             for row in rows:
                 _send_back(db, row["study"], Outcome.RELEASE, due_at=now, now=now)
         return bool(rows)
+
+    def release_at(self, instance: str, destination: str, now: float) -> bool:
+        """Lets what a destination held up be sent there again; whether it was held there.
+
+        A study that was at rest goes its way again; its copies are there, and are not made anew.
+        """
+        with self._db.writing() as db:
+            released = receipts.release(db, instance, destination, now)
+            if released:
+                row = db.execute(
+                    "SELECT s.orthanc_id, s.state FROM instance i"
+                    " JOIN study s ON s.orthanc_id = i.study WHERE i.orthanc_id = ?",
+                    (instance,),
+                ).fetchone()
+                if State(row["state"]) in _RESTS_WITH_HELD:
+                    _send_back(db, row["orthanc_id"], Outcome.RELEASE, due_at=now, now=now)
+        return released
 
     def discard(self, instance: str, now: float) -> bool:
         """Gives a held instance up for good; whether it was held. Its bytes stay until purge."""
         with self._db.writing() as db:
             rows = db.execute(
                 "UPDATE instance SET stage = ?, hold_code = NULL, hold_detail = NULL,"
-                " held_at = NULL, hold_destination = NULL WHERE orthanc_id = ? AND stage = ?"
-                " RETURNING study",
+                " held_at = NULL WHERE orthanc_id = ? AND stage = ? RETURNING study",
                 (Stage.DISCARDED, instance, Stage.HELD),
             ).fetchall()
         for row in rows:
             self.settle(row["study"], now)
         return bool(rows)
+
+    def discard_at(self, instance: str, destination: str, now: float) -> bool:
+        """Gives up what a destination held up, there alone; whether it was held there."""
+        with self._db.writing() as db:
+            discarded = receipts.discard(db, instance, destination)
+        if discarded:
+            (row,) = self._db.rows("SELECT study FROM instance WHERE orthanc_id = ?", (instance,))
+            self.settle(row["study"], now)
+        return discarded
 
     def make_again(self, instance: str, now: float) -> None:
         """The stored copy is gone: makes it once more, with the same bytes, and sends it then."""
@@ -454,17 +472,9 @@ class Journal:
             for row in rows:
                 _send_back(db, row["study"], Outcome.RELEASE, due_at=now, now=now)
 
-    def held(self) -> list[tuple[Study, Instance]]:
-        """Every held instance with its study, the longest held first."""
-        rows = self._db.rows(
-            "SELECT * FROM instance WHERE hold_code IS NOT NULL ORDER BY held_at, rowid"
-        )
-        studies: dict[str, Study] = {}
-        for name in {row["study"] for row in rows}:
-            study = self.study(name)
-            assert study is not None  # noqa: S101  (an instance belongs to one)
-            studies[name] = study
-        return [(studies[row["study"]], records.instance(row)) for row in rows]
+    def held(self) -> list[Held]:
+        """Every hold of an instance and of a receipt, the longest held first."""
+        return holds.held(self._db)
 
     # --- receipts -----------------------------------------------------------------------------
 
@@ -479,11 +489,8 @@ class Journal:
         return {State(row["state"]): row["n"] for row in rows}
 
     def count_held(self) -> dict[Code, int]:
-        rows = self._db.rows(
-            "SELECT hold_code, count(*) AS n FROM instance WHERE hold_code IS NOT NULL"
-            " GROUP BY hold_code"
-        )
-        return {Code(row["hold_code"]): row["n"] for row in rows}
+        """How many instances are held, anywhere, by the code they are held for."""
+        return holds.count_held(self._db)
 
 
 def _is_new(db: sqlite3.Connection, instance: str) -> bool:

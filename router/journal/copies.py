@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.errors import Code
-from router.journal import records, routes
+from router.journal import receipts, records, routes
 from router.journal.identities import Conflict, Identities, enter, enter_study
 from router.journal.routes import inherit
 from router.study import CAPTURED, Copy, Instance, Original, Rank, Role, Route, Stage
@@ -133,13 +133,7 @@ def _finish(db: sqlite3.Connection, instance: str) -> None:
         "UPDATE instance SET stage = ?, step_at = NULL WHERE orthanc_id = ? AND stage = ?",
         (Stage.ANONYMIZED, instance, Stage.RECEIVED),
     )
-    # A copy that was made again by other settings or another Orthanc can have other bytes.
-    db.execute(
-        "UPDATE receipt SET (digest, size, syntax, md5) ="
-        " (SELECT digest, size, NULL, NULL FROM instance WHERE orthanc_id = receipt.instance)"
-        " WHERE instance = ? AND verified_at IS NULL",
-        (instance,),
-    )
+    receipts.copied_again(db, instance)
 
 
 def _enter_original(db: sqlite3.Connection, instance: str, original: Original) -> None:

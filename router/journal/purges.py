@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from router.errors import Code
     from router.journal.database import Database
 
-# An image may go when each receipt of it is verified and none is missing. While its study is
-# still analysed it stays, and so does one whose capture is not verified: that is made of it.
+# An image may go when none of its receipts is on its way or held. While its study is still analysed
+# it stays, and so does one whose capture may still have to be made of it again.
 _MAY_GO = (
     "i.purged_at IS NULL AND (i.stage = 'DISCARDED' AND s.state IN ('DELIVERED', 'DISCARDED')"
-    " OR i.stage = 'ANONYMIZED' AND s.state IN ('DELIVERED', 'ANALYSED')"
+    " OR i.stage = 'ANONYMIZED' AND s.state IN ('DELIVERED', 'ANALYSED', 'DISCARDED')"
     " AND EXISTS (SELECT 1 FROM receipt r WHERE r.instance = i.orthanc_id)"
     " AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.instance = i.orthanc_id"
-    "   AND r.verified_at IS NULL)"
+    "   AND r.state NOT IN ('VERIFIED', 'DISCARDED'))"
     " AND NOT EXISTS (SELECT 1 FROM instance c WHERE c.source = i.orthanc_id"
     "   AND c.stage <> 'DISCARDED' AND (c.stage <> 'ANONYMIZED' OR NOT EXISTS"
     "     (SELECT 1 FROM receipt r WHERE r.instance = c.orthanc_id)"
     "   OR EXISTS (SELECT 1 FROM receipt r WHERE r.instance = c.orthanc_id"
-    "     AND r.verified_at IS NULL))))"
+    "     AND r.state NOT IN ('VERIFIED', 'DISCARDED')))))"
 )
 
 
@@ -146,8 +146,7 @@ class Purges:
         with self._db.writing() as db:
             db.execute(
                 "UPDATE instance SET stage = ?, hold_code = ?, hold_detail = ?, held_at = ?,"
-                " purged_at = NULL, hold_destination = NULL"
-                " WHERE orthanc_id = ? AND stage IN (?, ?)",
+                " purged_at = NULL WHERE orthanc_id = ? AND stage IN (?, ?)",
                 (
                     Stage.HELD,
                     code,

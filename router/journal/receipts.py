@@ -1,4 +1,7 @@
-"""The receipts: what is known of each instance at each destination, and what goes next."""
+"""The receipts: what is known of each instance at each destination, and what goes next.
+
+Only this module writes their table, and each change of a receipt's state is a row of RECEIPT_TABLE.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from router.journal import records
+from router.receipt import RECEIPT_TABLE, ReceiptOutcome, ReceiptState, advance_receipt
 from router.study import HEAD_START_S, Priority, Rank, Role, Stage
 
 if TYPE_CHECKING:
@@ -16,16 +20,24 @@ if TYPE_CHECKING:
     from router.journal.database import Database
     from router.study import Copy, Receipt, VerifiedBy
 
-#: What still may be sent: the copies, and what only another destination refused.
-_GOES = (
-    "(i.stage = 'ANONYMIZED'"
-    " OR i.hold_destination IS NOT NULL AND i.hold_destination <> r.destination)"
-)
+# SQLite uses a partial index only for a query that holds the very words of its condition.
+_TO_SEND = "r.state IN ('WAITING', 'UNCERTAIN')"
+_OPEN = "state IN ('WAITING', 'UNCERTAIN', 'SENT')"
+#: A copy that passed the gate, and that nobody holds as a whole.
+_GOES = "i.stage = 'ANONYMIZED'"
+_NOT_HELD = "hold_code = NULL, hold_detail = NULL, held_at = NULL"
+#: Where each outcome leads, and from where: RECEIPT_TABLE by outcome.
+_SOURCES: dict[ReceiptOutcome, list[ReceiptState]] = {}
+_TARGETS: dict[ReceiptOutcome, ReceiptState] = {}
+for (_state, _outcome), _target in RECEIPT_TABLE.items():
+    _SOURCES.setdefault(_outcome, []).append(_state)
+    _TARGETS[_outcome] = _target
 #: CROSS JOIN: the order is that of an index over the receipts; SQLite is not to begin elsewhere.
 _SELECT = (
     "SELECT i.*, r.destination, r.attempts AS r_attempts, r.due_at, r.last_code, r.begun_at,"
     " r.sent_at, r.verified_at, r.verified_by, r.breaks, s.alias, r.digest AS r_digest,"
-    " r.size AS r_size, r.md5 AS r_md5, r.syntax AS r_syntax"
+    " r.size AS r_size, r.md5 AS r_md5, r.syntax AS r_syntax, r.state AS r_state,"
+    " r.hold_code AS r_hold_code, r.hold_detail AS r_hold_detail, r.held_at AS r_held_at"
     " FROM receipt r CROSS JOIN instance i ON i.orthanc_id = r.instance"
     " CROSS JOIN study s ON s.orthanc_id = i.study"
 )
@@ -45,8 +57,7 @@ class Receipts:
         then what is for presentation, then what is for processing.
         """
         return self._select(
-            f"r.destination = ? AND r.sent_at IS NULL AND r.verified_at IS NULL AND r.due_at <= ?"
-            f" AND {_GOES}",
+            f"r.destination = ? AND {_TO_SEND} AND r.due_at <= ? AND {_GOES}",
             (destination, now),
             _ORDER,
             limit,
@@ -55,8 +66,7 @@ class Receipts:
     def to_verify(self, destination: str, now: float, limit: int) -> list[Receipt]:
         """Receipts whose instance was sent and is not verified."""
         return self._select(
-            f"r.destination = ? AND r.sent_at IS NOT NULL AND r.verified_at IS NULL"
-            f" AND r.due_at <= ? AND {_GOES}",
+            f"r.destination = ? AND r.state = 'SENT' AND r.due_at <= ? AND {_GOES}",
             (destination, now),
             "r.sent_at",
             limit,
@@ -81,11 +91,11 @@ class Receipts:
         """Before the first byte: from now on the destination may hold the instances."""
         with self._db.writing() as db:
             for receipt in receipts:
-                _update(db, receipt, "begun_at = ?", (now,))
+                _advance(db, receipt, ReceiptOutcome.BEGUN, "begun_at = ?", (now,))
 
     def send_as(self, receipt: Receipt, copy: Copy) -> None:
         """The destination gets the instance in another transfer syntax: its digest is another."""
-        self._change(
+        self._note(
             receipt,
             "syntax = ?, digest = ?, md5 = ?, size = ?",
             (copy.transfer_syntax, copy.digest, copy.md5, copy.size),
@@ -93,15 +103,23 @@ class Receipts:
 
     def plain_next(self, receipt: Receipt, code: Code, now: float) -> None:
         """The destination refused the copy's transfer syntax, and holds nothing of it."""
-        self._change(receipt, "begun_at = NULL, due_at = ?, last_code = ?", (now, code))
+        with self._db.writing() as db:
+            _advance(
+                db,
+                receipt,
+                ReceiptOutcome.OTHER_SYNTAX,
+                "begun_at = NULL, due_at = ?, last_code = ?",
+                (now, code),
+            )
 
     def sent(self, receipts: Iterable[Receipt], now: float) -> None:
         """The destination says that it stored the instances. Not yet delivery."""
         with self._db.writing() as db:
             for receipt in receipts:
-                _update(
+                _advance(
                     db,
                     receipt,
+                    ReceiptOutcome.ACCEPTED,
                     "sent_at = ?, due_at = ?, breaks = 0, last_code = NULL",
                     (now, now),
                 )
@@ -114,9 +132,10 @@ class Receipts:
         """The destination holds the instances: read back, not believed."""
         with self._db.writing() as db:
             for receipt, by in found:
-                _update(
+                _advance(
                     db,
                     receipt,
+                    ReceiptOutcome.VERIFIED,
                     "verified_at = ?, verified_by = ?, sent_at = coalesce(sent_at, ?),"
                     " last_code = NULL",
                     (now, by, now),
@@ -124,7 +143,7 @@ class Receipts:
 
     def put_off(self, receipt: Receipt, code: Code, due_at: float, *, counts: bool) -> None:
         """The instance is sent, or asked about, again at ``due_at``; ``counts``: this was a try."""
-        self._change(
+        self._note(
             receipt,
             "due_at = ?, last_code = ?, attempts = attempts + ?",
             (due_at, code, int(counts)),
@@ -132,37 +151,72 @@ class Receipts:
 
     def broke_off(self, receipt: Receipt, code: Code, due_at: float) -> None:
         """The link broke in the middle of the instance; it may have arrived all the same."""
-        self._change(receipt, "due_at = ?, last_code = ?, breaks = breaks + 1", (due_at, code))
+        self._note(receipt, "due_at = ?, last_code = ?, breaks = breaks + 1", (due_at, code))
 
     def send_again(self, receipt: Receipt, code: Code, due_at: float) -> None:
         """The destination lost the instance: one more try, from the first byte on."""
-        self._change(
-            receipt,
-            "sent_at = NULL, begun_at = NULL, due_at = ?, last_code = ?, attempts = attempts + 1",
-            (due_at, code),
-        )
-
-    def _change(self, receipt: Receipt, assignment: str, values: Sequence[Any]) -> None:
         with self._db.writing() as db:
-            _update(db, receipt, assignment, values)
+            _advance(
+                db,
+                receipt,
+                ReceiptOutcome.MISSING,
+                "sent_at = NULL, begun_at = NULL, due_at = ?, last_code = ?,"
+                " attempts = attempts + 1",
+                (due_at, code),
+            )
+
+    def hold(self, receipt: Receipt, code: Code, detail: str, now: float) -> None:
+        """Keeps the instance from this destination until a person decides; others still get it."""
+        with self._db.writing() as db:
+            _advance(
+                db,
+                receipt,
+                ReceiptOutcome.REFUSED,
+                "hold_code = ?, hold_detail = ?, held_at = ?, last_code = ?",
+                (code, detail, now, code),
+            )
+
+    def _note(self, receipt: Receipt, assignment: str, values: Sequence[Any]) -> None:
+        """Of a receipt whose state stays as it is: what is over is left alone."""
+        with self._db.writing() as db:
+            db.execute(
+                f"UPDATE receipt SET {assignment} WHERE instance = ? AND destination = ?"  # noqa: S608
+                f" AND {_OPEN}",
+                (*values, receipt.instance, receipt.destination),
+            )
 
     # --- figures ------------------------------------------------------------------------------
 
-    def oldest_undelivered(self) -> dict[str, float]:
-        """For each destination, when the oldest image that it does not verifiably hold arrived."""
+    def oldest_undelivered(self, destinations: Sequence[str]) -> dict[str, float]:
+        """For each destination, when the oldest image that still waits to be there arrived.
+
+        An image that has no copy yet waits for each of ``destinations``: which of them are its own
+        is known when it has been read. What is held waits for a person, and is counted as held.
+        """
         rows = self._db.rows(
-            "SELECT r.destination, min(i.received_at) AS oldest FROM receipt r"
-            " CROSS JOIN instance i ON i.orthanc_id = r.instance"
-            " WHERE r.verified_at IS NULL AND i.stage = ? GROUP BY r.destination",
-            (Stage.ANONYMIZED,),
+            "SELECT r.destination, min(i.received_at) AS oldest FROM receipt r"  # noqa: S608
+            f" CROSS JOIN instance i ON i.orthanc_id = r.instance WHERE r.{_OPEN}"
+            " AND i.stage IN (?, ?) GROUP BY r.destination",
+            (Stage.RECEIVED, Stage.ANONYMIZED),
         )
-        return {row["destination"]: row["oldest"] for row in rows}
+        oldest = {row["destination"]: row["oldest"] for row in rows}
+        (row,) = self._db.rows(
+            "SELECT min(i.received_at) AS oldest FROM study s"
+            " CROSS JOIN instance i ON i.study = s.orthanc_id"
+            " WHERE s.state = 'RECEIVED' AND i.stage IN (?, ?) AND i.role = ? AND NOT EXISTS"
+            "   (SELECT 1 FROM receipt r WHERE r.instance = i.orthanc_id)",
+            (Stage.RECEIVED, Stage.ANONYMIZED, Role.SOURCE),
+        )
+        if row["oldest"] is not None:
+            for name in destinations:
+                oldest[name] = min(oldest.get(name, row["oldest"]), row["oldest"])
+        return oldest
 
     def backlog_bytes(self) -> dict[str, int]:
-        """For each destination, the bytes that it does not verifiably hold yet."""
+        """For each destination, the bytes that still are to arrive there."""
         rows = self._db.rows(
-            "SELECT destination, sum(size) AS bytes FROM receipt WHERE verified_at IS NULL"
-            " GROUP BY destination"
+            "SELECT destination, sum(size) AS bytes FROM receipt"  # noqa: S608
+            f" WHERE {_OPEN} GROUP BY destination"
         )
         return {row["destination"]: row["bytes"] for row in rows}
 
@@ -171,15 +225,22 @@ def open_for(db: sqlite3.Connection, study: str, destinations: Sequence[str], no
     """Opens what is missing: a receipt for each copy of a study at each destination it goes to."""
     _choose_preview(db, study)
     db.execute(
-        "INSERT OR IGNORE INTO receipt (instance, destination, digest, size, due_at, study,"
+        "INSERT OR IGNORE INTO receipt (instance, destination, state, digest, size, due_at, study,"
         " place, rank, series, ordinal)"
-        " SELECT i.orthanc_id, d.value, i.digest, i.size, ?, i.study,"
+        " SELECT i.orthanc_id, d.value, ?, i.digest, i.size, ?, i.study,"
         " s.received_at - s.priority * ?, i.rank, i.series_uid, coalesce(i.instance_number, 0)"
         " FROM instance i JOIN study s ON s.orthanc_id = i.study"
         " LEFT JOIN route t ON t.instance = i.orthanc_id, json_each(?) d"
         " WHERE i.study = ? AND i.stage = ? AND i.purged_at IS NULL AND (t.destinations IS NULL"
         " OR d.value IN (SELECT value FROM json_each(t.destinations)))",
-        (now, HEAD_START_S, json.dumps(list(destinations)), study, Stage.ANONYMIZED),
+        (
+            ReceiptState.WAITING,
+            now,
+            HEAD_START_S,
+            json.dumps(list(destinations)),
+            study,
+            Stage.ANONYMIZED,
+        ),
     )
 
 
@@ -207,16 +268,105 @@ def hasten(db: sqlite3.Connection, study: str, priority: Priority) -> None:
     if raised:
         db.execute(
             "UPDATE receipt SET place = (SELECT received_at - priority * ? FROM study"
-            " WHERE orthanc_id = receipt.study) WHERE study = ? AND verified_at IS NULL",
-            (HEAD_START_S, study),
+            " WHERE orthanc_id = receipt.study) WHERE study = ? AND state <> ?",
+            (HEAD_START_S, study, ReceiptState.VERIFIED),
         )
 
 
-def _update(
-    db: sqlite3.Connection, receipt: Receipt, assignment: str, values: Sequence[Any]
-) -> None:
+def give_up(db: sqlite3.Connection, destinations: Sequence[str]) -> int:
+    """Removes what is on its way to other than these destinations; how many receipts that were.
+
+    What is held there stays: it waits for a person, and not for the destination.
+    """
+    return db.execute(
+        f"DELETE FROM receipt WHERE {_OPEN}"  # noqa: S608
+        " AND destination NOT IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(destinations)),),
+    ).rowcount
+
+
+def cap_due_times(db: sqlite3.Connection, now: float, latest: float) -> None:
+    """What is due later than ``latest`` is due now."""
     db.execute(
-        f"UPDATE receipt SET {assignment} WHERE instance = ? AND destination = ?"  # noqa: S608
-        " AND verified_at IS NULL",
-        (*values, receipt.instance, receipt.destination),
+        f"UPDATE receipt SET due_at = ? WHERE {_OPEN} AND due_at > ?",  # noqa: S608
+        (now, latest),
+    )
+
+
+def start_over(db: sqlite3.Connection, instance: str, now: float) -> None:
+    """What was counted against an instance on its way counts no more."""
+    db.execute(
+        "UPDATE receipt SET attempts = 0, due_at = ?, last_code = NULL"  # noqa: S608
+        f" WHERE instance = ? AND {_OPEN}",
+        (now, instance),
+    )
+
+
+def copied_again(db: sqlite3.Connection, instance: str) -> None:
+    """A copy that was made again by other settings or another Orthanc can have other bytes."""
+    db.execute(
+        "UPDATE receipt SET (digest, size, syntax, md5) ="
+        " (SELECT digest, size, NULL, NULL FROM instance WHERE orthanc_id = receipt.instance)"
+        " WHERE instance = ? AND state <> ?",
+        (instance, ReceiptState.VERIFIED),
+    )
+
+
+def release(db: sqlite3.Connection, instance: str, destination: str, now: float) -> bool:
+    """Lets a held receipt start fresh; whether it was held.
+
+    The destination is asked before it is sent again: a refusal is no proof that nothing is there.
+    """
+    return _moved(
+        db,
+        (instance, destination),
+        ReceiptOutcome.RELEASED,
+        f"attempts = 0, breaks = 0, due_at = ?, sent_at = NULL, last_code = NULL, {_NOT_HELD}",
+        (now,),
+    )
+
+
+def discard(db: sqlite3.Connection, instance: str, destination: str) -> bool:
+    """Gives an instance up for good at a destination that held it; whether it was held."""
+    return _moved(
+        db, (instance, destination), ReceiptOutcome.DISCARDED, f"last_code = hold_code, {_NOT_HELD}"
+    )
+
+
+def _advance(
+    db: sqlite3.Connection,
+    receipt: Receipt,
+    outcome: ReceiptOutcome,
+    assignment: str,
+    values: Sequence[Any],
+) -> None:
+    """Moves a receipt along the table. Raises IllegalTransition, and changes nothing.
+
+    A receipt whose destination was given up is no more, and nothing happens to it.
+    """
+    which = (receipt.instance, receipt.destination)
+    if _moved(db, which, outcome, assignment, values):
+        return
+    found = db.execute(
+        "SELECT state FROM receipt WHERE instance = ? AND destination = ?", which
+    ).fetchone()
+    if found is not None:
+        advance_receipt(ReceiptState(found["state"]), outcome)
+
+
+def _moved(
+    db: sqlite3.Connection,
+    which: tuple[str, str],
+    outcome: ReceiptOutcome,
+    assignment: str,
+    values: Sequence[Any] = (),
+) -> bool:
+    """Whether the receipt was in a state out of which the table lets the outcome lead."""
+    states = ", ".join("?" for _ in _SOURCES[outcome])
+    return bool(
+        db.execute(
+            f"UPDATE receipt SET state = ?, {assignment}"  # noqa: S608
+            f" WHERE instance = ? AND destination = ? AND state IN ({states})",
+            (_TARGETS[outcome], *values, *which, *_SOURCES[outcome]),
+        ).rowcount
     )

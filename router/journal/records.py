@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from router.errors import Code
+from router.receipt import ReceiptState
 from router.study import Copy, HoldRecord, Instance, Receipt, Role, Stage, State, Study, VerifiedBy
 
 if TYPE_CHECKING:
@@ -48,9 +49,6 @@ def copy(row: sqlite3.Row) -> Copy | None:
 
 
 def instance(row: sqlite3.Row) -> Instance:
-    hold = None
-    if row["hold_code"] is not None:
-        hold = HoldRecord(Code(row["hold_code"]), row["hold_detail"], row["held_at"])
     return Instance(
         orthanc_id=row["orthanc_id"],
         study=row["study"],
@@ -59,12 +57,21 @@ def instance(row: sqlite3.Row) -> Instance:
         attempts=row["attempts"],
         copy=copy(row),
         analysis=row["analysis"],
-        hold=hold,
+        hold=hold(row, ""),
         policy=row["policy"],
         origin=row["origin"],
         original_digest=row["original_digest"],
         purged_at=row["purged_at"],
         crashes=row["crashes"],
+    )
+
+
+def hold(row: sqlite3.Row, prefix: str) -> HoldRecord | None:
+    """``prefix``: of the names of its columns."""
+    if row[f"{prefix}hold_code"] is None:
+        return None
+    return HoldRecord(
+        Code(row[f"{prefix}hold_code"]), row[f"{prefix}hold_detail"], row[f"{prefix}held_at"]
     )
 
 
@@ -95,4 +102,6 @@ def receipt(row: sqlite3.Row) -> Receipt:
         last_code=row["last_code"],
         breaks=row["breaks"],
         syntax=row["r_syntax"],
+        state=ReceiptState(row["r_state"]),
+        hold=hold(row, "r_"),
     )

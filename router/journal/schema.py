@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from router.journal.schema_people import PEOPLE
+from router.journal.schema_receipts import RECEIPTS
 
 #: ``MIGRATIONS[n]`` leads from version n to n + 1 (PRAGMA user_version).
 MIGRATIONS: tuple[str, ...] = (
@@ -253,12 +254,14 @@ MIGRATIONS: tuple[str, ...] = (
             max(q.looked_at)
         FROM quality_flag f JOIN quality q ON q.instance = f.instance GROUP BY 1, 2, 3;
     """,
-    # Who the patients are, and a mark for what the quality check is at.
+    # Who the patients are, a mark for what the quality check is at, and holds by destination.
     f"""
     {PEOPLE}
 
     ALTER TABLE instance ADD COLUMN look_at REAL;   -- the quality check is at it; at a start: it died
     CREATE INDEX instance_look ON instance (look_at) WHERE look_at IS NOT NULL;
+
+    {RECEIPTS}
     """,
 )
 

@@ -72,9 +72,9 @@ def filled(path: Path, studies: int) -> Journal:
             (_IMAGES, studies - 1000),
         )
         db.execute(
-            "INSERT INTO receipt (instance, destination, digest, size, due_at, begun_at, sent_at,"
-            " verified_at, verified_by, study, place, rank, series, ordinal)"
-            " SELECT i.orthanc_id, ?, 'd', 1000, 0, iif(s.state = 'DELIVERED', 1.0, NULL),"
+            "INSERT INTO receipt (instance, destination, state, digest, size, due_at, begun_at,"
+            " sent_at, verified_at, verified_by, study, place, rank, series, ordinal)"
+            " SELECT i.orthanc_id, ?, iif(s.state = 'DELIVERED', 'VERIFIED', 'WAITING'), 'd', 1000, 0, iif(s.state = 'DELIVERED', 1.0, NULL),"
             " iif(s.state = 'DELIVERED', 1.0, NULL), iif(s.state = 'DELIVERED', 1.0, NULL),"
             " iif(s.state = 'DELIVERED', 'DIGEST', NULL), i.study, s.received_at, 2, i.series_uid,"
             " i.instance_number FROM instance i JOIN study s ON s.orthanc_id = i.study",
@@ -130,7 +130,7 @@ def questions(journal: Journal, studies: int) -> dict[str, Callable[[], object]]
         "returned": lambda: journal.purges.returned([f"s{studies}-{n}" for n in range(200)]),
         "conflicts": journal.sightings.conflicts,
         "held": journal.held,
-        "oldest_undelivered": journal.outbox.oldest_undelivered,
+        "oldest_undelivered": lambda: journal.outbox.oldest_undelivered(["cloud"]),
         "find_study": lambda: journal.find_study(f"a{studies}"),
         "overview": lambda: status.overview(journal),
         "missing_views": lambda: check_now.count_missing(

@@ -176,9 +176,9 @@ def test_what_a_pacs_took_and_lost_is_sent_again_and_held_in_the_end(
         bench.work(30)
         bench.now += 900
     assert len(pacs.bodies) == 3
-    ((_, instance),) = bench.journal.held()
-    assert instance.hold is not None
-    assert instance.hold.code is Code.NOT_FOUND_AFTER_SENDING
+    (held,) = bench.journal.held()
+    assert held.destination == CLOUD
+    assert held.hold.code is Code.NOT_FOUND_AFTER_SENDING
 
 
 def test_an_instance_that_was_stored_behind_a_gateway_timeout_is_not_sent_twice(

@@ -66,9 +66,9 @@ def test_a_refusal_for_good_holds_that_instance_and_no_other(
     _hours(bench)
     assert bench.state("taken") is State.DELIVERED
     assert set(pacs.memory.files) == {taken}
-    ((_, held),) = bench.journal.held()
-    assert held.copy is not None
-    assert held.copy.sop_uid == refused
+    (held,) = bench.journal.held()
+    assert held.instance.copy is not None
+    assert held.instance.copy.sop_uid == refused
 
 
 @pytest.mark.parametrize("fault", PAUSING.values(), ids=PAUSING)
@@ -144,8 +144,7 @@ def test_a_pacs_that_reports_another_digest_holds_the_instance(
     pacs.memory.wrong_digest.add(copy.sop_uid)
     bench.work(30)
     assert bench.state("two") is State.DELIVERED
-    ((_, held),) = bench.journal.held()
-    assert held.hold is not None
+    (held,) = bench.journal.held()
     assert held.hold.code is Code.STORED_BYTES_DIFFER
     assert pacs.received == {copy.sop_uid: 1, other.sop_uid: 1}
     bench.journal.close()

@@ -111,9 +111,8 @@ class LocalSteps:
 class Pacs(OneByOne):
     """A destination in memory that fails as it is told, and remembers all it was ever sent."""
 
-    name = "cloud"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "cloud") -> None:
+        self.name = name
         self.link_up = True
         #: What happens to the next sends.
         self.script: deque[str] = deque()

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from router.delivery import Delivery
 from router.journal import Cursor, Journal, Pin
 from router.metrics import Metrics
+from router.receipt import FINAL, ReceiptState
 from router.study import Arrival, Stage, State
 from router.worker import Worker
 from tests.property.delivery_world import (
@@ -153,15 +154,23 @@ class DeliveryModel(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 20))
     def release(self, pick: int) -> None:
         if held := self.journal.held():
-            _, chosen = held[pick % len(held)]
-            self.journal.release(chosen.orthanc_id, self.now, "retry")
+            chosen = held[pick % len(held)]
+            name = chosen.instance.orthanc_id
+            if chosen.destination is None:
+                self.journal.release(name, self.now, "retry")
+            else:
+                self.journal.release_at(name, chosen.destination, self.now)
 
     @rule(pick=st.integers(0, 20))
     def discard(self, pick: int) -> None:
         if held := self.journal.held():
-            _, chosen = held[pick % len(held)]
-            if self.journal.discard(chosen.orthanc_id, self.now):
-                self.discarded.add(chosen.orthanc_id)
+            chosen = held[pick % len(held)]
+            name = chosen.instance.orthanc_id
+            if chosen.destination is None:
+                assert self.journal.discard(name, self.now)
+            else:
+                assert self.journal.discard_at(name, chosen.destination, self.now)
+            self.discarded.add(name)
 
     # --- what always holds ------------------------------------------------------------------------
 
@@ -190,9 +199,9 @@ class DeliveryModel(RuleBasedStateMachine):
                     assert self.pacs.stored[receipt.copy.sop_uid] == receipt.copy.digest
             if study.state is State.DELIVERED:
                 for found in self.journal.instances(study.orthanc_id):
-                    verified = receipts.get(found.orthanc_id)
+                    receipt_ = receipts.get(found.orthanc_id)
                     assert found.stage in {Stage.HELD, Stage.DISCARDED} or (
-                        verified is not None and verified.verified_at is not None
+                        receipt_ is not None and receipt_.state in {*FINAL, ReceiptState.HELD}
                     )
 
     # --- the end ----------------------------------------------------------------------------------
@@ -223,7 +232,7 @@ class DeliveryModel(RuleBasedStateMachine):
 
     def _account(self) -> None:
         assert self._at_rest(), [(s.orthanc_id, s.state) for s in self.journal.studies()]
-        held = {found.orthanc_id for _, found in self.journal.held()}
+        held = {found.instance.orthanc_id for found in self.journal.held()}
         for name in self.truck.originals:
             there = instance(*parse(name))[1].sop_uid in self.pacs.stored
             assert there or name in held or name in self.discarded, name

@@ -84,6 +84,13 @@ def _to_analysed(journal: Journal, *instances: str) -> list[Receipt]:
     return journal.outbox.to_send(CLOUD, 33.0, 100)
 
 
+def _prove(journal: Journal, receipt: Receipt, now: float) -> None:
+    """It is sent and read back."""
+    journal.outbox.begin_sending([receipt], now)
+    journal.outbox.sent([receipt], now)
+    journal.outbox.verified(receipt, VerifiedBy.DIGEST, now)
+
+
 def test_a_study_waits_until_the_scanner_has_finished(journal: Journal) -> None:
     assert _arrive(journal, "a", "b") == 2
     assert journal.due_study(1e9) is None
@@ -129,7 +136,7 @@ def test_an_image_that_arrives_in_the_middle_of_a_step_sends_the_study_round_aga
 
 def test_a_delivered_study_grows_and_only_the_new_instance_is_sent(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.outbox.verified(receipt, VerifiedBy.DIGEST, 34.0)
+    _prove(journal, receipt, 34.0)
     assert journal.settle("study", 35.0) is Outcome.DONE
     _arrive(journal, "late")
     _stable(journal)
@@ -167,7 +174,7 @@ def test_images_travel_while_they_are_analysed_and_wait_for_their_captures(
     _anonymize(journal, "a")
     journal.move(_study(journal), Outcome.DONE, 31.0, [CLOUD])
     (receipt,) = journal.outbox.to_send(CLOUD, 32.0, 10)
-    journal.outbox.verified(receipt, VerifiedBy.DIGEST, 33.0)
+    _prove(journal, receipt, 33.0)
     assert journal.settle("study", 34.0) is None
     assert _study(journal).state is State.ANONYMIZED
     journal.copies.begin_capture("a", _copy("capture"), 35.0)
@@ -177,7 +184,7 @@ def test_images_travel_while_they_are_analysed_and_wait_for_their_captures(
     assert journal.settle("study", 37.0) is None
     (capture,) = journal.outbox.to_send(CLOUD, 38.0, 10)
     assert capture.instance == "copy-capture"
-    journal.outbox.verified(capture, VerifiedBy.DIGEST, 39.0)
+    _prove(journal, capture, 39.0)
     assert journal.settle("study", 40.0) is Outcome.DONE
 
 
@@ -195,36 +202,38 @@ def test_a_refusal_counts_and_waits_and_a_verified_receipt_never_changes(journal
     assert journal.outbox.to_send(CLOUD, 99.0, 10) == []
     (again,) = journal.outbox.to_send(CLOUD, 100.0, 10)
     assert (again.attempts, again.last_code) == (1, Code.DESTINATION_BUSY)
-    journal.outbox.verified(again, VerifiedBy.DIGEST, 101.0)
-    journal.outbox.send_again(again, Code.DESTINATION_BUSY, 200.0)
+    _prove(journal, again, 101.0)
+    journal.outbox.put_off(again, Code.DESTINATION_BUSY, 200.0, counts=True)
+    with pytest.raises(IllegalTransition):
+        journal.outbox.send_again(again, Code.DESTINATION_BUSY, 200.0)
     (kept,) = journal.receipts("study")
     assert (kept.verified_at, kept.attempts) == (101.0, 1)
 
 
 def test_a_held_instance_never_blocks_its_study(journal: Journal) -> None:
     receipts = _to_analysed(journal, "a", "b")
-    journal.hold("b", Code.DESTINATION_REFUSED, "why", 34.0)
-    (sent,) = (receipt for receipt in receipts if receipt.instance == "a")
-    journal.outbox.verified(sent, VerifiedBy.DIGEST, 35.0)
+    sent, refused = sorted(receipts, key=lambda receipt: receipt.instance)
+    journal.outbox.hold(refused, Code.DESTINATION_REFUSED, "why", 34.0)
+    _prove(journal, sent, 35.0)
     assert journal.settle("study", 36.0) is Outcome.DONE
     assert [r.instance for r in journal.outbox.to_send(CLOUD, 37.0, 10)] == []
-    ((study, held),) = journal.held()
-    assert (study.state, held.orthanc_id) == (State.DELIVERED, "b")
-    assert held.hold is not None
+    (held,) = journal.held()
+    assert (held.study.state, held.instance.orthanc_id) == (State.DELIVERED, "b")
     assert (held.hold.code, held.hold.since) == (Code.DESTINATION_REFUSED, 34.0)
+    assert held.destination == CLOUD
     assert journal.count_held() == {Code.DESTINATION_REFUSED: 1}
 
 
 def test_a_study_with_nothing_left_to_send_is_held(journal: Journal) -> None:
-    _to_analysed(journal, "a")
-    journal.hold("a", Code.DESTINATION_REFUSED, "why", 34.0)
+    (receipt,) = _to_analysed(journal, "a")
+    journal.outbox.hold(receipt, Code.DESTINATION_REFUSED, "why", 34.0)
     assert journal.settle("study", 35.0) is Outcome.ALL_HELD
     assert _study(journal).state is State.HELD
 
 
 def test_a_released_instance_starts_from_the_beginning(journal: Journal) -> None:
     _to_analysed(journal, "a")
-    journal.hold("a", Code.DESTINATION_REFUSED, "why", 34.0)
+    journal.hold("a", Code.COPY_DIFFERS, "why", 34.0)
     journal.settle("study", 35.0)
     assert journal.release("a", 36.0)
     assert not journal.release("a", 37.0)
@@ -239,7 +248,7 @@ def test_only_what_was_missing_is_released_when_it_is_found_again(journal: Journ
     journal.hold("a", Code.SOURCE_MISSING, "gone", 1.0)
     journal.hold("b", Code.BURNED_IN_TEXT, "text", 1.0)
     assert journal.found_again(["a", "b"], 2.0) == 1
-    assert [i.orthanc_id for _, i in journal.held()] == ["b"]
+    assert [held.instance.orthanc_id for held in journal.held()] == ["b"]
 
 
 def test_a_capture_is_entered_once_however_often_it_is_made(journal: Journal) -> None:
@@ -301,11 +310,11 @@ def test_a_postponed_step_waits_and_counts_only_where_it_was_a_try(journal: Jour
 
 
 def test_the_oldest_undelivered_image_is_known_per_destination(journal: Journal) -> None:
-    assert journal.outbox.oldest_undelivered() == {}
+    assert journal.outbox.oldest_undelivered([CLOUD]) == {}
     (receipt,) = _to_analysed(journal, "a")
-    assert journal.outbox.oldest_undelivered() == {CLOUD: 10.0}
-    journal.outbox.verified(receipt, VerifiedBy.DIGEST, 50.0)
-    assert journal.outbox.oldest_undelivered() == {}
+    assert journal.outbox.oldest_undelivered([CLOUD]) == {CLOUD: 10.0}
+    _prove(journal, receipt, 50.0)
+    assert journal.outbox.oldest_undelivered([CLOUD]) == {}
     assert journal.count_studies() == {State.ANALYSED: 1}
 
 
@@ -365,7 +374,7 @@ def test_receipts_follow_the_destinations_of_the_settings(journal: Journal) -> N
     _to_analysed(journal, "a")
     assert journal.adopt_destinations(["pacs"], 40.0) == 1
     (receipt,) = journal.outbox.to_send("pacs", 41.0, 10)
-    journal.outbox.verified(receipt, VerifiedBy.PRESENCE, 42.0)
+    _prove(journal, receipt, 42.0)
     assert journal.settle("study", 43.0) is Outcome.DONE
     assert journal.adopt_destinations(["other"], 44.0) == 0
     assert journal.outbox.to_send("other", 45.0, 10) == []  # what was delivered stays so
@@ -374,7 +383,8 @@ def test_receipts_follow_the_destinations_of_the_settings(journal: Journal) -> N
 def test_what_one_destination_refuses_still_goes_to_the_others(journal: Journal) -> None:
     _to_analysed(journal, "a")
     journal.adopt_destinations([CLOUD, "pacs"], 33.0)
-    journal.hold("a", Code.DESTINATION_REFUSED, "why", 34.0, destination="pacs")
+    (refused,) = journal.outbox.to_send("pacs", 34.0, 10)
+    journal.outbox.hold(refused, Code.DESTINATION_REFUSED, "why", 34.0)
     assert [r.instance for r in journal.outbox.to_send(CLOUD, 35.0, 10)] == ["a"]
     assert journal.outbox.to_send("pacs", 35.0, 10) == []
 
@@ -395,7 +405,7 @@ def test_a_released_capture_is_made_again(journal: Journal) -> None:
     journal.copies.begin_capture("a", _copy("capture"), 31.0)
     journal.copies.finish_capture("a", "copy-capture")
     assert journal.instances("study")[0].analysis == CAPTURED
-    journal.hold("copy-capture", Code.DESTINATION_REFUSED, "why", 32.0)
+    journal.hold("copy-capture", Code.COPY_DIFFERS, "why", 32.0)
     assert journal.release("copy-capture", 33.0)
     source, capture = journal.instances("study")
     assert (source.analysis, capture.stage) == (CAPTURE_GONE, Stage.RECEIVED)

@@ -29,7 +29,8 @@ def test_no_question_of_the_delivery_reads_a_whole_table(tmp_path: Path) -> None
     for sql in asked:
         if sql.startswith("SELECT"):
             plan = journal._db.rows(f"EXPLAIN QUERY PLAN {sql}")
-            steps = [str(row["detail"]) for row in plan]
+            # A list that is handed over with the question is no table.
+            steps = [str(row["detail"]) for row in plan if "json_each" not in row["detail"]]
             assert not [step for step in steps if step.startswith("SCAN")], steps
     journal.close()
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from router import manifest
 from router.deid.pseudonyms import Key
 from router.errors import Code, OperatorError
+from router.receipt import ReceiptState
 from router.study import Copy, HoldRecord, Instance, Receipt, Role, Stage, VerifiedBy
 
 KEY = Key("k1", bytes(range(32)))
@@ -29,6 +30,7 @@ RECEIPT = Receipt(
     instance=INSTANCE.orthanc_id, study="orthanc-study", alias="0123456789ab", destination="cloud",
     copy=COPY, attempts=0, due_at=0.0, begun_at=1.0, sent_at=2.0, verified_at=3.0,
     verified_by=VerifiedBy.DIGEST, last_code=None, breaks=0, received_at=0.0,
+    state=ReceiptState.VERIFIED,
 )  # fmt: skip
 
 
@@ -110,7 +112,9 @@ def test_what_is_no_manifest_is_said(text: str) -> None:
 
 
 def test_a_study_on_its_way_is_not_complete() -> None:
-    waiting = replace(RECEIPT, destination="archive", verified_at=None, verified_by=None)
+    waiting = replace(
+        RECEIPT, destination="archive", state=ReceiptState.SENT, verified_at=None, verified_by=None
+    )
     found = manifest.check(_made(receipts=(RECEIPT, waiting)), KEYS)
     assert (found.entries, found.verified, found.complete) == (2, 1, False)
     new = replace(INSTANCE, orthanc_id="new", stage=Stage.RECEIVED, copy=None)

@@ -72,7 +72,11 @@ def every_metric() -> str:
     metrics.orthanc_up.set(1)
     metrics.registry.register(
         JournalFigures(
-            lambda: {State.RECEIVED: 2}, lambda: {Code.UNREADABLE: 1}, dict, lambda: 0.0, ["cloud"]
+            lambda: {State.RECEIVED: 2},
+            lambda: {Code.UNREADABLE: 1},
+            lambda _: {},
+            lambda: 0.0,
+            ["cloud"],
         )
     )
     metrics.registry.register(MachineFigures(lambda: (1000, 250), lambda: {"cloud": -3.5}))
@@ -146,7 +150,7 @@ def test_of_results_the_first_have_names_and_go_on_to_have_them() -> None:
 def test_of_what_is_held_the_most_frequent_reasons_have_names_and_the_sum_is_right() -> None:
     registry = CollectorRegistry()
     held = {code: number for number, code in enumerate(list(ADVICE)[:10], 1)}
-    registry.register(JournalFigures(dict, lambda: held, dict, lambda: 0.0, []))
+    registry.register(JournalFigures(dict, lambda: held, lambda _: {}, lambda: 0.0, []))
     text = generate_latest(registry).decode()
     shown = [line.split() for line in text.splitlines() if "instances_held{" in line]
     assert [float(value) for _, value in shown] == [10, 9, 8, 7, 6, 5, 4, 3, 1 + 2]
@@ -184,7 +188,7 @@ def test_the_age_of_the_oldest_image_is_shown_for_each_destination() -> None:
     registry = CollectorRegistry()
     registry.register(
         JournalFigures(
-            lambda: {State.RECEIVED: 2}, dict, lambda: {"cloud": 40.0}, lambda: 100.0,
+            lambda: {State.RECEIVED: 2}, dict, lambda _: {"cloud": 40.0}, lambda: 100.0,
             ["cloud", "archive"],
         )
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from router.audit import Audit
-from router.decisions import Reason, release
+from router.decisions import Reason, What, release
 from router.errors import Code
 from router.journal import Identities, Journal, Pin
 from router.study import (
@@ -25,6 +25,8 @@ from router.study import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from router.study import Receipt
 
 ALL = ["cloud", "research"]
 WHO = Identities("key", {})
@@ -67,6 +69,12 @@ def _anonymized(journal: Journal, routes: dict[str, Route | None], study: str = 
     assert journal.move(_study(journal, study), Outcome.DONE, 12.0, ALL)
 
 
+def _prove(journal: Journal, receipt: Receipt, now: float) -> None:
+    """It is sent, and found there."""
+    journal.outbox.begin_sending([receipt], now)
+    journal.outbox.verified(receipt, VerifiedBy.DIGEST, now)
+
+
 def _goes_to(journal: Journal, study: str = "study") -> set[tuple[str, str]]:
     return {(r.instance, r.destination) for r in journal.receipts(study)}
 
@@ -88,9 +96,9 @@ def test_delivered_means_verified_at_each_of_its_destinations(journal: Journal) 
     journal.move(_study(journal), Outcome.SKIP, 13.0, ALL)
     receipts = journal.receipts("study")
     for receipt in receipts[:-1]:
-        journal.outbox.verified(receipt, VerifiedBy.DIGEST, 14.0)
+        _prove(journal, receipt, 14.0)
         assert journal.settle("study", 14.0) is None
-    journal.outbox.verified(receipts[-1], VerifiedBy.DIGEST, 14.0)
+    _prove(journal, receipts[-1], 14.0)
     assert journal.settle("study", 14.0) is Outcome.DONE
     assert len(receipts) == 3
 
@@ -168,7 +176,7 @@ def test_what_a_destination_verifiably_held_is_delivered_although_it_is_gone(
 ) -> None:
     _anonymized(journal, {"a": route("research")})
     (receipt,) = journal.receipts("study")
-    journal.outbox.verified(receipt, VerifiedBy.DIGEST, 13.0)
+    _prove(journal, receipt, 13.0)
     journal.move(_study(journal), Outcome.SKIP, 14.0, ALL)
     journal.adopt_destinations(["cloud"], 20.0)
     assert _study(journal).state is State.DELIVERED
@@ -178,14 +186,14 @@ def test_released_by_a_person_it_is_decided_about_anew(journal: Journal, tmp_pat
     _anonymized(journal, {"a": route("research")})
     journal.adopt_destinations(["cloud"], 20.0)
     audit = Audit(tmp_path / "audit.jsonl")
-    assert release(journal, audit, "a", "retry", Reason("Ana", "closed"), 30.0) == ["a"]
+    assert release(journal, audit, What("a"), "retry", Reason("Ana", "closed"), 30.0) == ["a"]
     assert journal.routes.of("a") is None
     assert _stage(journal, "a") == (Stage.RECEIVED, None)
 
 
 def test_any_other_release_keeps_its_route(journal: Journal, tmp_path: Path) -> None:
     _anonymized(journal, {"a": route("research")})
-    journal.hold("a", Code.DESTINATION_REFUSED, "no", 20.0, "research")
+    journal.hold("a", Code.UNREADABLE, "no", 20.0)
     audit = Audit(tmp_path / "audit.jsonl")
-    release(journal, audit, "a", "retry", Reason("Ana", "mended"), 30.0)
+    release(journal, audit, What("a"), "retry", Reason("Ana", "mended"), 30.0)
     assert journal.routes.of("a") == route("research")

@@ -1,0 +1,240 @@
+-- Written by the router of journal version 6 (PRAGMA user_version), dumped with sqlite3's iterdump.
+-- The files that it speaks of are made by stored_journal.py. Never edited: it stands for the
+-- journals that are on trucks.
+BEGIN TRANSACTION;
+CREATE TABLE cursor (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        database TEXT NOT NULL,            -- which Orthanc index the number belongs to
+        sequence INTEGER NOT NULL          -- the last change that was taken in
+    ) STRICT;
+INSERT INTO "cursor" VALUES(1,'index',7);
+CREATE TABLE device (                  -- few: its name is a label of metrics
+        name TEXT PRIMARY KEY,             -- MG-1, MG-2 …: all of it that leaves the truck
+        kind TEXT NOT NULL,                -- CT, MG …
+        machine TEXT NOT NULL UNIQUE,      -- a hash
+        build TEXT NOT NULL,               -- JSON: maker, model, software
+        images INTEGER NOT NULL,
+        seen_at REAL NOT NULL
+    ) STRICT;
+CREATE TABLE device_view (             -- what it makes: which of it metrics show
+        device TEXT NOT NULL,
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        images INTEGER NOT NULL,
+        seen_at REAL NOT NULL,
+        PRIMARY KEY (device, modality, view)
+    ) STRICT;
+CREATE TABLE identity (                -- pseudonym -> patient; leaves the truck never
+        kind TEXT NOT NULL,                -- patient or accession
+        pseudonym TEXT NOT NULL,
+        key_id TEXT NOT NULL,
+        scheme INTEGER NOT NULL,           -- how the blob is written: 0 is JSON in the clear
+        blob BLOB NOT NULL,
+        first_used_at REAL NOT NULL,
+        PRIMARY KEY (kind, pseudonym)
+    ) STRICT;
+CREATE TABLE instance (
+        orthanc_id TEXT PRIMARY KEY,       -- the original's; a capture's own
+        study TEXT NOT NULL REFERENCES study (orthanc_id),
+        role TEXT NOT NULL,
+        source TEXT REFERENCES instance (orthanc_id),  -- what a capture was made of
+        stage TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        origin TEXT NOT NULL,
+        received_at REAL NOT NULL,
+        analysis TEXT,
+        policy TEXT NOT NULL DEFAULT '',   -- the one that a person released it under
+        hold_code TEXT,
+        hold_detail TEXT,
+        hold_destination TEXT,             -- the one that refused it; the others go on
+        held_at REAL,
+        -- the copy that is sent: written before it is stored, so that it is known as our own
+        copy_id TEXT UNIQUE,
+        study_uid TEXT,
+        series_uid TEXT,
+        sop_uid TEXT,
+        sop_class TEXT,
+        modality TEXT,
+        transfer_syntax TEXT,
+        instance_number INTEGER,
+        digest TEXT,
+        md5 TEXT,
+        size INTEGER, rank INTEGER NOT NULL DEFAULT 2, original_digest TEXT, original_size INTEGER, purged_at REAL, step_at REAL, crashes INTEGER NOT NULL DEFAULT 0,
+        CHECK ((stage = 'HELD') = (hold_code IS NOT NULL)),
+        CHECK (stage <> 'ANONYMIZED' OR digest IS NOT NULL),
+        CHECK ((role = 'CAPTURE') = (source IS NOT NULL))
+    ) STRICT;
+INSERT INTO "instance" VALUES('arriving-1','arriving','SOURCE',NULL,'RECEIVED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,2,NULL,NULL,NULL,NULL,0);
+INSERT INTO "instance" VALUES('received-1','received','SOURCE',NULL,'ANONYMIZED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,'copy-received-1','2.25.15334444040337319333044989490','2.25.20767805624070032926983488565','2.25.38310849056777665114514129781','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'cdb613041ae1023aaf910f56ffe127d32c5aca495dcdc3938e544e2ff4b28d6a','29d3e6ac6e9e3b15f1181ff893a93f77',500,2,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('received-2','received','SOURCE',NULL,'RECEIVED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,2,NULL,NULL,NULL,NULL,0);
+INSERT INTO "instance" VALUES('text-1','text','SOURCE',NULL,'HELD',0,'SCANNER',1700000000.0,NULL,'','BURNED_IN_TEXT','it says so',NULL,1700000001.0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,2,NULL,NULL,NULL,NULL,0);
+INSERT INTO "instance" VALUES('anonymized-1','anonymized','SOURCE',NULL,'ANONYMIZED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,'copy-anonymized-1','2.25.27645033160929296998057944464','2.25.56571913764389231285874753176','2.25.69681548665449390914438062563','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'d3c7769b104ba3b1ce2f3cbb60c3e0de471191d608e5af7c1e40169263942329','041ecd5f74ca9dd065cc115c34d2df64',500,1,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('analysed-1','analysed','SOURCE',NULL,'ANONYMIZED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,'copy-analysed-1','2.25.51550663024918374966811095208','2.25.49478140458606435663492909147','2.25.62016902677991108401403748039','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'d88477ba84109e4ff6ff7c593815a954ad957447d32456751f2b525daeaab7e4','220443ed807621ab49cb5d89d0fffacd',500,2,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('analysed-2','analysed','SOURCE',NULL,'ANONYMIZED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,'copy-analysed-2','2.25.51550663024918374966811095208','2.25.49478140458606435663492909147','2.25.1046632697754082022499313985','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'1fa044ba3e07257546effd332344f17e1cf83b6d992ccc13cc2df961121edcc1','db61b315f0130648137bd86d6d88ec12',500,1,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('analysed-3','analysed','SOURCE',NULL,'ANONYMIZED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,'copy-analysed-3','2.25.51550663024918374966811095208','2.25.49478140458606435663492909147','2.25.36698840700495608649994128487','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'ff42dba4f658e010a930d44571cc5e876b5515e1aa4ce2db69be74b6f415cf7b','e576a3e3f71aecbf6389f45089c24195',500,2,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('delivered-1','delivered','SOURCE',NULL,'ANONYMIZED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,'copy-delivered-1','2.25.17096662344025547852613953462','2.25.62137557032462857084639939277','2.25.44806447633745683213831176935','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'d686f4e4848a36d076d01d6a210657a700402198bf08a0397a8892af30bea146','9f718c99f25faee9ac1c4a101729f9c8',500,1,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('purged-1','purged','SOURCE',NULL,'ANONYMIZED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,'copy-purged-1','2.25.2166001479478678573267936255','2.25.17662807352462414732083288113','2.25.21456948488377638940165433925','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'bc932bc9a52bef7a4bd9d71e6f20834f0bcd1091b3fe4f4ed5e8667a1fd24b1d','0163c8050c82fdb50c6a651899ba12c5',500,1,'0000000000000000000000000000000000000000000000000000000000000000',500,1700000007.0,NULL,0);
+INSERT INTO "instance" VALUES('discarded-1','discarded','SOURCE',NULL,'DISCARDED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,2,NULL,NULL,NULL,NULL,0);
+INSERT INTO "instance" VALUES('onerefused-1','onerefused','SOURCE',NULL,'HELD',0,'SCANNER',1700000000.0,NULL,'','DESTINATION_REFUSED','archive: answered 413','archive',1700000006.0,'copy-onerefused-1','2.25.74772164646393300515801985995','2.25.72217628802906931120441948166','2.25.44208960456647548851520722231','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'f9452c6dabb7dbc4bfd88953c5693702349438afeae0eda0971892f7ddcbc296','8f693ce21051eb4db47ade3d3fd93c14',500,1,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('endless-1','endless','SOURCE',NULL,'HELD',0,'SCANNER',1700000000.0,NULL,'','DESTINATION_REFUSED','archive: answered 413','archive',1700000006.0,'copy-endless-1','2.25.546199607428630702734434934','2.25.70723438273077165331545011050','2.25.48957665076592976423310717118','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'fb922fbe954536ca34cd17cf18d682af43ee50deec1edd07062ddb258ea5b620','283562f51c1ccdd57a7ff55b15382c2d',498,2,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('endless-2','endless','SOURCE',NULL,'ANONYMIZED',0,'SCANNER',1700000000.0,NULL,'',NULL,NULL,NULL,NULL,'copy-endless-2','2.25.546199607428630702734434934','2.25.70723438273077165331545011050','2.25.46981706279403331635168599402','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'74b7d0da609f958ceaacb8c256b3d3331de3bf3693b047491ad28720837e6788','e023a6cbcddc6223a82ecb95bdb29f5f',498,1,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('alone-1','alone','SOURCE',NULL,'HELD',0,'SCANNER',1700000000.0,NULL,'','DESTINATION_REFUSED','archive: answered 413','archive',1700000006.0,'copy-alone-1','2.25.77622158075019551875463322699','2.25.12571046600896412145560078751','2.25.70170362437324866124876953767','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'f894d35163c6003f309315f790e13e102176f03247efba816ab61f6e4df94528','65a97cff3883dc4dd9e6d3a8e4948396',500,1,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('only-1','only','SOURCE',NULL,'HELD',0,'SCANNER',1700000000.0,NULL,'','DESTINATION_REFUSED','cloud: answered 413','cloud',1700000006.0,'copy-only-1','2.25.77068650686867850606483236163','2.25.77210527931936342009089847310','2.25.72123252160475733216560399081','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'20390616127e2f9e44ec8d5e49e5cfcda817c34d1f467b903a7aa39670af2f34','7afaedaa92cc315e92563da5e5002642',500,1,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('copy-1','copy','SOURCE',NULL,'HELD',0,'SCANNER',1700000000.0,NULL,'','COPY_DIFFERS','cloud: answered 413','cloud',1700000006.0,'copy-copy-1','2.25.34462093737024685932522477542','2.25.24609681149478242285825862899','2.25.6698109590280003667438202637','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'210329054c579804d435b596b4c9a28b4592d767082b2406490f9e07b5d79555','47494d780373b741214c4242a22eebfc',500,1,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+INSERT INTO "instance" VALUES('gone-1','gone','SOURCE',NULL,'HELD',0,'SCANNER',1700000000.0,NULL,'','DESTINATION_REFUSED','former: answered 413','former',1700000006.0,'copy-gone-1','2.25.12451604766410162498797811000','2.25.62922466061959593637800144248','2.25.62303432807968063038502824591','1.2.840.10008.5.1.4.1.1.2','CT','1.2.840.10008.1.2.1',1,'81a5a65239ab6701458805470e060c4a37d07dbe9e2a19f4029155e5821c5a6d','7c0e882149a14e7919abb2d9cf4ef17d',500,1,'0000000000000000000000000000000000000000000000000000000000000000',500,NULL,NULL,0);
+CREATE TABLE profile (                 -- what the profile_id of a study stands for
+        id TEXT PRIMARY KEY,
+        definition TEXT NOT NULL           -- options and lists, as JSON
+    ) STRICT;
+CREATE TABLE programme_key (           -- the keys that were ever used
+        id TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL          -- keyed: says whether it is the same, and nothing of it
+    ) STRICT;
+CREATE TABLE quality (                 -- what was seen of an original; stays on the truck
+        instance TEXT PRIMARY KEY,
+        study TEXT NOT NULL,
+        looked_at REAL NOT NULL,
+        code TEXT,                         -- why its pixels were not looked at
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        device TEXT NOT NULL,              -- a hash: baselines are per device and view
+        acquisition TEXT NOT NULL,         -- JSON
+        features TEXT NOT NULL             -- JSON: name -> figure
+    ) STRICT;
+CREATE TABLE quality_expected (        -- for one patient: other views than the protocol's
+        study TEXT PRIMARY KEY,
+        views TEXT NOT NULL                -- JSON list
+    ) STRICT;
+CREATE TABLE quality_flag (
+        instance TEXT NOT NULL REFERENCES quality (instance),
+        flag TEXT NOT NULL,
+        value REAL NOT NULL,
+        bound REAL NOT NULL,
+        PRIMARY KEY (instance, flag)
+    ) STRICT;
+CREATE TABLE quality_flag_total (
+        device TEXT NOT NULL,
+        modality TEXT NOT NULL,
+        flag TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        raised_at REAL NOT NULL,
+        PRIMARY KEY (device, modality, flag)
+    ) STRICT;
+CREATE TABLE quality_total (           -- for metrics: they never go back with a restart
+        device TEXT NOT NULL,
+        modality TEXT NOT NULL,
+        view TEXT NOT NULL,
+        feature TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        total REAL NOT NULL,
+        squares REAL NOT NULL,
+        PRIMARY KEY (device, modality, view, feature)
+    ) STRICT;
+CREATE TABLE receipt (
+        instance TEXT NOT NULL REFERENCES instance (orthanc_id),
+        destination TEXT NOT NULL,
+        digest TEXT NOT NULL,              -- of the bytes that are sent
+        size INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        due_at REAL NOT NULL,
+        last_code TEXT,
+        begun_at REAL,
+        sent_at REAL,
+        verified_at REAL,
+        verified_by TEXT,
+        breaks INTEGER NOT NULL DEFAULT 0, study TEXT NOT NULL DEFAULT '', place REAL NOT NULL DEFAULT 0, rank INTEGER NOT NULL DEFAULT 2, series TEXT NOT NULL DEFAULT '', ordinal INTEGER NOT NULL DEFAULT 0, syntax TEXT, md5 TEXT, -- how often the link broke in the middle of it
+        PRIMARY KEY (instance, destination),
+        CHECK ((verified_at IS NULL) = (verified_by IS NULL))
+    ) STRICT;
+INSERT INTO "receipt" VALUES('anonymized-1','archive','d3c7769b104ba3b1ce2f3cbb60c3e0de471191d608e5af7c1e40169263942329',500,0,1700000002.0,NULL,NULL,NULL,NULL,NULL,0,'anonymized',1702332800.0,1,'2.25.56571913764389231285874753176',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('anonymized-1','cloud','d3c7769b104ba3b1ce2f3cbb60c3e0de471191d608e5af7c1e40169263942329',500,0,1700000002.0,NULL,NULL,NULL,NULL,NULL,0,'anonymized',1702332800.0,1,'2.25.56571913764389231285874753176',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('analysed-1','archive','d88477ba84109e4ff6ff7c593815a954ad957447d32456751f2b525daeaab7e4',500,0,1700000002.0,NULL,NULL,NULL,NULL,NULL,0,'analysed',1702332800.0,2,'2.25.49478140458606435663492909147',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('analysed-1','cloud','d88477ba84109e4ff6ff7c593815a954ad957447d32456751f2b525daeaab7e4',500,0,1700000002.0,NULL,1700000003.0,NULL,NULL,NULL,0,'analysed',1702332800.0,2,'2.25.49478140458606435663492909147',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('analysed-2','archive','1fa044ba3e07257546effd332344f17e1cf83b6d992ccc13cc2df961121edcc1',500,0,1700000002.0,NULL,NULL,NULL,NULL,NULL,0,'analysed',1702332800.0,1,'2.25.49478140458606435663492909147',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('analysed-2','cloud','1fa044ba3e07257546effd332344f17e1cf83b6d992ccc13cc2df961121edcc1',500,0,1700000004.0,NULL,1700000003.0,1700000004.0,NULL,NULL,0,'analysed',1702332800.0,1,'2.25.49478140458606435663492909147',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('analysed-3','archive','ff42dba4f658e010a930d44571cc5e876b5515e1aa4ce2db69be74b6f415cf7b',500,1,1700000100.0,'DESTINATION_BUSY',NULL,NULL,NULL,NULL,0,'analysed',1702332800.0,2,'2.25.49478140458606435663492909147',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('analysed-3','cloud','ff42dba4f658e010a930d44571cc5e876b5515e1aa4ce2db69be74b6f415cf7b',500,0,1700000004.0,NULL,1700000003.0,1700000004.0,1700000005.0,'PRESENCE',0,'analysed',1702332800.0,2,'2.25.49478140458606435663492909147',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('delivered-1','archive','d686f4e4848a36d076d01d6a210657a700402198bf08a0397a8892af30bea146',500,0,1700000004.0,NULL,1700000003.0,1700000004.0,1700000005.0,'PRESENCE',0,'delivered',1702332800.0,1,'2.25.62137557032462857084639939277',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('delivered-1','cloud','d686f4e4848a36d076d01d6a210657a700402198bf08a0397a8892af30bea146',500,0,1700000004.0,NULL,1700000003.0,1700000004.0,1700000005.0,'PRESENCE',0,'delivered',1702332800.0,1,'2.25.62137557032462857084639939277',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('purged-1','archive','bc932bc9a52bef7a4bd9d71e6f20834f0bcd1091b3fe4f4ed5e8667a1fd24b1d',500,0,1700000004.0,NULL,1700000003.0,1700000004.0,1700000005.0,'PRESENCE',0,'purged',1702332800.0,1,'2.25.17662807352462414732083288113',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('purged-1','cloud','bc932bc9a52bef7a4bd9d71e6f20834f0bcd1091b3fe4f4ed5e8667a1fd24b1d',500,0,1700000004.0,NULL,1700000003.0,1700000004.0,1700000005.0,'PRESENCE',0,'purged',1702332800.0,1,'2.25.17662807352462414732083288113',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('onerefused-1','archive','f9452c6dabb7dbc4bfd88953c5693702349438afeae0eda0971892f7ddcbc296',500,0,1700000002.0,NULL,1700000003.0,NULL,NULL,NULL,0,'onerefused',1702332800.0,1,'2.25.72217628802906931120441948166',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('onerefused-1','cloud','f9452c6dabb7dbc4bfd88953c5693702349438afeae0eda0971892f7ddcbc296',500,0,1700000004.0,NULL,1700000003.0,1700000004.0,1700000005.0,'PRESENCE',0,'onerefused',1702332800.0,1,'2.25.72217628802906931120441948166',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('endless-1','archive','fb922fbe954536ca34cd17cf18d682af43ee50deec1edd07062ddb258ea5b620',498,0,1700000002.0,NULL,1700000003.0,NULL,NULL,NULL,0,'endless',1702332800.0,2,'2.25.70723438273077165331545011050',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('endless-1','cloud','fb922fbe954536ca34cd17cf18d682af43ee50deec1edd07062ddb258ea5b620',498,0,1700000002.0,NULL,NULL,NULL,NULL,NULL,0,'endless',1702332800.0,2,'2.25.70723438273077165331545011050',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('endless-2','archive','74b7d0da609f958ceaacb8c256b3d3331de3bf3693b047491ad28720837e6788',498,0,1700000004.0,NULL,1700000003.0,1700000004.0,1700000005.0,'PRESENCE',0,'endless',1702332800.0,1,'2.25.70723438273077165331545011050',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('endless-2','cloud','74b7d0da609f958ceaacb8c256b3d3331de3bf3693b047491ad28720837e6788',498,0,1700000004.0,NULL,1700000003.0,1700000004.0,1700000005.0,'PRESENCE',0,'endless',1702332800.0,1,'2.25.70723438273077165331545011050',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('alone-1','archive','f894d35163c6003f309315f790e13e102176f03247efba816ab61f6e4df94528',500,0,1700000002.0,NULL,1700000003.0,NULL,NULL,NULL,0,'alone',1702332800.0,1,'2.25.12571046600896412145560078751',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('alone-1','cloud','f894d35163c6003f309315f790e13e102176f03247efba816ab61f6e4df94528',500,0,1700000002.0,NULL,NULL,NULL,NULL,NULL,0,'alone',1702332800.0,1,'2.25.12571046600896412145560078751',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('only-1','cloud','20390616127e2f9e44ec8d5e49e5cfcda817c34d1f467b903a7aa39670af2f34',500,0,1700000002.0,NULL,1700000003.0,NULL,NULL,NULL,0,'only',1702332800.0,1,'2.25.77210527931936342009089847310',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('copy-1','archive','210329054c579804d435b596b4c9a28b4592d767082b2406490f9e07b5d79555',500,0,1700000002.0,NULL,NULL,NULL,NULL,NULL,0,'copy',1702332800.0,1,'2.25.24609681149478242285825862899',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('copy-1','cloud','210329054c579804d435b596b4c9a28b4592d767082b2406490f9e07b5d79555',500,0,1700000002.0,NULL,1700000003.0,NULL,NULL,NULL,0,'copy',1702332800.0,1,'2.25.24609681149478242285825862899',1,NULL,NULL);
+INSERT INTO "receipt" VALUES('gone-1','cloud','81a5a65239ab6701458805470e060c4a37d07dbe9e2a19f4029155e5821c5a6d',500,0,1700000004.0,NULL,1700000003.0,1700000004.0,1700000005.0,'PRESENCE',0,'gone',1702332800.0,1,'2.25.62922466061959593637800144248',1,NULL,NULL);
+CREATE TABLE route (
+        instance TEXT PRIMARY KEY REFERENCES instance (orthanc_id),
+        rule TEXT NOT NULL,
+        destinations TEXT,                 -- JSON list; NULL: every one
+        priority INTEGER NOT NULL,
+        policy TEXT NOT NULL,
+        analyses TEXT                      -- JSON list; NULL: every one
+    ) STRICT;
+CREATE TABLE sighting (                -- what the scanner sent, whether Orthanc kept it or not
+        sop_uid TEXT NOT NULL,             -- the pseudonymous one
+        digest TEXT NOT NULL,              -- of the data set, as it came
+        seen_at REAL NOT NULL,
+        settled INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (sop_uid, digest)
+    ) STRICT, WITHOUT ROWID;
+CREATE TABLE study (
+        orthanc_id TEXT PRIMARY KEY,
+        alias TEXT NOT NULL,               -- keyed; stands for the study in logs
+        state TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        due_at REAL,                       -- NULL while the scanner is still sending
+        last_code TEXT,                    -- why the step is being retried
+        key_id TEXT NOT NULL,
+        profile_id TEXT NOT NULL,
+        received_at REAL NOT NULL,
+        changed_at REAL NOT NULL
+    , priority INTEGER NOT NULL DEFAULT -9, purged_at REAL) STRICT;
+INSERT INTO "study" VALUES('arriving','arrivingxxxx','RECEIVED',1,0,NULL,NULL,'key','basic-1',1700000000.0,1700000000.0,-9,NULL);
+INSERT INTO "study" VALUES('received','receivedxxxx','RECEIVED',2,0,1700000000.0,NULL,'key','basic-1',1700000000.0,1700000000.0,-9,NULL);
+INSERT INTO "study" VALUES('text','textxxxxxxxx','HELD',1,0,1700000002.0,NULL,'key','basic-1',1700000000.0,1700000002.0,-9,NULL);
+INSERT INTO "study" VALUES('anonymized','anonymizedxx','ANONYMIZED',1,0,1700000002.0,NULL,'key','basic-1',1700000000.0,1700000002.0,-9,NULL);
+INSERT INTO "study" VALUES('analysed','analysedxxxx','ANALYSED',3,0,1700000002.0,NULL,'key','basic-1',1700000000.0,1700000002.0,-9,NULL);
+INSERT INTO "study" VALUES('delivered','deliveredxxx','DELIVERED',1,0,1700000006.0,NULL,'key','basic-1',1700000000.0,1700000006.0,-9,NULL);
+INSERT INTO "study" VALUES('purged','purgedxxxxxx','PURGED',1,0,1700000006.0,NULL,'key','basic-1',1700000000.0,1700000007.0,-9,1700000007.0);
+INSERT INTO "study" VALUES('discarded','discardedxxx','DISCARDED',1,0,1700000008.0,NULL,'key','basic-1',1700000000.0,1700000008.0,-9,NULL);
+INSERT INTO "study" VALUES('onerefused','onerefusedxx','HELD',1,0,1700000006.0,NULL,'key','basic-1',1700000000.0,1700000006.0,-9,NULL);
+INSERT INTO "study" VALUES('endless','endlessxxxxx','DELIVERED',2,0,1700000007.0,NULL,'key','basic-1',1700000000.0,1700000007.0,-9,NULL);
+INSERT INTO "study" VALUES('alone','alonexxxxxxx','HELD',1,0,1700000006.0,NULL,'key','basic-1',1700000000.0,1700000006.0,-9,NULL);
+INSERT INTO "study" VALUES('only','onlyxxxxxxxx','HELD',1,0,1700000006.0,NULL,'key','basic-1',1700000000.0,1700000006.0,-9,NULL);
+INSERT INTO "study" VALUES('copy','copyxxxxxxxx','HELD',1,0,1700000006.0,NULL,'key','basic-1',1700000000.0,1700000006.0,-9,NULL);
+INSERT INTO "study" VALUES('gone','gonexxxxxxxx','HELD',1,0,1700000006.0,NULL,'key','basic-1',1700000000.0,1700000006.0,-9,NULL);
+CREATE INDEX study_due ON study (state, due_at);
+CREATE INDEX instance_study ON instance (study, stage);
+CREATE INDEX instance_sop_uid ON instance (sop_uid);
+CREATE INDEX study_alias ON study (alias);
+CREATE INDEX study_received ON study (received_at);
+CREATE INDEX study_key ON study (key_id);
+CREATE INDEX instance_present ON instance (received_at) WHERE purged_at IS NULL;
+CREATE INDEX instance_purged ON instance (purged_at) WHERE purged_at IS NOT NULL;
+CREATE INDEX instance_step ON instance (step_at) WHERE step_at IS NOT NULL;
+CREATE INDEX instance_source ON instance (source) WHERE source IS NOT NULL;
+CREATE INDEX instance_held ON instance (held_at, hold_code, study)
+        WHERE hold_code IS NOT NULL;
+CREATE INDEX receipt_waiting ON receipt (destination, place, study, rank, series, ordinal)
+        WHERE sent_at IS NULL AND verified_at IS NULL;
+CREATE INDEX receipt_unverified ON receipt (destination, sent_at)
+        WHERE sent_at IS NOT NULL AND verified_at IS NULL;
+CREATE INDEX receipt_open ON receipt (destination, size, due_at) WHERE verified_at IS NULL;
+CREATE INDEX receipt_study ON receipt (study);
+CREATE INDEX sighting_open ON sighting (sop_uid) WHERE settled = 0;
+CREATE INDEX sighting_age ON sighting (seen_at);
+CREATE INDEX instance_nowhere ON instance (hold_code) WHERE hold_code = 'NO_DESTINATION';
+CREATE INDEX quality_study ON quality (study);
+CREATE INDEX quality_baseline ON quality (device, modality, view, looked_at);
+CREATE INDEX instance_study_uid ON instance (study_uid);
+COMMIT;
+PRAGMA user_version = 6;
