@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from router.errors import ADVICE
 from router.study import TABLE
-from tools.tables import metrics, privacy, settings
+from tools.tables import actions, metrics, privacy, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/operations.md": {"holds": hold_table},
     "docs/privacy.md": {
         "options": privacy.options_table,
-        "actions": privacy.actions_table,
+        "actions": actions.actions_table,
         "policies": privacy.policies_table,
         "tiers": privacy.tiers_table,
     },

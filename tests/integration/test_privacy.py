@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydicom
+from pydicom import config
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
@@ -25,10 +29,15 @@ from tests.conftest import KEY
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from pydicom.tag import BaseTag
+
     from tests.conftest import AtRest, Router
     from tests.orthancs import Orthanc
 
 PROGRAMME = pseudonyms.Key.parse(KEY)
+_PRIVACY = Path(__file__).parents[2] / "docs/privacy.md"
+#: Of Table E.1-1, what no image has: commands, file headers, folders, and what ends a data set.
+_NO_PART_OF_AN_IMAGE = (0x0000, 0x0002, 0x0004, 0xFFFA, 0xFFFC)
 
 
 def _as_class(dataset: FileDataset, sop_class: str, modality: str) -> FileDataset:
@@ -244,3 +253,114 @@ def test_a_file_or_an_image_of_the_truck_is_explained_without_its_values(
     gone = router.command("explain", instance[:-1] + ("0" if instance[-1] != "0" else "1"))
     assert gone.returncode == 1
     assert "RESOURCE_MISSING" in gone.stdout + gone.stderr
+
+
+def _documented() -> dict[BaseTag, str]:
+    """What docs/privacy.md says becomes of each attribute of an image."""
+    lines = re.findall(
+        r"^\| \((\w{4}),(\w{4})\) \|[^|]*\|[^|]*\| ([^|]*) \|",
+        _PRIVACY.read_text(encoding="utf-8"), re.MULTILINE,
+    )  # fmt: skip
+    tags = {Tag(int(group, 16), int(element, 16)): told for group, element, told in lines}
+    return {
+        tag: told
+        for tag, told in tags.items()
+        if tag.group not in _NO_PART_OF_AN_IMAGE and dictionary_has_tag(tag)
+    }
+
+
+#: Harmless values by VR, and what cannot be kept.
+_VALUES: dict[str, tuple[object, object]] = {
+    "AS": ("045Y", "091Y"), "DA": ("20260311", "no date"), "DS": ("1.5", "81.6466369"),
+    "DT": ("20260311101500", "no date"), "IS": ("2", "2"), "TM": ("101500", "no time"),
+    "FD": (1.5, 1.5), "FL": (1.5, 1.5), "US": (1, 1), "UL": (1, 1), "SS": (1, 1), "SL": (1, 1),
+    "OB": (b"ZQ", b"ZQ"), "OW": (b"ZQ", b"ZQ"), "UN": (b"ZQ", b"ZQ"),
+}  # fmt: skip
+
+
+_DUMMIES = {"ANONYMIZED", "19000101", "19000101000000", "000000", "0", "urn:anonymized"}
+_DUMMY_BYTES = (bytes(8), b"ANONYMIZED")
+
+
+def _planted(tag: BaseTag, told: str, *, harmless: bool) -> object:
+    """A value that the document's sentence has something to say of."""
+    vr = dictionary_VR(tag)[:2]
+    if vr == "SQ":
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "T-D3000", "SRT", "Chest"
+        return Sequence([item])
+    if vr in _VALUES:
+        return _VALUES[vr][not harmless]
+    if vr == "UI":
+        return f"1.2.826.0.1.3680043.10.99.{int(tag)}"
+    for condition, word in (("words are allowed", "CHEST"), ("is a term", "F")):
+        if harmless and condition in told:
+            return word
+    return f"ZQ{tag.group:04X}{tag.element:04X}"
+
+
+def _documented_end(told: str, *, harmless: bool) -> str:
+    """What the document's sentence says of the planted value."""
+    if "090Y" in told:
+        return "kept" if harmless else "`090Y`"
+    clause = told.split(", else ")[0 if harmless else -1]
+    return "kept" if clause.startswith("kept where") else clause
+
+
+def _arrived(element: DataElement | None, planted: object, moved: str) -> str:
+    """What became of an attribute, in the document's words."""
+    if element is None:
+        return "removed"
+    text = str(element.value)
+    found = re.fullmatch(r"([PAS])[A-Z2-7]{15}", text)
+    ours = element.VR == "SQ" and "99EDGE" in text
+    ways = {
+        "emptied": element.is_empty,
+        "dummy": ours or text.strip("\0") in _DUMMIES or element.value in _DUMMY_BYTES,
+        "kept; items of a sequence one by one": element.VR == "SQ",
+        "kept": text == str(planted) and "UID" not in element.keyword,
+        "new UID, keyed": text.startswith("2.25."),
+        f"pseudonym `{text[:1]}…`": found is not None,
+        "the truck's id": text == "TRUCK1",
+        "`090Y`": text == "090Y",
+        "moved by the patient's weeks": text.startswith(moved),
+    }
+    return next((told for told, fits in ways.items() if fits), text)
+
+
+def test_what_the_document_says_of_an_attribute_is_what_arrives(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    """Every attribute of the table at once, with harmless values and with others."""
+    documented = _documented()
+    assert len(documented) > 500
+    patient = data.Patient.made("documented")
+    sent: dict[str, tuple[bool, dict[BaseTag, object]]] = {}
+    for name, harmless in (("one", True), ("other", False)):
+        (dataset,) = data.ct_series("documented", patient, slices=1, size=32)
+        planted = {tag: _planted(tag, told, harmless=harmless) for tag, told in documented.items()}
+        for tag, value in planted.items():
+            vr = dictionary_VR(tag)[:2]
+            dataset[tag] = DataElement(tag, vr, value, validation_mode=config.IGNORE)
+        dataset.StudyInstanceUID = f"1.2.826.0.1.3680043.10.99.{name == 'one':d}"
+        dataset.SOPInstanceUID = f"1.2.826.0.1.3680043.10.98.{name == 'one':d}"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.InstanceNumber = 1 + harmless
+        sent[pseudonyms.uid(PROGRAMME, str(dataset.SOPInstanceUID))] = (harmless, planted)
+        assert scanner.store([dataset], truck.dicom_port) == [scanner.SUCCESS]
+    with router.running() as app:
+        studies = at_rest(app, 2)
+    assert not any(s["held"] for s in studies), json.loads(router.command("held").stdout)
+    issuer = "ZQ00100021" if Tag("IssuerOfPatientID") in documented else ""
+    moved = dates.shifted("20260311", pseudonyms.shift_days(PROGRAMME, issuer, "ZQ00100020"))
+    assert moved is not None
+    wrong = []
+    for copy in (pydicom.dcmread(io.BytesIO(cloud.file(i))) for i in cloud.instances()):
+        if copy.SOPInstanceUID not in sent:
+            continue  # a capture
+        harmless, planted = sent[copy.SOPInstanceUID]
+        for tag, told in documented.items():
+            arrived = _arrived(copy.get(tag), planted[tag], moved)
+            if arrived != _documented_end(told, harmless=harmless):
+                wrong.append(f"{tag} {copy.get(tag)}: {arrived}, not {told}")
+    assert not wrong, "\n".join(wrong)
