@@ -205,6 +205,7 @@ class App:
     def start(self) -> None:
         """Starts the loops and the API; returns at once."""
         self._spool.clear()
+        self._journal.apply_standing(time.time())
         gone = self._journal.adopt_destinations([d.name for d in self._deliveries], time.time())
         if died := self._journal.trials.count_crashes():
             _log.warning("the router died in a step", extra={"action": "start", "count": died})

@@ -113,6 +113,8 @@ class Code(StrEnum):
     NOT_IN_JOURNAL = "NOT_IN_JOURNAL"
     NOT_HELD = "NOT_HELD"
     NOT_RELEASABLE = "NOT_RELEASABLE"
+    NOT_DECIDABLE = "NOT_DECIDABLE"
+    NOT_DECIDED = "NOT_DECIDED"
     AUDIT_UNWRITABLE = "AUDIT_UNWRITABLE"
     FLEET_QC_MISSING = "FLEET_QC_MISSING"
     FILE_UNREADABLE = "FILE_UNREADABLE"
@@ -138,6 +140,11 @@ _LOOK = (
     "pixels-checked; a report or document stays held, or is discarded."
 )
 _NO_POLICY = "No policy releases it yet: leave it held, or discard it and send it another way."
+_FOR_GOOD = (
+    " If such an object comes with each study and nobody needs it in the cloud, say so once: "
+    "edge-router decide INSTANCE --discard --reason WHY discards it and all later ones of its kind "
+    "(edge-router decisions lists this, edge-router revoke takes it back)."
+)
 _REPORT = "Leave it held and report it: this is a fault of the router or of Orthanc."
 
 #: For each code that can hold an instance.
@@ -178,18 +185,19 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.UNKNOWN_SOP_CLASS: Advice(
         "No policy says what this SOP class may contain.",
-        _NO_POLICY,
+        _NO_POLICY + _FOR_GOOD,
     ),
     Code.SOP_CLASS_NOT_CLEARED: Advice(
         "Objects of this SOP class can show the patient's identity in their pixels or content.",
-        _LOOK,
+        _LOOK + _FOR_GOOD,
     ),
     Code.BURNED_IN_TEXT: Advice(
         "The image says that text is burned into its pixels.",
         _LOOK
         + " If the device marks all its images so and they show nothing (a side marker), write "
         'a rule for it into the file of deid.policies_file (docs/operations.md, "A device whose '
-        'images are all held"), restart the router and release what is held under retry.',
+        'images are all held"), restart the router and release what is held under retry.'
+        + _FOR_GOOD,
     ),
     Code.ENCODING_NOT_CLEARED: Advice(
         "A part of it is encoded in a way that cannot be cleaned with certainty.",

@@ -10,10 +10,11 @@ from router.commands import (
     quality,
     sending,
     service,
+    standing,
 )
 
 #: In the order in which the help shows them.
 TOPICS = (
-    service.register, operator.register, proof.register, quality.register, identity.register,
+    service.register, operator.register, standing.register, proof.register, quality.register, identity.register,
     files.register, sending.register, mine.register, golden.register,
 )  # fmt: skip

@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
 
     from router.deid.mask import Region
-    from router.deid.policies import Policy
+    from router.deid.policies import Kind, Policy
     from router.deid.profile import Profile
+
+
+class NotCleared(Hold):
+    """A policy holds it. ``kind``: what a decision for good can be about; ``None``: about nothing."""
+
+    def __init__(self, code: Code, sentence: str, kind: Kind | None) -> None:
+        super().__init__(code, sentence)
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -88,9 +96,11 @@ def check(
 def _policy_of(
     dataset: FileDataset, rules: tuple[Policy, ...], chosen: Profile
 ) -> tuple[Region, ...]:
-    policy = policies.judge(rules, Facts.of(dataset), chosen.options)
+    facts = Facts.of(dataset)
+    policy = policies.judge(rules, facts, chosen.options)
     if policy.action is Verdict.HOLD:
-        raise Hold(policy.code, policy.because)
+        kind = policies.kind_of(facts, policy, rules, chosen.options)
+        raise NotCleared(policy.code, policy.because, kind)
     if iod.kind_of(str(dataset.get("SOPClassUID", ""))) in _WITHOUT_PIXELS and any(
         tag in dataset for tag in part10.PIXEL_TAGS
     ):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydicom import uid
 from pydicom.multival import MultiValue
@@ -90,6 +90,14 @@ class Facts:
         )
 
 
+class Kind(NamedTuple):
+    """Objects that one decision can be about."""
+
+    sop_class: str
+    #: The value of ImageType by which they are held; empty: the whole class is not cleared.
+    image_type: str
+
+
 @dataclass(frozen=True)
 class Policy:
     """One rule. An empty condition fits everything."""
@@ -140,6 +148,31 @@ def judge(rules: tuple[Policy, ...], facts: Facts, options: frozenset[Option]) -
         shown = facts.sop_class if UID(facts.sop_class).is_valid else "that is no UID"
         return Policy(Verdict.HOLD, f"SOP class {shown}", Code.UNKNOWN_SOP_CLASS)
     return Policy(Verdict.HOLD, name, Code.SOP_CLASS_NOT_CLEARED)
+
+
+def kind_of(
+    facts: Facts, held_by: Policy, rules: tuple[Policy, ...], options: frozenset[Option]
+) -> Kind | None:
+    """What kind of object it is that a policy holds, for a decision about all of its kind.
+
+    ``None``: its class goes on otherwise, and this one does not for a reason of its own (text
+    burned in): each is to be looked at.
+    """
+    if not UID(facts.sop_class).is_valid:
+        return None
+    if not may_go_on(facts.sop_class, rules, options):
+        return Kind(facts.sop_class, "")
+    fitting = (v for v in facts.image_type if held_by.image_types and _like(v, held_by.image_types))
+    value = next(fitting, None)
+    return None if value is None else Kind(facts.sop_class, value)
+
+
+def may_go_on(sop_class: str, rules: tuple[Policy, ...], options: frozenset[Option]) -> bool:
+    """Whether objects of a class can be sent at all: a rule that names it clears or masks them."""
+    return any(
+        rule.action is not Verdict.HOLD and sop_class in rule.sop_classes and rule.needs <= options
+        for rule in rules
+    )
 
 
 def read(text: str, name: str) -> tuple[Policy, ...]:

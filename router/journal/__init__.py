@@ -27,6 +27,7 @@ from router.journal.quality import Quality
 from router.journal.receipts import Receipts, open_for
 from router.journal.routes import Routes
 from router.journal.sightings import Sightings
+from router.journal.standing import StandingDecisions
 from router.journal.trials import Trials
 from router.study import (
     CAPTURE_GONE,
@@ -95,6 +96,7 @@ class Journal:
         self.profiles = Profiles(self._db)
         self.people = IdentityTable(self._db)
         self.keys = Keys(self._db)
+        self.standing = StandingDecisions(self._db)
         self.corrections = Corrections(self._db)
         self.links = Links(self._db)
 
@@ -451,6 +453,14 @@ class Journal:
         for row in rows:
             self.settle(row["study"], now)
         return bool(rows)
+
+    def apply_standing(self, now: float) -> list[str]:
+        """Discards what is held and was decided about for good with its kind; the instances."""
+        found = self.standing.decided()
+        for name in found:
+            self.standing.settled(name, now)
+            self.discard(name, now)
+        return found
 
     def discard_at(self, instance: str, destination: str, now: float) -> bool:
         """Gives up what a destination held up, there alone; whether it was held there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from router.journal.schema_people import PEOPLE
 from router.journal.schema_receipts import RECEIPTS
+from router.journal.schema_standing import STANDING
 
 #: ``MIGRATIONS[n]`` leads from version n to n + 1 (PRAGMA user_version).
 MIGRATIONS: tuple[str, ...] = (
@@ -262,6 +263,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX instance_look ON instance (look_at) WHERE look_at IS NOT NULL;
 
     {RECEIPTS}
+
+    {STANDING}
     """,
 )
 

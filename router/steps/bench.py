@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from router import part10
 from router.deid import gate
+from router.deid.clearance import NotCleared
 from router.deid.profile import BASIC, Option, Profile
 from router.errors import Code, EdgeRouterError, Hold, SettingsError
 from router.journal.identities import ISSUER, Conflict, IdentityConflict
@@ -139,7 +140,14 @@ class Bench:
         """
         if isinstance(hold, Conflict):
             self.journal.people.note_conflict(instance.orthanc_id, hold)
+        if isinstance(hold, NotCleared) and hold.kind is not None:
+            self.journal.standing.note_kind(instance.orthanc_id, hold.kind)
         self.hold(study, instance, hold.code, hold.sentence)
+        for _ in self.journal.apply_standing(self.now()):
+            _log.info(
+                "an object is discarded: it was decided for all of its kind",
+                extra={"action": "discard", "study": study.alias, "code": hold.code},
+            )
         if isinstance(hold, IdentityConflict) and hold.field == ISSUER:
             sentence = "another image of its study names another issuer"
             for other in self.journal.copies.not_begun(study.orthanc_id):

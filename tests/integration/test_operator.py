@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
+import pydicom
 from pydicom.uid import UID, BasicTextSRStorage, UltrasoundImageStorage
 
 from tests import data, scanner
@@ -25,6 +27,22 @@ def _ultrasound(seed: str) -> FileDataset:
     dataset.file_meta.MediaStorageSOPClassUID = UID(UltrasoundImageStorage)
     dataset.Modality = "US"
     return dataset
+
+
+_PRIVATE = "1.3.12.2.1107.5.9.1"
+
+
+def _classes(orthanc: Orthanc) -> list[str]:
+    files = [orthanc.file(instance) for instance in orthanc.instances()]
+    return [str(pydicom.dcmread(io.BytesIO(file)).SOPClassUID) for file in files]
+
+
+def _private_report(seed: str, patient: data.Patient) -> list[FileDataset]:
+    """A slice and what a scanner adds to it: an object of a class that only its maker knows."""
+    image, report = data.ct_series(seed, patient, slices=2, size=32)
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = UID(_PRIVATE)
+    del report.PixelData
+    return [image, report]
 
 
 def _held(router: Router) -> list[dict[str, Any]]:
@@ -211,3 +229,31 @@ def test_wrong_usage_is_told_by_exit_code_2(router: Router) -> None:
     for arguments in (["release", "x", "--policy", "anything-goes", "--reason", "r"],
                       ["release", "x", "--policy", "retry"], ["nonsense"]):  # fmt: skip
         assert router.command(*arguments).returncode == 2
+
+
+def test_an_object_that_comes_with_each_study_is_decided_once_as_the_advice_says(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    patient = data.Patient.made("each study")
+    with router.running() as app:
+        scanner.store(_private_report("first", patient), truck.dicom_port)
+        at_rest(app, 1)
+        (row,) = _held(router)
+        assert row["code"] == "UNKNOWN_SOP_CLASS"
+        assert "edge-router decide INSTANCE --discard --reason WHY" in row["do"]
+        told = router.command(
+            "decide", row["instance"], "--discard", "--reason", "nobody reads it", "--by", "Ana"
+        )
+        assert told.returncode == 0, told.stdout + told.stderr
+        scanner.store(_private_report("second", patient), truck.dicom_port)
+        studies = at_rest(app, 2)
+        assert {(s["state"], s["held"], s["discarded"]) for s in studies} == {("DELIVERED", 0, 1)}
+        assert router.command("status").returncode == 0
+        (decision,) = json.loads(router.command("decisions").stdout)["decisions"]
+        assert (decision["by"], decision["discarded"]) == ("Ana", 2)
+        gone = router.command("revoke", decision["sop_class"], "--reason", "wanted after all")
+        assert gone.returncode == 0
+    # Nothing of the kind was sent, and all of it is still on the truck.
+    assert _classes(truck).count(_PRIVATE) == 2
+    assert _PRIVATE not in _classes(cloud)
+    assert [line["action"] for line in _audit(router)] == ["decide", "decisions", "revoke"]

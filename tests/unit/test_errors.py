@@ -18,7 +18,9 @@ from router.errors import (
 
 SOURCES = sorted(Path(router.__file__).parent.rglob("*.py"))
 #: Calls that hold an instance with the code among their arguments.
-HOLDING = frozenset({"Hold", "_hold", "hold", "try_again_or_hold", "_refuse", "Policy"})
+HOLDING = frozenset({
+    "Hold", "_hold", "hold", "try_again_or_hold", "_refuse", "Policy", "__init__",
+})  # fmt: skip
 
 
 def _name(function: ast.expr) -> str:
