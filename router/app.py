@@ -146,6 +146,7 @@ class App:
             settings.routing,
             self._analyser if settings.compression.enabled else None,
             self._compressing_pays,
+            self._analyser if settings.sending.unopenable == "hold" else None,
         )
         self._worker = Worker(
             self._journal,

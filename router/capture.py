@@ -19,6 +19,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, JPEGLSLossless, SecondaryCaptureImageStorage
 
 from router.frame import Table, Window
+from router.pixels import header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -229,8 +230,8 @@ def _describe(capture: Dataset, source: FileDataset, finding: Finding, uids: Cap
     capture.SOPInstanceUID = uids.sop
     capture.SeriesInstanceUID = uids.series
     # Behind the series of the scanner, in their order.
-    capture.SeriesNumber = 9000 + int(source.get("SeriesNumber") or 0) % 1000
-    capture.InstanceNumber = int(source.get("InstanceNumber") or 1)
+    capture.SeriesNumber = 9000 + header.integer(source, "SeriesNumber", 0) % 1000
+    capture.InstanceNumber = header.integer(source, "InstanceNumber", 1) or 1
     capture.Modality = "OT"
     capture.Manufacturer = MANUFACTURER
     capture.ManufacturerModelName = finding.algorithm

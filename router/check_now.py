@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _NEWEST = 500
 #: Studies that arrived longer ago are not listed: their patients have left.
 RECENT_S = 12 * 3600.0
+_UNKNOWN: dict[str, Any] = {"modality": "", "view": "", "series": 0, "image": 0}
 #: Of a study that went on as a known patient's, though something of her is written otherwise.
 TOLD = (
     "her {} is not the one that is known of her number (all else agrees): it goes on as one person."
@@ -33,18 +34,19 @@ def quality(journal: Journal, study: Study, expected: Sequence[str]) -> dict[str
     shown = journal.quality.shown(study.orthanc_id)
     flags = journal.quality.flags(study.orthanc_id)
     own = journal.quality.expected(study.orthanc_id)
+    described = {one.instance: _image(one.acquisition) for one in shown}
     return {
         "seen": len(shown),
         "look_at": [
-            _image(one.acquisition)
+            # Of what cannot even be read no more is known than that it is there.
+            described.get(instance, _UNKNOWN)
             | {
                 "flags": [
                     {"flag": f.flag, "why": LOOK[f.flag], "value": f.value, "limit": f.limit}
-                    for f in flags[one.instance]
+                    for f in raised
                 ]
             }
-            for one in shown
-            if one.instance in flags
+            for instance, raised in flags.items()
         ],
         "missing_views": qc.missing_views(shown, expected if own is None else own),
         "patient": [TOLD.format(one.field) for one in journal.people.likely(study.orthanc_id)],

@@ -62,6 +62,7 @@ class Code(StrEnum):
     SOP_CLASS_NOT_CLEARED = "SOP_CLASS_NOT_CLEARED"
     BURNED_IN_TEXT = "BURNED_IN_TEXT"
     ENCODING_NOT_CLEARED = "ENCODING_NOT_CLEARED"
+    PIXELS_UNDECLARED = "PIXELS_UNDECLARED"
     ANONYMIZATION_REFUSED = "ANONYMIZATION_REFUSED"
     SOURCE_MISSING = "SOURCE_MISSING"
     HELD_BY_RULE = "HELD_BY_RULE"
@@ -92,6 +93,7 @@ class Code(StrEnum):
     FOR_PROCESSING = "FOR_PROCESSING"
     MODALITY_NOT_ANALYSED = "MODALITY_NOT_ANALYSED"
     PIXELS_UNDECODABLE = "PIXELS_UNDECODABLE"
+    PIXELS_BROKEN_OFF = "PIXELS_BROKEN_OFF"
     TOO_FEW_VALUES = "TOO_FEW_VALUES"
     ANALYSIS_DISABLED = "ANALYSIS_DISABLED"
     ANALYSIS_FAILED = "ANALYSIS_FAILED"
@@ -169,7 +171,7 @@ ADVICE: dict[Code, Advice] = {
         "Enter the Patient ID on the scanner and send the study again.",
     ),
     Code.NO_UID: Advice(
-        "A Study, Series or SOP Instance UID is missing or is no UID.",
+        "A Study, Series or SOP Instance UID is missing, or there are several in its place.",
         "Send the study again from the scanner; if it stays so, report it to the scanner's maker.",
     ),
     Code.UID_CONFLICT: Advice(
@@ -202,6 +204,19 @@ ADVICE: dict[Code, Advice] = {
     Code.ENCODING_NOT_CLEARED: Advice(
         "A part of it is encoded in a way that cannot be cleaned with certainty.",
         _NO_POLICY,
+    ),
+    Code.PIXELS_UNDECLARED: Advice(
+        "Its pixels hold more than its header declares (the detail says what). No viewer shows it, "
+        "and it may tell who the patient is.",
+        "Ask the scanner's maker what it is. Where it is known to name nobody, release the image "
+        "under pixels-checked: it then goes as it is, every byte of it. Else let the scanner send "
+        "it without that as a new image (with a new SOP Instance UID), and discard this one.",
+    ),
+    Code.PIXELS_UNDECODABLE: Advice(
+        "Its pixels cannot be opened: they break off or are damaged, and no viewer would show them.",
+        "Look at it on the scanner. If it opens there, let the scanner send it as a new image (with "
+        "a new SOP Instance UID) and discard this one; if it does not, the picture has to be taken "
+        "again while the patient is there. To have it delivered as it is, release it under as-it-is.",
     ),
     Code.ANONYMIZATION_REFUSED: Advice(
         "Orthanc refused three times to anonymize it.",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from router import bounds, qc
+from router import decoded, qc
 from router.errors import AnalysisSkipped, Code, Hold, OrthancBrokeOff, ResourceMissing
-from router.pixels.decoding import DECODED_BY_ORTHANC
 from router.qc import Flag, Raised, Shown
 from router.steps import MOST_CRASHES
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from router.orthanc import TruckOrthanc
     from router.spool import Spool
     from router.steps import Calm
+
+#: Of a file whose header cannot be read either: nobody will open it.
+_NOT_TO_BE_OPENED = frozenset({Code.PIXELS_UNDECODABLE, Code.UNREADABLE, Code.ANALYSIS_CRASHED})
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +76,9 @@ class Looking:
             self._calm.broken()
             raise
         except (AnalysisSkipped, Hold) as left_out:
-            self._quality.enter_unreadable(unseen, left_out.code, self._now())
+            closed = left_out.code in _NOT_TO_BE_OPENED
+            raised = [Raised(Flag.CANNOT_BE_OPENED, 1, 0)] if closed else []
+            self._quality.enter_unreadable(unseen, left_out.code, self._now(), raised)
         except ResourceMissing:
             self._quality.enter_unreadable(unseen, Code.SOURCE_MISSING, self._now())
         finally:
@@ -84,14 +89,20 @@ class Looking:
     def _look(self, unseen: Unseen) -> Look:
         with self._orthanc.file(unseen.instance) as body:
             self._headers.is_plain(body)  # else the child takes the memory of the whole container
-            if bounds.transfer_syntax(body.view) not in DECODED_BY_ORTHANC:
-                with self._spool.as_file(body) as path:
-                    return self._analyser.look(path)
-        with (
-            self._orthanc.decoded_file(unseen.instance) as decoded,
-            self._spool.as_file(decoded) as path,
-        ):
-            return self._analyser.look(path)
+            with self._spool.as_file(body) as path:
+                here = self._analyser.look(path)
+        if here.opened is not False:
+            return here
+        try:
+            return decoded.by_orthanc(
+                self._orthanc,
+                self._spool,
+                unseen.instance,
+                lambda _, path: self._analyser.look(path),
+            )
+        except AnalysisSkipped as skipped:
+            # Its header was read here; what it was found to be in there stays.
+            return replace(here, code=skipped.code, opened=None)
 
     def _enter(self, unseen: Unseen, look: Look) -> None:
         features = look.features | look.acquisition.figures
@@ -99,6 +110,8 @@ class Looking:
         if look.code is None:
             baseline = self._quality.baseline(look.acquisition)
             raised = qc.judge(look.acquisition.modality, features, baseline)
+        if look.opened is None:
+            raised.append(Raised(Flag.CANNOT_BE_OPENED, 1, 0))
         images = [*self._quality.shown(unseen.study), Shown(unseen.instance, look.acquisition)]
         if unseen.instance in qc.repeated(images):
             raised.append(Raised(Flag.REPEATED_EXPOSURE, 1, 0))

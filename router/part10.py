@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import re
 import struct
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -160,6 +161,14 @@ def _fragments(view: memoryview, offset: int) -> Iterator[tuple[int, int]]:
     raise Hold(Code.UNREADABLE, "its compressed pixels do not end")
 
 
+def items(view: memoryview, offset: int) -> list[memoryview]:
+    """The items of encapsulated pixels that begin at ``offset``, without the offset table.
+
+    Raises Hold (UNREADABLE) where no delimiter ends them.
+    """
+    return [view[first:end] for first, end in _fragments(view, offset)][1:]
+
+
 def _fragments_end(view: memoryview, offset: int) -> int:
     """The offset behind the delimiter of encapsulated pixels."""
     return max((end for _, end in _fragments(view, offset)), default=offset) + _TAG_OF.size
@@ -185,20 +194,33 @@ def stray_padding(dataset: FileDataset, view: memoryview) -> list[int]:
 def native_pixel_bytes(dataset: FileDataset) -> int | None:
     """How many bytes uncompressed pixels take by the header; ``None`` for compressed ones.
 
-    Raises Hold (UNREADABLE) where the header does not say it.
+    Where it says that colour is subsampled and it is not, so many as are there. Raises Hold
+    (UNREADABLE) where the header does not say it.
     """
     if "PixelData" not in dataset or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return None
     try:
-        bits = (
-            int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel") or 1)
-            * int(dataset.get("NumberOfFrames") or 1) * int(dataset.BitsAllocated)
-        )  # fmt: skip
+        sizes = [int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated),
+                 int(dataset.get("SamplesPerPixel") or 1), int(dataset.get("NumberOfFrames") or 1)]  # fmt: skip
     except (AttributeError, TypeError, ValueError):
         raise Hold(Code.UNREADABLE, "the header does not say how large the image is") from None
-    if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
-        bits = bits * 2 // 3
-    return (bits + 7) // 8
+    if min(sizes) < 0:
+        raise Hold(Code.UNREADABLE, "the header does not say how large the image is")
+    whole = (math.prod(sizes) + 7) // 8
+    subsampled = "_422" in str(dataset.get("PhotometricInterpretation", ""))
+    present = present_pixel_bytes(dataset)
+    # Senders that have decoded a JPEG write YBR_FULL_422 beside all samples.
+    if subsampled and not 0 <= present - whole <= 1:
+        return (math.prod(sizes) * 2 // 3 + 7) // 8
+    return whole
+
+
+def present_pixel_bytes(dataset: FileDataset) -> int:
+    """The length of the element Pixel Data as the file gives it; 0 where there is none."""
+    element = dataset.get_item("PixelData", keep_deferred=True) if "PixelData" in dataset else None
+    if element is None:
+        return 0
+    return element.length if isinstance(element, RawDataElement) else len(element.value or b"")
 
 
 def without_pixels(dataset: FileDataset, view: memoryview) -> bytes:

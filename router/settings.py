@@ -157,6 +157,13 @@ class SendingSettings(_Section):
             "`arrival`: each image as soon as it is anonymized"
         ),
     ] = "stable"
+    unopenable: Annotated[
+        Literal["hold", "deliver"],
+        Field(
+            description="An image whose pixels break off or cannot be decoded: `hold` it until a "
+            "person decides, or `deliver` it as it is"
+        ),
+    ] = "hold"
 
 
 class SpaceSettings(_Section):

@@ -58,6 +58,9 @@ class Look:
     features: dict[str, float]
     #: Why they are not; ``None``: they are.
     code: Code | None
+    #: Whether the decoders here open its pixels; False: Orthanc has to be asked; ``None``: they
+    #: are not all there.
+    opened: bool | None = True
 
 
 class _Child:
@@ -158,8 +161,17 @@ class Analyser:
         said = self._child.ask({"action": "look", "source": str(source)})
         code = said.get("left_out")
         return Look(
-            qc.Acquisition(**said["acquisition"]), said["features"], Code(code) if code else None
-        )
+            qc.Acquisition(**said["acquisition"]), said["features"],
+            Code(code) if code else None, said["opened"],
+        )  # fmt: skip
+
+    def opens(self, source: Path) -> bool:
+        """Whether the decoders here open the pixels; False: Orthanc has to be asked.
+
+        Raises AnalysisSkipped (PIXELS_BROKEN_OFF) where they are not all there, and where it
+        cannot be said.
+        """
+        return bool(self._child.ask({"action": "open", "source": str(source)})["opened"])
 
     def close(self) -> None:
         """Ends the child; the next task starts a new one."""

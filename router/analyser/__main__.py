@@ -6,6 +6,7 @@ It ends when stdin does, so it cannot outlive its router.
 from __future__ import annotations
 
 import json
+import mmap
 import resource
 import sys
 from dataclasses import asdict
@@ -15,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 from router import capture, lossless, part10, pixels, qc
 from router.analysis import ANALYSES, density
 from router.errors import AnalysisSkipped, Code, Hold
+from router.pixels import opening
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from router.frame import Frame
 
 
@@ -35,14 +39,26 @@ def _capture(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _look(task: dict[str, Any]) -> dict[str, Any]:
+    """``opened``: as ``pixels.opening.check`` answers; ``None``: the pixels are not all there."""
     with Path(task["source"]).open("rb") as stream:
         source = part10.read(stream)
         said: dict[str, Any] = {"acquisition": asdict(qc.acquisition(source)), "features": {}}
         try:
+            said["opened"] = None
+            said["opened"] = opening.check(source, stream, _mapped(stream))
             frame = pixels.to_frame(source, stream, for_processing=True)
         except AnalysisSkipped as skipped:
             return said | {"left_out": skipped.code}
         return said | {"features": qc.features(frame) | _fractions(frame)}
+
+
+def _open(task: dict[str, Any]) -> dict[str, Any]:
+    with Path(task["source"]).open("rb") as stream:
+        return {"opened": opening.check(part10.read(stream), stream, _mapped(stream))}
+
+
+def _mapped(stream: BinaryIO) -> memoryview:
+    return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _fractions(frame: Frame) -> dict[str, float]:
@@ -58,7 +74,7 @@ def _compare(task: dict[str, Any]) -> dict[str, Any]:
     return {"same": lossless.same_pixels(Path(task["original"]), Path(task["copy"]))}
 
 
-_ACTIONS = {"capture": _capture, "look": _look, "compare": _compare}
+_ACTIONS = {"capture": _capture, "look": _look, "open": _open, "compare": _compare}
 
 
 def _answer(task: dict[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _both_writings(journal: Journal, study: str) -> list[dict[str, str]]:
 def _lines(row: dict[str, Any]) -> list[str]:
     lines = [f"{row['study']}  {row['seen']} images seen"]
     for image in row["look_at"]:
-        name = " ".join(filter(None, (image["modality"], image["view"])))
+        name = " ".join(filter(None, (image["modality"], image["view"]))) or "unknown"
         lines += [
             f"  {name}, series {image['series']} image {image['image']}:"
             f" {flag['why']} ({flag['flag']} {flag['value']:.4g}, limit {flag['limit']:.4g})"

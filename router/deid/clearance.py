@@ -7,9 +7,8 @@ it first.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from router import part10
 from router.deid import iod, mask, policies
@@ -18,7 +17,6 @@ from router.deid.profile import BASIC, Option
 from router.errors import Code, Hold
 
 if TYPE_CHECKING:
-    from pydicom.dataelem import RawDataElement
     from pydicom.dataset import Dataset, FileDataset
 
     from router.deid.mask import Region
@@ -53,7 +51,18 @@ POLICIES: dict[str, Release] = {
     ),
     "pixels-checked": Release(
         "A person has looked at every frame and found nothing in it that identifies the patient.",
-        frozenset({Code.BURNED_IN_TEXT, Code.SOP_CLASS_NOT_CLEARED, Code.HELD_BY_RULE}),
+        frozenset(
+            {
+                Code.BURNED_IN_TEXT,
+                Code.SOP_CLASS_NOT_CLEARED,
+                Code.HELD_BY_RULE,
+                Code.PIXELS_UNDECLARED,
+            }
+        ),
+    ),
+    "as-it-is": Release(
+        "A person knows that nobody can open the image, and has it delivered all the same.",
+        frozenset({Code.PIXELS_UNDECODABLE}),
     ),
 }
 
@@ -64,7 +73,6 @@ def released(names: str) -> Release:
     return Release(" ".join(r.meaning for r in each), frozenset().union(*(r.clears for r in each)))
 
 
-_UID = re.compile(r"[0-9.]{1,64}")
 #: Kinds of objects that are judged by their content; a picture in one has been looked at by nobody.
 _WITHOUT_PIXELS = iod.REPORTS | {"presentation", "document"}
 
@@ -82,6 +90,8 @@ def check(
     """
     _check_encoding(dataset)
     _check_identity(dataset)
+    if Code.PIXELS_UNDECLARED not in release.clears:
+        _check_overlays(dataset)
     regions: tuple[Region, ...] = ()
     try:
         regions = _policy_of(dataset, rules, chosen)
@@ -117,12 +127,15 @@ def _check_encoding(dataset: FileDataset) -> None:
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None or syntax.is_private or not syntax.is_transfer_syntax:
         raise Hold(Code.ENCODING_NOT_CLEARED, "its transfer syntax is not one of the standard's")
+
+
+def _check_overlays(dataset: FileDataset) -> None:
+    """An overlay in the unused bits of the pixels (retired) would stay when its group goes."""
     for group in range(0x6000, 0x6020, 2):
         position = dataset.get((group, 0x0102))
         lowest = (group, 0x3000) not in dataset and _lowest_bit_is_free(dataset)
         if position is not None and (position.value or lowest):
-            # An overlay in the unused bits of the pixels would stay when its group goes.
-            raise Hold(Code.ENCODING_NOT_CLEARED, "an overlay is hidden in its pixels")
+            raise Hold(Code.PIXELS_UNDECLARED, "an overlay lies in their unused bits")
 
 
 def _lowest_bit_is_free(dataset: Dataset) -> bool:
@@ -135,8 +148,7 @@ def _check_complete(dataset: FileDataset) -> None:
     native = part10.native_pixel_bytes(dataset)
     if native is None:
         return
-    present = cast("RawDataElement", dataset.get_item("PixelData", keep_deferred=True)).length
-    if present < native:
+    if part10.present_pixel_bytes(dataset) < native:
         raise Hold(Code.UNREADABLE, "it has fewer pixels than its header says")
 
 
@@ -144,7 +156,7 @@ def _check_identity(dataset: Dataset) -> None:
     if not str(dataset.get("PatientID", "") or "").strip():
         raise Hold(Code.NO_PATIENT_ID, "PatientID is empty or missing")
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        value = str(dataset.get(keyword, "") or "")
-        # Also one that breaks a rule of PS3.5 (a leading zero): it is replaced anyway.
-        if not _UID.fullmatch(value):
-            raise Hold(Code.NO_UID, f"{keyword} is missing or is no UID")
+        # Also one that breaks the rules of PS3.5 (too long, letters): it is replaced anyway.
+        value = dataset.get(keyword)
+        if not isinstance(value, str | None) or not (value or "").strip(" \0"):
+            raise Hold(Code.NO_UID, f"{keyword} is missing, or there are several")

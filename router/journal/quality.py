@@ -139,10 +139,7 @@ class Quality:
             ).rowcount  # fmt: skip
             if not new:
                 return
-            db.executemany(
-                "INSERT INTO quality_flag VALUES (?, ?, ?, ?)",
-                [(unseen.instance, one.flag, one.value, one.limit) for one in raised],
-            )
+            _enter_flags(db, unseen, raised)
             device = devices.note(db, acquisition, now, is_image=code is not Code.NO_PIXELS)
             db.executemany(
                 "INSERT INTO quality_flag_total VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE"
@@ -152,13 +149,17 @@ class Quality:
             if code is None:
                 _add(db, device, acquisition, features)
 
-    def enter_unreadable(self, unseen: Unseen, code: Code, now: float) -> None:
+    def enter_unreadable(
+        self, unseen: Unseen, code: Code, now: float, raised: Sequence[Raised] = ()
+    ) -> None:
         """An object that no look can be taken at; it is not tried again."""
         with self._db.writing() as db:
-            db.execute(
+            new = db.execute(
                 "INSERT OR IGNORE INTO quality VALUES (?, ?, ?, ?, '', '', '', '', '{}')",
                 (unseen.instance, unseen.study, now, code),
-            )
+            ).rowcount
+            if new:
+                _enter_flags(db, unseen, raised)
 
     def expect(self, study: str, views: Sequence[str]) -> None:
         """For this patient: what is expected instead of the protocol's views."""
@@ -204,6 +205,13 @@ class Quality:
             (MOST_FLAGS,),
         )
         return {(row["device"], row["flag"], row["modality"]): row["number"] for row in rows}
+
+
+def _enter_flags(db: sqlite3.Connection, unseen: Unseen, raised: Sequence[Raised]) -> None:
+    db.executemany(
+        "INSERT INTO quality_flag VALUES (?, ?, ?, ?)",
+        [(unseen.instance, one.flag, one.value, one.limit) for one in raised],
+    )
 
 
 def _add(

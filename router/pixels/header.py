@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _WINDOW_FUNCTIONS = frozenset({"LINEAR", "LINEAR_EXACT", "SIGMOID"})
 _MOST_ENTRIES = 1 << 16
+_LARGEST = 1 << 31
 _CORNER = 2
 
 
@@ -39,8 +40,12 @@ def number(dataset: Dataset, keyword: str, default: float) -> float:
 
 
 def integer(dataset: Dataset, keyword: str, default: int) -> int:
-    """An attribute as an integer; ``default`` where it is missing, empty or none."""
-    return int(number(dataset, keyword, default))
+    """An attribute as an integer; ``default`` where it is missing, empty, or no integer of 32 bits.
+
+    No element of VR IS, SS or US holds a larger one (PS3.5, 6.2); senders write others ("1A").
+    """
+    found = int(number(dataset, keyword, default))
+    return found if abs(found) <= _LARGEST else default
 
 
 def functional_group(dataset: Dataset, index: int, keyword: str) -> Dataset | None:
@@ -63,6 +68,14 @@ def stored_limits(dataset: Dataset) -> tuple[int, int]:
     if dataset.get("PixelRepresentation") == 1:
         return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     return 0, (1 << bits) - 1
+
+
+def lowest_bit(dataset: Dataset) -> int:
+    """The place of the lowest stored bit in its word: 0 unless HighBit says otherwise."""
+    allocated = integer(dataset, "BitsAllocated", 16)
+    stored = integer(dataset, "BitsStored", allocated)
+    place = integer(dataset, "HighBit", stored - 1) + 1 - stored
+    return place if 0 < place <= allocated - stored else 0
 
 
 def scale(dataset: Dataset, index: int) -> Scale:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class Flag(StrEnum):
     """What was seen; a name in the journal, metrics and status."""
 
+    CANNOT_BE_OPENED = "CANNOT_BE_OPENED"
     PADDING_ONLY = "PADDING_ONLY"
     BLANK = "BLANK"
     LOW_CONTRAST = "LOW_CONTRAST"
@@ -38,6 +39,7 @@ class Flag(StrEnum):
 
 #: What the person who looks is told.
 LOOK: Mapping[Flag, str] = {
+    Flag.CANNOT_BE_OPENED: "it cannot be opened: send it again from the scanner, or repeat it",
     Flag.PADDING_ONLY: "nearly all of it is padding",
     Flag.BLANK: "it shows nothing but noise",
     Flag.LOW_CONTRAST: "its contrast is low",

@@ -47,12 +47,13 @@ class Steps:
         routing: Routing,
         checker: Analyser | None,
         pays: Callable[[], bool],
+        opener: Analyser | None,
     ) -> None:
         """``analyser``: makes the captures; ``checker``: sees to what is compressed.
 
-        ``pays``: whether compressing saves time now.
+        ``pays``: whether compressing saves time now. ``opener``: tries to open the pixels.
         """
-        self._anonymizing = Anonymizing(bench, routing, checker, pays)
+        self._anonymizing = Anonymizing(bench, routing, checker, pays, opener)
         self._actions: dict[State, Callable[[Study], Outcome | None]] = {
             State.RECEIVED: self._anonymizing.take,
             State.ANONYMIZED: Analysing(bench, analyser).take,

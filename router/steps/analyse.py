@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from router import capture, part10
+from router import capture, decoded, part10
 from router.analyser import Analyser, Task
 from router.analysis import density
 from router.deid import gate, pseudonyms
@@ -18,7 +18,8 @@ from router.steps.bench import MOST_CRASHES, Bench, describe, read_made
 from router.study import CAPTURE_GONE, CAPTURED, Copy, Instance, Outcome, Role, Stage, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from router.deid.pseudonyms import Key
     from router.spool import Body
@@ -98,19 +99,35 @@ class Analysing:
             if self._adopt(study, instance, key, captures, capture_uids(key, copy, version)):
                 return
         uids = capture_uids(key, copy, density.VERSION)
-        # One codec is Orthanc's; what it cannot decode comes as it is, and is left out.
-        decoded = copy.transfer_syntax in DECODED_BY_ORTHANC
-        fetch = self._bench.orthanc.decoded_file if decoded else self._bench.orthanc.file
         target = self._bench.spool.path(".capture")
+
+        def make(body: Body, source: Path) -> Mapping[int, bytes]:
+            assert self._analyser is not None  # noqa: S101  (looked at above)
+            header = gate.header(read_made(body), body.view)
+            self._analyser.run(Task(source, target, uids.series, uids.sop))
+            return header
+
         try:
-            with fetch(copy.orthanc_id) as body, self._bench.spool.as_file(body) as source:
-                header = gate.header(read_made(body), body.view)
-                self._analyser.run(Task(source, target, uids.series, uids.sop))
+            header = self._with_pixels(copy, make)
             made = target.read_bytes()
         finally:
             target.unlink()
         with MemoryBody(made) as body:
             self._store_capture(study, instance, body, key, uids, header)
+
+    def _with_pixels(
+        self, copy: Copy, make: Callable[[Body, Path], Mapping[int, bytes]]
+    ) -> Mapping[int, bytes]:
+        """What is made of a copy: here where its pixels can be decoded, else as Orthanc does it."""
+        orthanc, spool = self._bench.orthanc, self._bench.spool
+        if copy.transfer_syntax not in DECODED_BY_ORTHANC:
+            try:
+                with orthanc.file(copy.orthanc_id) as body, spool.as_file(body) as source:
+                    return make(body, source)
+            except AnalysisSkipped as skipped:
+                if skipped.code is not Code.PIXELS_UNDECODABLE:
+                    raise
+        return decoded.by_orthanc(orthanc, spool, copy.orthanc_id, make)
 
     def _adopt(
         self,

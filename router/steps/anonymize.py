@@ -30,6 +30,7 @@ from router.routing import Header, rank_of
 from router.steps.bench import MOST_CRASHES, Bench, StepIncomplete, StepTooSoon, describe, read_made
 from router.steps.beside import beside, hashed
 from router.steps.leading import Leader
+from router.steps.pixel_check import PixelCheck
 from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
 if TYPE_CHECKING:
@@ -60,17 +61,19 @@ class Anonymizing:
     """Makes the copies that are sent. One thread uses it; it has others work for it."""
 
     def __init__(
-        self, bench: Bench, routing: Routing, checker: Analyser | None, pays: Callable[[], bool]
-    ) -> None:
+        self, bench: Bench, routing: Routing, checker: Analyser | None, pays: Callable[[], bool],
+        opener: Analyser | None,
+    ) -> None:  # fmt: skip
         """``checker``: looks whether compressed pixels are the same; None: nothing is compressed.
 
-        ``pays``: whether compressing saves time now.
+        ``pays``: whether compressing saves time now. ``opener``: as of PixelCheck.
         """
         self._bench = bench
         self._routing = routing
         self._checker = checker
         self._pays = pays
         self._leader = Leader()
+        self._pixels = PixelCheck(bench.orthanc, bench.spool, opener)
         #: A header of 100,000 attributes is read three times over, 100 MB each: one at a time.
         self._large_header = threading.Lock()
 
@@ -216,6 +219,7 @@ class Anonymizing:
             with self._leader.before_key(instance.orthanc_id):
                 key = self._bench.key_of_patient(instance, dataset, key)
             part10.pixel_span(dataset, original.view)
+            self._pixels.check(instance, dataset, original, release)
             same_person = Code.IDENTITY_CONFLICT in release.clears
             source = _Source(instance, original, dataset, digest, key, chosen, regions, same_person)
             compress = self._to_be_compressed(source)

@@ -53,7 +53,7 @@ class Truck:
             Metrics(CollectorRegistry()), lambda: self.now, lambda: False, self.calm,
             HeaderCheck(cast("Spool", None)),
         )  # fmt: skip
-        steps = Steps(bench, None, cast("Routing", None), None, lambda: False)
+        steps = Steps(bench, None, cast("Routing", None), None, lambda: False, None)
         self.worker = Worker(self.journal, steps, ["cloud"], lambda: self.now, lambda: 0.0)
 
     def file(self, instance: str) -> Body:

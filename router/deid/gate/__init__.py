@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from router import part10
 from router.deid import iod, mask, profile
+from router.deid.gate import beyond
 from router.deid.gate.expected import Expected
 from router.deid.gate.judge import Judge, shown
 from router.deid.gate.scan import scan
@@ -71,12 +72,15 @@ def check_copy(
     before = _scanned(original, original_view, strict=False)
     after = _scanned_copy(copy, view, traces)
     kind = iod.kind_of(str(copy.SOPClassUID))
+    if compressed:
+        beyond.check_whole(before, original_view, after, view)
     if kind == "image" and _GROUPS in before:
         kind = "enhanced"
     judge = Judge(view, original_view, expected, traces, kind, {}, {})
     judge.level(after, before, 0, _LATIN_1)
     _check_declared(copy, expected)
     search_bytes(_foreign(copy, view, judge.ours, frozenset()), traces)
+    beyond.search(copy, after, view, traces)
 
 
 def check_outgoing(
