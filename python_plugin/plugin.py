@@ -26,6 +26,7 @@ import orthanc
 # Orthanc runs this file by its path and does not put its folder on the import path.
 sys.path.insert(0, str(Path(__file__).parent))
 
+import identifiers
 import orphans
 import received
 import rules
@@ -131,17 +132,31 @@ def on_stored(_dicom: Any, _instance: str) -> None:
             os.close(descriptor)
 
 
+#: Threads whose image cannot be filed. Not `threading.local`: Orthanc makes a new state of Python
+#: for each callback, which a thread's own variables do not survive.
+_unfit: set[int] = set()
+
+
 def on_c_store(_dicom: Any) -> int:
     """The status of a C-STORE: 0 to take the image."""
+    if threading.get_ident() in _unfit:
+        orthanc.LogWarning("edge-router: an image without usable identifiers is refused (C000)")
+        return rules.CANNOT_UNDERSTAND
     return rules.OUT_OF_RESOURCES if _door.is_closed else 0
 
 
-def on_received_instance(file: bytes, origin: int) -> tuple[int, None]:
+def on_received_instance(file: bytes, origin: int) -> tuple[int, bytes | None]:
     """Notes what the scanner sent, before Orthanc looks whether it has that UID already.
 
-    No call of Orthanc's API in here either.
+    No call of Orthanc's API in here either. The same thread then asks for the status.
     """
+    _unfit.discard(threading.get_ident())
     if origin == orthanc.InstanceOrigin.DICOM_PROTOCOL:
+        if not identifiers.can_be_filed(file):
+            # Orthanc would answer "out of resources", and log the identifiers, before it asks for
+            # the status. So it gets to see one that it could file, and is then told not to.
+            _unfit.add(threading.get_ident())
+            return orthanc.ReceivedInstanceAction.MODIFY, identifiers.STAND_IN
         line = received.line_of(file)
         if line is not None:
             # A full disk: Orthanc says so itself.

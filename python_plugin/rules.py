@@ -29,6 +29,8 @@ ORPHAN_HEADER = "x-edge-router-orphan"
 
 #: Of a C-STORE: Refused, Out of Resources (PS3.4, B.2.3).
 OUT_OF_RESOURCES = 0xA700
+#: Error: Cannot Understand (PS3.4, B.2.3). It is not worth sending it again.
+CANNOT_UNDERSTAND = 0xC000
 
 #: What stays on the truck: it is made of identifiers, or of what the scanner sent.
 _ROUTERS_OWN = frozenset({"/edge-router/received"})
