@@ -67,10 +67,8 @@ def can_be_filed(file: bytes) -> bool:
 def _found(file: bytes) -> dict[tuple[int, int], bytes] | None:
     """The identifiers at top level, without their padding; None: the syntax cannot be read."""
     offset, syntax = _PREAMBLE_BYTES, b""
-    while True:
+    while struct.unpack_from("<H", file, offset)[0] == _TRANSFER_SYNTAX[0]:
         tag, _, length, start = _element(file, offset, "<", implicit=False)
-        if tag[0] != _TRANSFER_SYNTAX[0]:
-            break
         if tag == _TRANSFER_SYNTAX:
             syntax = file[start : start + length].strip(b"\0 ")
         offset = start + length

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from router import __version__, check_now, golden, status
+from router import __version__, callers, check_now, golden, status
 from router.analyser import Analyser, HeaderCheck
 from router.api import Api
 from router.delivery import Delivery, Limits
@@ -72,6 +72,7 @@ def show_journal(
             journal.outbox.oldest_undelivered,
             now,
             destinations,
+            journal.callers.count_refused,
         )
     )
     registry.register(
@@ -312,6 +313,9 @@ class App:
                 if time.monotonic() >= reconcile_at:
                     self._journal.cap_due_times(time.time())  # the clock may have been set
                     self._intake.reconcile()
+                    self._journal.callers.note(
+                        callers.read(settings.door.callers_file), time.time()
+                    )
                     reconcile_at = time.monotonic() + intake.reconcile_s
                 self._wake_worker.set()
                 self._wake_looking.set()

@@ -368,3 +368,20 @@ class AnalysisSkipped(EdgeRouterError):
 
 class IllegalTransition(Exception):
     """The state table has no such row: a fault in the router."""
+
+
+#: What a person does about a caller that the scanner's door refused, by the door's reason.
+CALLER_ADVICE = {
+    "UNKNOWN_CALLER": "it is not among the truck's scanners. If it is one, enter its AE title and "
+    "address in the file that TRUCK_MODALITIES names (or set SCANNER_AET and SCANNER_HOST), and "
+    "start the door and truck-orthanc again",
+    "OTHER_CALLED_AE": "it calls the truck by another AE title. Set the called AE title on the "
+    "scanner to the truck's (TRUCK_AET)",
+    "NOT_SUPPORTED": "it speaks another version of the protocol, or another application context. "
+    "Ask the scanner's maker for DICOM 3.0",
+    "TOO_MANY": "it had more associations open at once than DOOR_MOST_PER_ADDRESS allows. Set it "
+    "higher, or let the scanner open fewer",
+    "ORTHANC_UNREACHABLE": "truck-orthanc did not answer. Look at `docker compose ps`",
+    "ORTHANC_REFUSED": "truck-orthanc refused it: its entry in the file that TRUCK_MODALITIES names "
+    "does not allow what it asked for",
+}

@@ -210,11 +210,13 @@ class JournalFigures:
         oldest_undelivered: Callable[[Sequence[str]], Mapping[str, float]],
         now: Callable[[], float],
         destinations: Iterable[str],
+        count_refused: Callable[[], int],
     ) -> None:
         self._count_studies = count_studies
         self._count_held = count_held
         self._oldest_undelivered = oldest_undelivered
         self._now = now
+        self._count_refused = count_refused
         self._destinations = tuple(destinations)
 
     def collect(self) -> Iterable[Metric]:
@@ -252,6 +254,12 @@ class JournalFigures:
             since = oldest.get(destination)
             age.add_metric([destination], 0.0 if since is None else max(0.0, self._now() - since))
         yield age
+        refused = GaugeMetricFamily(
+            "edge_router_callers_refused",
+            "Callers at the scanner's door, by AE title and address, whose last call was refused.",
+        )
+        refused.add_metric([], self._count_refused())
+        yield refused
 
 
 class QualityFigures:

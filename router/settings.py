@@ -200,6 +200,12 @@ class ApiSettings(_Section):
     port: Annotated[int, Field(ge=0, le=65535, description="Its port")] = 8080
 
 
+class DoorSettings(_Section):
+    callers_file: Annotated[
+        Path, Field(description="Where the scanner's door writes down who called; need not exist")
+    ] = Path("/var/lib/edge-door/callers.json")
+
+
 class Settings(_Section):
     """Everything that can be set. Units are in the names: _s seconds, _mib mebibytes."""
 
@@ -211,6 +217,7 @@ class Settings(_Section):
     quality: QualitySettings = QualitySettings()
     intake: IntakeSettings = IntakeSettings()
     api: ApiSettings = ApiSettings()
+    door: DoorSettings = DoorSettings()
     compression: CompressionSettings = CompressionSettings()
     sending: SendingSettings = SendingSettings()
     space: SpaceSettings = SpaceSettings()

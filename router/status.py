@@ -44,6 +44,8 @@ def overview(
         "safe": bool(destinations) and not (unreached or held or open_studies),
         "summary": "; ".join([_summary(studies, open_studies, held), *map(_never, unreached)]),
         "destinations": [_destination(name, links.get(name)) for name in destinations],
+        # AE titles and addresses: `callers` tells them, on the truck.
+        "callers_refused": journal.callers.count_refused(),
         "studies": studies,
     }
 

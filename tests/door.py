@@ -63,7 +63,7 @@ def opened(
     (folder / "modalities.json").write_text(_MODALITIES)
     callers = folder / "callers.json"
     settings = Settings(
-        "127.0.0.1", 0, 0, "127.0.0.1", orthanc_port, "EDGETRUCK", folder / "modalities.json",
+        "127.0.0.1", 0, "127.0.0.1", 0, "127.0.0.1", orthanc_port, "EDGETRUCK", folder / "modalities.json",
         check_host, callers, tls, limits or Limits(),
     )  # fmt: skip
     loop = asyncio.new_event_loop()

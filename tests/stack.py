@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRUCK = "TRUCK1"
-SERVICES = ["truck-orthanc", "router", "cloud-orthanc", "cloud-proxy"]
+SERVICES = ["truck-orthanc", "door", "router", "cloud-orthanc", "cloud-proxy"]
 
 
 @dataclass

@@ -127,7 +127,7 @@ class Caller:
     last_at: float
     accepted: int = 0
     refused: int = 0
-    reason: str = ""  #: of the last refusal
+    reason: str = ""  #: why the last call was refused; empty: it was accepted
 
 
 class Callers:
@@ -154,10 +154,9 @@ class Callers:
             self._make_room()
             caller = Caller(calling, called, address, now, now)
         self._callers[calling, address] = caller
-        caller.called, caller.last_at = called, now
+        caller.called, caller.last_at, caller.reason = called, now, reason
         if reason:
             caller.refused += 1
-            caller.reason = reason
         else:
             caller.accepted += 1
         self._changed = True

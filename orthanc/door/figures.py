@@ -80,7 +80,7 @@ class Figures:
 
     async def serve(self, host: str, port: int) -> asyncio.Server:
         """Answers ``GET /metrics`` and ``GET /health`` until it is closed."""
-        return await asyncio.start_server(self._answer, host or None, port, limit=_LARGEST_ASK)
+        return await asyncio.start_server(self._answer, host, port, limit=_LARGEST_ASK)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(

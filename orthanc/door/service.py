@@ -86,7 +86,7 @@ class Door:
             listener.setblocking(False)
             self._listeners.append(listener)
             self._tasks.append(asyncio.create_task(self._take(listener, context)))
-        self._server = await self.figures.serve(settings.host, settings.figures_port)
+        self._server = await self.figures.serve(settings.figures_host, settings.figures_port)
         self._tasks += [
             asyncio.create_task(self._watch()),
             asyncio.create_task(self._keep_list()),

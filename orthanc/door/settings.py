@@ -57,6 +57,7 @@ class Settings:
 
     host: str
     port: int
+    figures_host: str
     figures_port: int
     orthanc_host: str
     orthanc_port: int
@@ -94,6 +95,7 @@ class Settings:
         return cls(
             environment.get("DOOR_HOST", ""),
             number("DOOR_PORT", 4242),
+            environment.get("DOOR_FIGURES_HOST") or "127.0.0.1",
             number("DOOR_FIGURES_PORT", 9104),
             environment.get("DOOR_ORTHANC_HOST", "truck-orthanc"),
             number("DOOR_ORTHANC_PORT", 4242),

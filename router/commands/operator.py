@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from router import decisions, status
@@ -19,6 +20,7 @@ from router.commands.terminal import (
 )
 from router.decisions import RELEASE_POLICIES, Reason, What
 from router.deid.clearance import POLICIES
+from router.errors import CALLER_ADVICE
 from router.journal import Journal
 from router.receipt import FINAL
 from router.settings import Settings
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 def register(add: Add) -> None:
     add("status", _status, "the way of each study, and whether the truck may drive on")
     add("held", _held, "what is held: why, since when, what to do")
+    add("callers", _callers, "who called at the scanner's door, and who was refused")
     sub = add("receipts", _receipts, "what is proven of each instance of a study")
     sub.add_argument("study", help="a study, as status names it")
     sub = add("release", _release, "let held instances go on: from the start, or at a destination")
@@ -71,6 +74,8 @@ def _status(asked: argparse.Namespace) -> int:
         + ("  (check-now)" if s["look_at"] or s["missing_views"] or s["patient"] else "")
         for s in overview["studies"]
     ]
+    if refused := overview["callers_refused"]:
+        lines.append(f"{refused} callers were refused at the scanner's door: see `callers`")
     show(asked, overview, [*lines, overview["summary"]])
     return FINE if overview["safe"] else ATTENTION
 
@@ -93,6 +98,21 @@ def _held(asked: argparse.Namespace) -> int:
         ]
     show(asked, {"held": rows}, lines or ["nothing is held"])
     return ATTENTION if rows else FINE
+
+
+def _callers(asked: argparse.Namespace) -> int:
+    with open_journal(asked) as journal:
+        found = journal.callers.all()
+    lines = []
+    for one in found:
+        lines.append(
+            f"{one.calling or '(blank)':<16}  {one.address:<15}  {one.accepted} accepted, "
+            f"{one.refused} refused, the last {moment(one.last_at)}"
+        )
+        if one.reason:
+            lines.append(f"  refused: {CALLER_ADVICE.get(one.reason, one.reason)}")
+    show(asked, {"callers": [asdict(one) for one in found]}, lines or ["nobody has called yet"])
+    return ATTENTION if any(one.reason for one in found) else FINE
 
 
 def _receipts(asked: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from router import backoff
 from router.errors import Code, IllegalTransition
 from router.journal import holds, receipts, records
+from router.journal.callers import Callers
 from router.journal.copies import Copies
 from router.journal.corrections import Corrections
 from router.journal.database import Database, lock
@@ -99,6 +100,7 @@ class Journal:
         self.standing = StandingDecisions(self._db)
         self.corrections = Corrections(self._db)
         self.links = Links(self._db)
+        self.callers = Callers(self._db)
 
     def close(self) -> None:
         self._db.close()

@@ -265,6 +265,18 @@ MIGRATIONS: tuple[str, ...] = (
     {RECEIPTS}
 
     {STANDING}
+
+    CREATE TABLE caller (                  -- at the scanner's door
+        calling TEXT NOT NULL,             -- AE title
+        called TEXT NOT NULL,
+        address TEXT NOT NULL,
+        first_at REAL NOT NULL,
+        last_at REAL NOT NULL,
+        accepted INTEGER NOT NULL,
+        refused INTEGER NOT NULL,
+        reason TEXT NOT NULL,              -- why the last call was refused; empty: it was accepted
+        PRIMARY KEY (calling, address)
+    ) STRICT;
     """,
 )
 

@@ -40,7 +40,7 @@ def main() -> int:
         ids = {study_alias(key, s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
         before = cloud.instances()
         _say(f"sending {len(sources)} images of {len(ids)} studies to the truck by C-STORE")
-        send(sources, "truck-orthanc", 4242)
+        send(sources, "door", 4242)
         studies = _watch(ids)
         _say("checking the cloud PACS: every image there once, and nobody named")
         held = {ids[study["study"]]: study["held"] for study in studies}

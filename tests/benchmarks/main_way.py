@@ -59,7 +59,7 @@ class Memory:
 def seconds_beyond_stable(stack: Stack, images: Iterable[FileDataset]) -> float:
     """Sends a study and waits until all of it is verified in the cloud."""
     sent = list(images)
-    port = stack.port("truck-orthanc", 4242)
+    port = stack.port("door", 4242)
     assert set(scanner.store(sent, port)) == {scanner.SUCCESS}
     begun = time.monotonic()
     (study,) = stack.at_rest([stack.alias(str(sent[0].PatientID), str(sent[0].StudyInstanceUID))])
@@ -81,7 +81,7 @@ def killed(stack: Stack, kills: int, folder: Path) -> tuple[int, int]:
     """Kills the router at random moments while studies go their way: (lost, duplicates)."""
     moments = random.Random(1)
     before = stack.cloud().instances()
-    port = stack.port("truck-orthanc", 4242)
+    port = stack.port("door", 4242)
     sources: list[data.Source] = []
     while kills > 0:
         batch = data.demo_studies(data.fresh_seed(), folder, slices=40, mg_rows=1024)

@@ -32,7 +32,7 @@ def test_after_a_restart_of_the_engine_in_mid_study_nothing_is_lost_or_doubled(
     ids = {stack.alias(s.patient.patient_id, s.study_uid): s.study_uid for s in sources}
     before = stack.cloud().instances()
     images = [pydicom.dcmread(source.path) for source in sources]
-    assert set(scanner.store(images, stack.port("truck-orthanc", 4242))) == {scanner.SUCCESS}
+    assert set(scanner.store(images, stack.port("door", 4242))) == {scanner.SUCCESS}
     until(
         lambda: any(s["state"] != "RECEIVED" for s in stack.studies() if s["study"] in ids),
         what="the first study on its way",

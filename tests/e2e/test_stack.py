@@ -34,7 +34,7 @@ def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(
     before = stack.cloud().instances()
     images = [pydicom.dcmread(source.path) for source in sources]
     statuses: list[int] = []
-    port = stack.port("truck-orthanc", 4242)
+    port = stack.port("door", 4242)
     sender = threading.Thread(target=lambda: statuses.extend(scanner.store(images, port)))
     sender.start()
     for _ in range(3):

@@ -34,7 +34,7 @@ def delivered(stack: Stack) -> dict[str, str]:
         "ct": list(data.ct_series(seed, patients[2], slices=6)),
     }
     images = [image for study in studies.values() for image in study]
-    statuses = scanner.store(images, stack.port("truck-orthanc", 4242))
+    statuses = scanner.store(images, stack.port("door", 4242))
     assert set(statuses) == {scanner.SUCCESS}
     stack.at_rest({stack.alias(str(i.PatientID), str(i.StudyInstanceUID)) for i in images})
     return {

@@ -77,6 +77,7 @@ def every_metric() -> str:
             lambda _: {},
             lambda: 0.0,
             ["cloud"],
+            lambda: 2,
         )
     )
     metrics.registry.register(MachineFigures(lambda: (1000, 250), lambda: {"cloud": -3.5}))
@@ -150,7 +151,7 @@ def test_of_results_the_first_have_names_and_go_on_to_have_them() -> None:
 def test_of_what_is_held_the_most_frequent_reasons_have_names_and_the_sum_is_right() -> None:
     registry = CollectorRegistry()
     held = {code: number for number, code in enumerate(list(ADVICE)[:10], 1)}
-    registry.register(JournalFigures(dict, lambda: held, lambda _: {}, lambda: 0.0, []))
+    registry.register(JournalFigures(dict, lambda: held, lambda _: {}, lambda: 0.0, [], int))
     text = generate_latest(registry).decode()
     shown = [line.split() for line in text.splitlines() if "instances_held{" in line]
     assert [float(value) for _, value in shown] == [10, 9, 8, 7, 6, 5, 4, 3, 1 + 2]
@@ -189,7 +190,7 @@ def test_the_age_of_the_oldest_image_is_shown_for_each_destination() -> None:
     registry.register(
         JournalFigures(
             lambda: {State.RECEIVED: 2}, dict, lambda _: {"cloud": 40.0}, lambda: 100.0,
-            ["cloud", "archive"],
+            ["cloud", "archive"], int,
         )
     )  # fmt: skip
     text = generate_latest(registry).decode()

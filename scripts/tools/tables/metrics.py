@@ -32,7 +32,7 @@ def _families() -> Iterator[tuple[str, str, list[str], str]]:
         if isinstance(metric, MetricWrapperBase):
             yield from _shown(metric.describe(), metric._labelnames)  # noqa: SLF001
     yield "edge_router_build_info", "gauge", ["version"], "The router that runs."
-    journal = JournalFigures(dict, dict, lambda _: {}, float, [])
+    journal = JournalFigures(dict, dict, lambda _: {}, float, [], int)
     machine = MachineFigures(lambda: (0, 0), dict)
     quality = QualityFigures(list, dict, list, int)
     for collector in (journal, machine, quality):
