@@ -340,6 +340,11 @@ class App:
                     "the analysis gives other results than before",
                     extra={"action": "golden", "count": len(found.moved)},
                 )
+            if found.failed:
+                _log.error(
+                    "golden images could not be analysed",
+                    extra={"action": "golden", "count": len(found.failed)},
+                )
             self._stop.wait(golden.WEEK_S)
 
     def _worker_loop(self) -> None:

@@ -19,6 +19,8 @@ _NEWEST = 500
 #: Studies that arrived longer ago are not listed: their patients have left.
 RECENT_S = 12 * 3600.0
 _UNKNOWN: dict[str, Any] = {"modality": "", "view": "", "series": 0, "image": 0}
+#: Of a study: where none of it is there, there is nothing to look at, and that is known.
+_TO_BE_TOLD = ("look_at", "missing_views", "patient", "left_out", "unseen")
 #: Of a study that went on as a known patient's, though something of her is written otherwise.
 TOLD = (
     "her {} is not the one that is known of her number (all else agrees): it goes on as one person."
@@ -48,6 +50,13 @@ def quality(journal: Journal, study: Study, expected: Sequence[str]) -> dict[str
             }
             for instance, raised in flags.items()
         ],
+        # Orthanc's own id, for the truck's screen: of such an image nothing else is known.
+        "left_out": [
+            {"instance": instance, "code": code}
+            for instance, code in journal.quality.left_out(study.orthanc_id).items()
+            if instance not in flags
+        ],
+        "unseen": journal.quality.count_unseen(study.orthanc_id),
         "missing_views": qc.missing_views(shown, expected if own is None else own),
         "patient": [TOLD.format(one.field) for one in journal.people.likely(study.orthanc_id)],
     }
@@ -56,13 +65,13 @@ def quality(journal: Journal, study: Study, expected: Sequence[str]) -> dict[str
 def recent(
     journal: Journal, expected: Sequence[str], now: float, study: str | None = None
 ) -> list[dict[str, Any]]:
-    """The studies of the last hours with something to look at; ``study``: only that alias."""
+    """The studies of the last hours with something to tell; ``study``: only that alias."""
     rows = []
     for one in journal.studies(_NEWEST):
         if one.received_at < now - RECENT_S or study not in {None, one.alias}:
             continue
         found = quality(journal, one, expected)
-        if found["look_at"] or found["missing_views"] or found["patient"]:
+        if any(found[what] for what in _TO_BE_TOLD):
             rows.append({"study": one.alias, "state": one.state, **found})
     return rows
 

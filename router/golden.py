@@ -34,6 +34,7 @@ class Checked:
     same: tuple[str, ...]
     moved: tuple[str, ...]
     new: tuple[str, ...]  #: without a result of this algorithm and version; accepted now
+    failed: tuple[str, ...] = ()  #: could not be read or analysed: nothing is said of them
 
 
 def check(folder: Path, analyser: Analyser, work: Path) -> Checked:
@@ -51,17 +52,22 @@ def check(folder: Path, analyser: Analyser, work: Path) -> Checked:
             Code.FILE_UNREADABLE, f"The golden images in {folder} cannot be read."
         ) from None
     results: dict[str, str] = known.setdefault(ALGORITHM, {})
-    found: dict[str, list[str]] = {"same": [], "moved": [], "new": []}
+    found: dict[str, list[str]] = {"same": [], "moved": [], "new": [], "failed": []}
     for image in images:
-        digest = hashlib.sha256(image.read_bytes()).hexdigest()
-        result = _result(image, analyser, work)
+        try:
+            digest = hashlib.sha256(image.read_bytes()).hexdigest()
+            result = _result(image, analyser, work)
+        # One image that fails in whatever way says nothing of the others.
+        except Exception:  # noqa: BLE001
+            found["failed"].append(image.name)
+            continue
         kind = "new" if digest not in results else "same"
         if results.setdefault(digest, result) != result:
             kind = "moved"
         found[kind].append(image.name)
     if found["new"]:
         _write(path, known)
-    return Checked(*(tuple(found[kind]) for kind in ("same", "moved", "new")))
+    return Checked(*(tuple(found[kind]) for kind in ("same", "moved", "new", "failed")))
 
 
 def _result(image: Path, analyser: Analyser, work: Path) -> str:

@@ -8,11 +8,21 @@ the list of images; a reconcile pass compares it with the journal.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from router import part10
+from router.aside import Aside
 from router.deid import pseudonyms
-from router.errors import Code, Hold, ResourceMissing
+from router.errors import (
+    Code,
+    EdgeRouterError,
+    Hold,
+    JournalError,
+    OrthancDenied,
+    OrthancUnreachable,
+    ResourceMissing,
+)
 from router.journal import Cursor, Journal, Pin
 
 if TYPE_CHECKING:
@@ -56,6 +66,8 @@ class Intake:
         self._now = now
         #: Copies of ours that the journal does not know (it was lost): not asked for again.
         self._own: set[str] = set()
+        #: What could not be asked for: the next pass over all images tries it again.
+        self._aside = Aside()
 
     def follow_changes(self) -> int:
         """Takes in everything behind the cursor. Returns how many instances were new.
@@ -118,6 +130,8 @@ class Intake:
                     "an image that was sent again cannot be read",
                     extra={"action": "intake", "study": returned.alias, "code": hold.code},
                 )
+            except Exception as error:  # noqa: BLE001
+                self._failed(returned.file, error, "an image that was sent again is left alone")
 
     def _look_at_sightings(self) -> None:
         """Other bytes under the UID of an image that the truck holds: Orthanc kept the first."""
@@ -133,8 +147,12 @@ class Intake:
             )
             self._orthanc.forget_received(until)
         for conflict in self._journal.sightings.conflicts():
-            if self._is_kept(conflict):
-                continue
+            try:
+                if self._is_kept(conflict):
+                    continue
+            except Exception as error:  # noqa: BLE001
+                # In doubt it is held: the other bytes may be all that there is of an image.
+                self._failed(conflict.instance, error, "other bytes of an image cannot be read")
             self._hold_other_bytes(conflict.instance, conflict.alias, conflict.digests)
         self._journal.sightings.settle(self._now(), _SIGHTINGS_KEPT_S)
 
@@ -164,18 +182,38 @@ class Intake:
 
     def _arrivals(self, instances: Iterable[str]) -> list[Arrival]:
         arrivals = []
+        passed_over = self._own | set(self._aside.passed_over(time.monotonic()))
         for instance in self._journal.unknown(dict.fromkeys(instances)):
-            if instance in self._own:
+            if instance in passed_over:
                 continue
             try:
                 arrival = self._orthanc.arrival(instance)
             except ResourceMissing:  # deleted since
                 continue
+            except Exception as error:  # noqa: BLE001
+                self._failed(instance, error, "an image that arrived cannot be asked for")
+                continue
+            self._aside.forget(instance)
             if arrival is None:
                 self._own.add(instance)
             else:
                 arrivals.append(arrival)
         return arrivals
+
+    def _failed(self, item: str, error: Exception, what: str) -> None:
+        """One item failed: the others go on. Raises the error where it is of all of them."""
+        if isinstance(error, (OrthancUnreachable, OrthancDenied)) and not self._orthanc.answers():
+            raise error
+        failures = self._aside.put(item, time.monotonic())
+        if isinstance(error, JournalError):
+            raise error
+        code = error.code if isinstance(error, EdgeRouterError) else Code.UNEXPECTED
+        _log.error(
+            "%s (%s)",
+            what,
+            type(error).__name__,
+            extra={"action": "intake", "code": code, "attempt": failures},
+        )
 
     def _is_stable(self, study: str) -> bool:
         try:
@@ -183,6 +221,9 @@ class Intake:
         except ResourceMissing:
             # Its images are gone from Orthanc: the next step finds that out and says so.
             return True
+        except Exception as error:  # noqa: BLE001
+            self._failed(study, error, "a study cannot be asked for")
+            return False
 
     def _take_in(
         self, arrivals: list[Arrival], stable: Iterable[str], cursor: Cursor | None

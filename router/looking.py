@@ -12,9 +12,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from router import decoded, qc
-from router.errors import AnalysisSkipped, Code, Hold, OrthancBrokeOff, ResourceMissing
+from router.aside import Aside
+from router.errors import (
+    AnalysisSkipped,
+    Code,
+    EdgeRouterError,
+    Hold,
+    JournalError,
+    OrthancBrokeOff,
+    OrthancDenied,
+    OrthancUnreachable,
+    ResourceMissing,
+)
 from router.qc import Flag, Raised, Shown
-from router.steps import MOST_CRASHES
+from router.steps import MOST_CRASHES, MOST_TRIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Of a file whose header cannot be read either: nobody will open it.
 _NOT_TO_BE_OPENED = frozenset({Code.PIXELS_UNDECODABLE, Code.UNREADABLE, Code.ANALYSIS_CRASHED})
+#: These speak of Orthanc and of all images, as long as it does not answer anything else.
+_OF_ALL = (OrthancUnreachable, OrthancDenied)
 
 _log = logging.getLogger(__name__)
 
@@ -56,10 +69,11 @@ class Looking:
         self._now = now
         self._headers = headers
         self._calm = calm
+        self._aside = Aside()
 
     def look_once(self) -> bool:
         """Looks at one image; whether there was one. Raises OrthancError, JournalError."""
-        unseen = self._quality.unseen(self._now())
+        unseen = self._quality.unseen(self._now(), self._aside.passed_over(time.monotonic()))
         if unseen is None:
             return False
         if unseen.crashes >= MOST_CRASHES:
@@ -81,10 +95,31 @@ class Looking:
             self._quality.enter_unreadable(unseen, left_out.code, self._now(), raised)
         except ResourceMissing:
             self._quality.enter_unreadable(unseen, Code.SOURCE_MISSING, self._now())
+        except JournalError:
+            self._aside.put(unseen.instance, time.monotonic())
+            raise
+        # Whatever is wrong with one image, the patient of the next one is still there.
+        except Exception as error:
+            if isinstance(error, _OF_ALL) and not self._orthanc.answers():
+                raise
+            self._failed(unseen, error)
         finally:
             self._trials.end_look(unseen.instance)
         self._metrics.step_seconds.labels("look").observe(time.monotonic() - begun)
         return True
+
+    def _failed(self, unseen: Unseen, error: Exception) -> None:
+        """One more failure with an image: it is passed over, and after some left out by its code."""
+        code = error.code if isinstance(error, EdgeRouterError) else Code.UNEXPECTED
+        failures = self._aside.put(unseen.instance, time.monotonic())
+        _log.warning(
+            "a look at an image failed (%s)",
+            type(error).__name__,
+            extra={"action": "look", "study": unseen.alias, "code": code, "attempt": failures},
+        )
+        if failures >= MOST_TRIES:
+            self._quality.enter_unreadable(unseen, code, self._now())
+            self._aside.forget(unseen.instance)
 
     def _look(self, unseen: Unseen) -> Look:
         with self._orthanc.file(unseen.instance) as body:

@@ -109,6 +109,14 @@ class TruckOrthanc:
         with _coded():
             return dict(_json(self._client.get_system()))
 
+    def answers(self) -> bool:
+        """Whether it answers now: then what just failed was of its item, and not of all."""
+        try:
+            self.system()
+        except OrthancError:
+            return False
+        return True
+
     def wait(self, ring: Ring | None, timeout_s: float) -> Ring | None:
         """Waits at the plugin's doorbell for a change; ``None``: there is no plugin."""
         query = {"timeout": f"{timeout_s:.1f}"}

@@ -13,7 +13,14 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.errors import ResourceMissing
+from router.aside import Aside
+from router.errors import (
+    Code,
+    EdgeRouterError,
+    OrthancDenied,
+    OrthancUnreachable,
+    ResourceMissing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +102,7 @@ class Keeper:
         self._stopping = stopping
         self._forecast = Forecast()
         self._refusing = False
+        self._aside = Aside()
 
     def look(self) -> int:
         """Removes what has to go; how many instances that were. Raises OrthancError, JournalError."""
@@ -115,12 +123,14 @@ class Keeper:
     def _purge(self, bytes_needed: float) -> tuple[int, float]:
         gone, freed = 0, 0.0
         while freed < bytes_needed and not self._stopping():
-            candidates = self._journal.purges.candidates(_BATCH)
+            passed_over = self._aside.passed_over(self._monotonic())
+            candidates = self._journal.purges.candidates(_BATCH, passed_over)
             if not candidates:
                 break
             removed: list[Purgeable] = []
             for candidate in candidates:
-                self._remove(candidate)
+                if not self._try_remove(candidate):
+                    continue
                 removed.append(candidate)
                 freed += candidate.size
                 if freed >= bytes_needed or self._stopping():
@@ -134,6 +144,28 @@ class Keeper:
                 extra={"action": "purge", "count": gone},
             )
         return gone, freed
+
+    def _try_remove(self, candidate: Purgeable) -> bool:
+        """Whether its files are gone. Raises what is of all of them: Orthanc does not answer."""
+        try:
+            self._remove(candidate)
+        except Exception as error:
+            of_all = (OrthancUnreachable, OrthancDenied)
+            if isinstance(error, of_all) and not self._orthanc.answers():
+                raise
+            failures = self._aside.put(candidate.instance, self._monotonic())
+            _log.warning(
+                "an image cannot be removed (%s)",
+                type(error).__name__,
+                extra={
+                    "action": "purge",
+                    "code": error.code if isinstance(error, EdgeRouterError) else Code.UNEXPECTED,
+                    "attempt": failures,
+                },
+            )
+            return False
+        self._aside.forget(candidate.instance)
+        return True
 
     def _remove(self, candidate: Purgeable) -> None:
         """First the files, then the word for it: a router that dies in between removes them again."""

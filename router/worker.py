@@ -9,8 +9,6 @@ from router import backoff
 from router.errors import (
     Code,
     EdgeRouterError,
-    IllegalTransition,
-    JournalError,
     OrthancDenied,
     OrthancFull,
     OrthancUnreachable,
@@ -72,8 +70,7 @@ class Worker:
             self._postpone(study, error.code, _FULL_S, counts=False)
         except StepTooSoon as soon:
             self._postpone(study, soon.code, soon.wait_s, counts=False)
-        except (JournalError, IllegalTransition):
-            raise
+        # Of the journal, too: if it is the whole of it, putting the study off fails the same way.
         except EdgeRouterError as error:
             self._failed(study, error.code)
         # A fault of ours in one study must not stop the others; it is retried and shown.

@@ -34,9 +34,9 @@ def _golden(asked: argparse.Namespace) -> int:
         closing(Analyser(analysis.timeout_s, analysis.memory_mib)) as analyser,
     ):
         found = golden.check(analysis.golden, analyser, Path(name) / "capture")
-    lines = [f"{name}: {kind}" for kind in ("same", "moved", "new")
+    lines = [f"{name}: {kind}" for kind in ("same", "moved", "new", "failed")
              for name in getattr(found, kind)]  # fmt: skip
     value = {"algorithm": golden.ALGORITHM, "same": found.same, "moved": found.moved,
-             "new": found.new}  # fmt: skip
+             "new": found.new, "failed": found.failed}  # fmt: skip
     show(asked, value, lines or ["there are no golden images"])
-    return ATTENTION if found.moved else FINE
+    return ATTENTION if found.moved or found.failed else FINE

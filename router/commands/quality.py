@@ -98,6 +98,12 @@ def _lines(row: dict[str, Any]) -> list[str]:
         ]
     for sentence, both in zip(row["patient"], row["both_writings"], strict=True):
         lines.append(f"  patient: {sentence} (known: {both['known']}; here: {both['said']})")
+    lines += [
+        f"  could not be looked at: instance {one['instance']} ({one['code']})"
+        for one in row["left_out"]
+    ]
+    if row["unseen"]:
+        lines.append(f"  not looked at yet: {row['unseen']}")
     if row["missing_views"]:
         lines.append(f"  expected and not there: {', '.join(row['missing_views'])}")
     return lines

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from router import backoff
 from router.delivery.verdicts import MOST_TRIES
-from router.errors import Code, DeliveryDeferred
+from router.errors import (
+    Code,
+    DeliveryDeferred,
+    DestinationPaused,
+    EdgeRouterError,
+    JournalError,
+    LinkDown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
 _MOST = 256
 #: How long a destination may take to list what it has stored, and how often it is asked.
 _INDEXING_S = 900.0
+_log = logging.getLogger(__name__)
 _FIRST_AGAIN_S, _ASK_AGAIN_S = 1.0, 60.0
 
 
@@ -67,7 +76,7 @@ class Reader:
             by_study[receipt.copy.study_uid].append(receipt)
         for members in by_study.values():
             try:
-                answer = self._destination.verify([receipt.copy for receipt in members])
+                answer = self._asked(members)
             except DeliveryDeferred as deferred:
                 self._unanswered += 1
                 wait = backoff.delay_s(
@@ -82,6 +91,23 @@ class Reader:
             for study, alias in {(receipt.study, receipt.alias) for receipt in members}:
                 self._verdicts.settle(study, alias)
         return settled
+
+    def _asked(self, members: Sequence[Receipt]) -> ReadBack:
+        """The answer about instances of one study.
+
+        Raises DeliveryDeferred where this question failed, in whatever way; LinkDown,
+        DestinationPaused, JournalError where it says nothing of the study.
+        """
+        try:
+            return self._destination.verify([receipt.copy for receipt in members])
+        except (DeliveryDeferred, LinkDown, DestinationPaused, JournalError):
+            raise
+        except EdgeRouterError as error:
+            raise DeliveryDeferred(error.code, error.sentence) from None
+        # The studies beside it are asked about all the same.
+        except Exception as error:  # noqa: BLE001
+            _log.exception("a question failed", extra={"action": "deliver"})
+            raise DeliveryDeferred(Code.UNEXPECTED, type(error).__name__) from None
 
     def _take(self, members: Sequence[Receipt], answer: ReadBack) -> set[str]:
         """Writes down what the destination's answer decides; the instances of these."""

@@ -133,15 +133,26 @@ class Sender:
         for receipt in flight.receipts:
             try:
                 outgoing = self._open(receipt, flight, bodies)
-            except _NOT_THE_ITEMS:
+            except (LinkDown, DestinationPaused, JournalError):
                 raise
+            except (OrthancUnreachable, OrthancDenied) as error:
+                if not self._orthanc.answers():
+                    raise
+                self._put_off(receipt, error)
             except OSError as error:
                 self._verdicts.no_room(receipt, error)
             except EdgeRouterError as error:
-                self._count(error.code)
-                self._verdicts.failed(receipt, error)
+                self._put_off(receipt, error)
+            # A fault of ours in one instance must not keep the others; it is counted, then held.
+            except Exception as error:  # noqa: BLE001
+                _log.exception("a copy cannot be opened", extra={"action": "deliver"})
+                self._put_off(receipt, DeliveryDeferred(Code.UNEXPECTED, type(error).__name__))
             else:
                 yield receipt.copy.sop_uid, (receipt, outgoing)
+
+    def _put_off(self, receipt: Receipt, error: EdgeRouterError) -> None:
+        self._count(error.code)
+        self._verdicts.failed(receipt, error)
 
     def _open(self, receipt: Receipt, flight: Flight, bodies: ExitStack) -> Outgoing:
         copy = receipt.copy
@@ -208,19 +219,23 @@ class Sender:
         self, outgoing: Mapping[str, tuple[Receipt, Outgoing]]
     ) -> Mapping[str, Stored | EdgeRouterError]:
         files = [one for _, one in outgoing.values()]
-        if len(files) > 1:
-            return self._destination.send_together(files)
-        (sop_uid,) = outgoing
         try:
+            if len(files) > 1:
+                return self._destination.send_together(files)
+            (sop_uid,) = outgoing
             return {sop_uid: self._destination.send(files[0])}
         except (LinkDown, DestinationPaused):
             raise
         except EdgeRouterError as error:
-            return {sop_uid: error}
+            failed, sentence = error, error.sentence
         # A fault of ours in one instance must not keep the others; it is counted, and then held.
         except Exception as error:  # noqa: BLE001
             _log.exception("sending failed", extra={"action": "deliver"})
-            return {sop_uid: DeliveryDeferred(Code.UNEXPECTED, type(error).__name__)}
+            sentence = type(error).__name__
+            failed = DeliveryDeferred(Code.UNEXPECTED, sentence)
+        if len(files) > 1:  # nobody knows whose it is: each goes alone the next time
+            failed = DeliveryDeferred(Code.DESTINATION_ANSWER_UNCLEAR, sentence)
+        return dict.fromkeys(outgoing, failed)
 
     def _judge(
         self,

@@ -62,13 +62,14 @@ class Purges:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def candidates(self, limit: int) -> list[Purgeable]:
-        """What may go, the oldest first."""
+    def candidates(self, limit: int, passed_over: Iterable[str] = ()) -> list[Purgeable]:
+        """What may go, the oldest first; ``passed_over``: instances that are left alone for now."""
         rows = self._db.rows(
             "SELECT i.orthanc_id, i.study, i.role, i.copy_id, i.size, i.original_size"  # noqa: S608
             " FROM instance i CROSS JOIN study s ON s.orthanc_id = i.study"
-            f" WHERE {_MAY_GO} ORDER BY i.received_at LIMIT ?",
-            (limit,),
+            f" WHERE {_MAY_GO} AND i.orthanc_id NOT IN (SELECT value FROM json_each(?))"
+            " ORDER BY i.received_at LIMIT ?",
+            (json.dumps(list(passed_over)), limit),
         )
         return [
             Purgeable(

@@ -16,7 +16,7 @@ from router.study import Role, State
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from router.journal.database import Database
 
@@ -51,17 +51,39 @@ class Quality:
         self._db = db
         self._devices = devices.Devices(db)
 
-    def unseen(self, now: float) -> Unseen | None:
-        """The original that is to be looked at next, in order of arrival; what crashed something last."""
+    def unseen(self, now: float, passed_over: Collection[str] = ()) -> Unseen | None:
+        """The original that is to be looked at next, in order of arrival; what crashed something last.
+
+        ``passed_over``: instances that are not to be tried yet.
+        """
         rows = self._db.rows(
             "SELECT i.orthanc_id, i.study, s.alias, i.crashes FROM instance i"
             " JOIN study s ON s.orthanc_id = i.study"
             " WHERE i.role = ? AND i.received_at > ?"
             " AND NOT EXISTS (SELECT 1 FROM quality q WHERE q.instance = i.orthanc_id)"
+            " AND i.orthanc_id NOT IN (SELECT value FROM json_each(?))"
             " ORDER BY i.crashes, i.received_at <= ?, i.received_at, i.rowid LIMIT 1",
-            (Role.SOURCE, now - _LATEST_S, now - _RECENT_S),
+            (Role.SOURCE, now - _LATEST_S, json.dumps(list(passed_over)), now - _RECENT_S),
         )
         return Unseen(*rows[0]) if rows else None
+
+    def count_unseen(self, study: str) -> int:
+        """Images of a study that nobody has looked at yet."""
+        rows = self._db.rows(
+            "SELECT count(*) FROM instance i WHERE i.study = ? AND i.role = ?"
+            " AND NOT EXISTS (SELECT 1 FROM quality q WHERE q.instance = i.orthanc_id)",
+            (study, Role.SOURCE),
+        )
+        return int(rows[0][0])
+
+    def left_out(self, study: str) -> dict[str, str]:
+        """Images of a study that no look could be taken at → why: nothing is known of them."""
+        rows = self._db.rows(
+            "SELECT instance, code FROM quality WHERE study = ? AND acquisition = ''"
+            " AND code IS NOT NULL ORDER BY looked_at, rowid",
+            (study,),
+        )
+        return {row["instance"]: row["code"] for row in rows}
 
     def baseline(self, acquisition: Acquisition) -> Baseline:
         """What is usual for the device and view of an image, by its unflagged images."""

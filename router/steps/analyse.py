@@ -10,7 +10,18 @@ from router import capture, decoded, part10
 from router.analyser import Analyser, Task
 from router.analysis import density
 from router.deid import gate, pseudonyms
-from router.errors import AnalysisSkipped, Code, Hold, ResourceMissing
+from router.errors import (
+    AnalysisSkipped,
+    Code,
+    EdgeRouterError,
+    Hold,
+    JournalError,
+    OrthancBrokeOff,
+    OrthancDenied,
+    OrthancFull,
+    OrthancUnreachable,
+    ResourceMissing,
+)
 from router.orthanc import instance_id
 from router.pixels.decoding import DECODED_BY_ORTHANC
 from router.spool import MemoryBody
@@ -73,6 +84,23 @@ class Analysing:
                 extra={"action": "analyse", "study": study.alias, "code": left_out.code},
             )
             return left_out.code
+        except (OrthancFull, OrthancBrokeOff, JournalError):
+            raise  # says nothing of the image, or is counted as a crash
+        # Whatever is wrong with one image, the captures of the others are made.
+        except Exception as error:
+            of_all = (OrthancUnreachable, OrthancDenied)
+            if isinstance(error, of_all) and not self._bench.orthanc.answers():
+                raise
+            _log.warning(
+                "no capture: %s",
+                type(error).__name__,
+                extra={
+                    "action": "analyse",
+                    "study": study.alias,
+                    "code": error.code if isinstance(error, EdgeRouterError) else Code.UNEXPECTED,
+                },
+            )
+            return Code.ANALYSIS_FAILED
         return CAPTURED
 
     def _capture_once(

@@ -180,8 +180,14 @@ class Anonymizing:
             self._anonymize(study, instance, key)
         except PatientChanged:
             return False  # tried again, as what the study has become
-        except (OrthancUnreachable, OrthancDenied, OrthancFull, JournalError):
-            raise  # says nothing of the instance
+        except (OrthancFull, JournalError, OrthancBrokeOff):
+            raise  # says nothing of the instance, or is counted where it is caught
+        except (OrthancUnreachable, OrthancDenied) as error:
+            if not self._bench.orthanc.answers():
+                raise
+            return self._bench.try_again_or_hold(
+                study, instance, Code.ANONYMIZATION_REFUSED, error.sentence
+            )
         except OSError as error:
             raise StepIncomplete(Code.SPOOL_UNUSABLE, f"{error.strerror}") from None
         except Hold as hold:
