@@ -25,6 +25,7 @@ from router.looking import Looking
 from router.machine import MachineFigures
 from router.metrics import JournalFigures, Metrics, QualityFigures
 from router.orthanc import TruckOrthanc
+from router.qc.public_names import public
 from router.space import Keeper, Watermarks
 from router.spool import Spool
 from router.steps import Bench, Calm, SiteRules, Steps
@@ -63,8 +64,12 @@ def show_journal(
     destinations: Sequence[str],
     expected_views: Sequence[str],
     now: Callable[[], float],
+    digest: Callable[[str, str], bytes],
 ) -> None:
-    """Registers all that is read from the journal at each scrape."""
+    """Registers all that is read from the journal at each scrape.
+
+    ``digest``: keyed, for what machines say of themselves and no list knows.
+    """
     registry.register(
         JournalFigures(
             journal.count_studies,
@@ -79,7 +84,7 @@ def show_journal(
         QualityFigures(
             lambda: journal.quality.totals(now()),
             journal.quality.count_flags,
-            lambda: journal.quality.devices(now()),
+            lambda: [public(device, digest) for device in journal.quality.devices(now())],
             lambda: check_now.count_missing(journal, expected_views, now()),
         )
     )
@@ -109,7 +114,14 @@ class App:
             KINDS[destination.kind].make(destination) for destination in settings.destinations
         ]
         names = [destination.name for destination in self._destinations]
-        show_journal(registry, self._journal, names, settings.quality.expected_views, time.time)
+        show_journal(
+            registry,
+            self._journal,
+            names,
+            settings.quality.expected_views,
+            time.time,
+            keys[0].digest,
+        )
         registry.register(MachineFigures(self._disk, self._clock_offsets))
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)

@@ -306,7 +306,7 @@ class QualityFigures:
         yield flags
         info = GaugeMetricFamily(
             "edge_router_device_info",
-            "What the devices of the last week say of themselves (always 1).",
+            "What the devices of the last week are (always 1): known makers and models, else a keyed digest.",
             labels=["device", "modality", "manufacturer", "model", "software"],
         )
         for device in self._devices():

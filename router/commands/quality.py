@@ -14,6 +14,7 @@ from router import check_now, decisions
 from router.audit import Audit
 from router.commands.terminal import ATTENTION, FINE, add_reason, note, show
 from router.journal import Journal
+from router.qc.public_names import public
 from router.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,12 +40,21 @@ def _devices(asked: argparse.Namespace) -> int:
     note(settings, asked)
     with closing(Journal(settings.journal.path)) as journal:
         found = journal.quality.all_devices()
-    lines = [
-        f"{one.name}  {one.manufacturer} {one.model}, software {one.software or 'unknown'};"
-        f" {one.images} images, the last {datetime.fromtimestamp(one.seen_at, UTC):%Y-%m-%d %H:%M} UTC"
-        for one in found
-    ]
-    show(asked, {"devices": [asdict(one) for one in found]}, lines or ["no image has come yet"])
+    digest = settings.keys()[0].digest
+    rows, lines = [], []
+    for one in found:
+        shown = public(one, digest)
+        names = [shown.manufacturer, shown.model, shown.software]
+        rows.append(asdict(one) | {"shown_as": names})
+        last = datetime.fromtimestamp(one.seen_at, UTC)
+        lines += [
+            (
+                f"{one.name}  {one.manufacturer} {one.model}, software {one.software or 'unknown'};"
+                f" {one.images} images, the last {last:%Y-%m-%d %H:%M} UTC"
+            ),
+            f"  in metrics: {', '.join(filter(None, names)) or 'nothing'}",
+        ]
+    show(asked, {"devices": rows}, lines or ["no image has come yet"])
     return FINE
 
 

@@ -123,7 +123,9 @@ def test_two_mammographs_are_told_apart_and_their_serial_numbers_stay_on_the_tru
         text = requests.get(f"http://127.0.0.1:{app.port}/metrics", timeout=10).text
         devices = json.loads(router.command("devices").stdout)["devices"]
     for name in ("MG-1", "MG-2"):
-        assert f'edge_router_device_info{{device="{name}",manufacturer="ACME IMAGING",' in text
+        # Nobody knows that maker: what was typed there stays on the truck.
+        assert f'edge_router_device_info{{device="{name}",manufacturer="maker-' in text
+    assert "ACME" not in text
     assert {(one["name"], one["model"], one["images"]) for one in devices} == {
         ("MG-1", "MODEL 1", 2), ("MG-2", "MODEL 1", 2),
     }  # fmt: skip

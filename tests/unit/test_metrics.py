@@ -16,6 +16,7 @@ from prometheus_client import (
 from router import qc
 from router.app import show_journal
 from router.deid import plan
+from router.deid.pseudonyms import Key
 from router.destinations.base import Stored
 from router.errors import ADVICE, Code
 from router.journal.quality import MOST_VIEWS
@@ -126,7 +127,14 @@ def fullest(journal: Journal) -> str:
             metrics.verified.labels(destination, by).inc()
         for gauge in (metrics.goodput, metrics.link_up, metrics.paused):
             gauge.labels(destination).set(1)
-    show_journal(registry, journal, destinations, qc.EXPECTED_VIEWS, lambda: devices.NOW)
+    show_journal(
+        registry,
+        journal,
+        destinations,
+        qc.EXPECTED_VIEWS,
+        lambda: devices.NOW,
+        Key("key", b"k" * 32).digest,
+    )
     registry.register(MachineFigures(lambda: (1000, 250), lambda: dict.fromkeys(destinations, 1.0)))
     _see_everything(journal)
     text = generate_latest(registry).decode()
