@@ -111,8 +111,13 @@ def make_secrets(folder: Path, truck: str = TRUCK) -> None:
 
 
 @contextmanager
-def started(secrets: Path, stable_age_s: int) -> Iterator[Stack]:
-    """Starts the stack with fresh secrets in a folder; removes it and its volumes at the end."""
+def started(
+    secrets: Path, stable_age_s: int, services: list[str] | None = SERVICES
+) -> Iterator[Stack]:
+    """Starts the stack with fresh secrets in a folder; removes it and its volumes at the end.
+
+    ``services``: none means all of both machines.
+    """
     make_secrets(secrets)
     project = f"edge-test-{uuid.uuid4().hex[:8]}"
     # testcontainers hands its own environment to compose.
@@ -122,5 +127,5 @@ def started(secrets: Path, stable_age_s: int) -> Iterator[Stack]:
         "DICOM_BIND": "127.0.0.1", "DICOM_PORT": "0", "CLOUD_PORT": "0",
     })  # fmt: skip
     files = ["docker-compose.yml", "tests/e2e/compose.audit.yml"]
-    with DockerCompose(str(ROOT), files, wait=True, services=SERVICES) as compose:
+    with DockerCompose(str(ROOT), files, wait=True, services=services) as compose:
         yield Stack(compose, project, secrets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing
 from functools import partial
@@ -125,16 +126,27 @@ def _try_keys(settings: Settings) -> None:
 
 def _warnings(settings: Settings) -> list[EdgeRouterError]:
     """What the router runs with, and a programme had better not."""
+    found: list[EdgeRouterError] = []
+    # Set by docker-compose.yml alone: from inside a container the machine cannot be seen.
+    if os.environ.get("HOST_FIREWALL", "shut") not in {"shut", "engine"}:
+        found.append(
+            SettingsError(
+                Code.HOST_OPEN,
+                "Nothing is known to keep this machine's networks, such as the scanner's, from"
+                " containers' own addresses: engines before 28 do not. Run scripts/firewall --boot"
+                " as root, then docker compose up -d.",
+            )
+        )
     if settings.deid.issuers_file is None:
-        return [
+        found.append(
             SettingsError(
                 Code.NO_ISSUERS,
                 "There is no deid.issuers_file: two patients of two hospitals with one number are"
                 " one patient where their images name no issuer, and one patient of one hospital is"
                 " two where it is written in two ways. One table a programme, the same on each truck.",
             )
-        ]
-    return []
+        )
+    return found
 
 
 def _try_orthanc(settings: Settings, *, offline: bool) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pydicom
@@ -93,6 +94,22 @@ def test_every_service_runs_as_a_user_of_its_own_on_a_read_only_system(stack: St
         assert found["HostConfig"]["CapDrop"] == ["ALL"], service
         assert found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped", service
     assert len(set(users)) == len(SERVICES), users
+
+
+def test_at_rest_no_check_is_started_and_each_service_is_still_known_to_be_well(
+    stack: Stack,
+) -> None:
+    """A check stays and asks every half minute: what starts one costs more than all it does."""
+
+    def stays(service: str) -> bool:
+        """Whether the check that runs in it has outlived a pause."""
+        told = stack.docker("top", stack.container(service), "-o", "pid,etimes,args")
+        return any(int(row.split()[1]) > 35 for row in told.splitlines() if "/healthy" in row)
+
+    for service in SERVICES:
+        until(partial(stays, service), 90, what=f"{service}'s check stays")
+        told = stack.docker("inspect", "-f", "{{.State.Health.Status}}", stack.container(service))
+        assert told.strip() == "healthy", service
 
 
 def test_no_log_line_names_a_patient(stack: Stack) -> None:
