@@ -22,7 +22,7 @@ from tests.orthancs import ROOT
 from tests.stack import Stack, started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 #: After the last service is well: caches are warm, first looks are over.
 _SETTLE_S = 60
@@ -48,13 +48,14 @@ class Rest:
 
     seconds: float
     services: Mapping[str, float]
-    engine: float
+    shims: float  #: with the runtimes that they start
+    daemons: float  #: the truck's share of dockerd and containerd
     others: int  #: containers of this engine that are not the truck's
 
     @property
     def percent(self) -> float:
         """All of it."""
-        return sum(self.services.values()) + self.engine
+        return sum(self.services.values()) + self.shims + self.daemons
 
 
 def truck_services() -> list[str]:
@@ -76,14 +77,14 @@ def measure(stack: Stack, services: Sequence[str], seconds: float) -> Rest:
     took = after.at - before.at
     running = len(_docker("ps", "--quiet").split())
     share = len(ids) / running
-    engine = _less(after.shims, before.shims, ids) + share * (after.daemons - before.daemons)
     return Rest(
         took,
         {
             service: _PERCENT * (after.containers[service] - before.containers[service]) / took
             for service in ids
         },
-        _PERCENT * engine / took,
+        _PERCENT * sum(after.shims[one] - before.shims[one] for one in ids) / took,
+        _PERCENT * share * (after.daemons - before.daemons) / took,
         running - len(ids),
     )
 
@@ -101,11 +102,12 @@ def main() -> None:
         rest = measure(stack, services, seconds)
     for service, percent in sorted(rest.services.items(), key=lambda one: -one[1]):
         print(f"  {service:<16} {percent:5.2f} %")
-    print(f"  {'engine':<16} {rest.engine:5.2f} %   (other containers meanwhile: {rest.others})")
+    print(f"  {'shims':<16} {rest.shims:5.2f} %")
+    print(f"  {'daemons':<16} {rest.daemons:5.2f} %   (other containers meanwhile: {rest.others})")
     print(
         f"bench rest: seconds={rest.seconds:.0f} services={len(services)}"
         f" truck_percent={rest.percent:.2f} containers_percent={sum(rest.services.values()):.2f}"
-        f" engine_percent={rest.engine:.2f}"
+        f" engine_percent={rest.shims + rest.daemons:.2f}"
     )
 
 
@@ -133,7 +135,7 @@ def _sample(ids: Mapping[str, str]) -> Sample:
     )
 
 
-def _processes() -> Iterable[tuple[str, str, float]]:
+def _processes() -> Iterator[tuple[str, str, float]]:
     """Name, command line and processor time, that of ended children included, of each process."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -159,10 +161,6 @@ def _container_s(container: str) -> float:
         if not controllers and stat.exists():
             return int(stat.read_text().split("usage_usec ")[1].split()[0]) / 1e6
     raise AssertionError(f"no control group of {container} counts the processor's time")
-
-
-def _less(after: Mapping[str, float], before: Mapping[str, float], ids: Iterable[str]) -> float:
-    return sum(after[one] - before[one] for one in ids)
 
 
 if __name__ == "__main__":
