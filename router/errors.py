@@ -12,6 +12,7 @@ EdgeRouterError
 ├── DeliveryError          a destination did not take an instance
 │   ├── LinkDown               nobody answered: close the link gate, costs no attempts
 │   ├── DestinationPaused      it does not let us in: close the gate, and say so
+│   │   └── StoreRefused           it answered an image so, and would answer every other so
 │   ├── SyntaxRefused          it does not take this transfer syntax: send it another one
 │   └── DeliveryDeferred       not now: the instance's own retry
 ├── OperatorError          a command asks for what cannot be done
@@ -108,6 +109,7 @@ class Code(StrEnum):
     DESTINATION_BUSY = "DESTINATION_BUSY"
     DESTINATION_FULL = "DESTINATION_FULL"
     DESTINATION_REFUSED = "DESTINATION_REFUSED"
+    DESTINATION_REFUSES_ALL = "DESTINATION_REFUSES_ALL"
     DESTINATION_ANSWER_UNCLEAR = "DESTINATION_ANSWER_UNCLEAR"
     NOT_FOUND_AFTER_SENDING = "NOT_FOUND_AFTER_SENDING"
     STORED_BYTES_DIFFER = "STORED_BYTES_DIFFER"
@@ -273,8 +275,9 @@ ADVICE: dict[Code, Advice] = {
         "Report it with the log of that time; then release it.",
     ),
     Code.DESTINATION_REFUSED: Advice(
-        "The destination refused it for good.",
-        "Ask the operator of the destination with the code in the detail; then release it.",
+        "The destination refused it: for good, or three times an hour apart, while it took others.",
+        "Ask the operator of the destination with the number and the words in the detail; when "
+        "they have mended it, release it.",
     ),
     Code.NOT_FOUND_AFTER_SENDING: Advice(
         "The destination accepted it three times and still does not hold it.",
@@ -337,7 +340,21 @@ class LinkDown(DeliveryError):
 
 
 class DestinationPaused(DeliveryError):
-    """The destination does not let us in. Says nothing of the instance."""
+    """The destination does not let us in. Says nothing of the instance.
+
+    ``retry_after_s`` is what it asked for, in seconds, or ``None``.
+    """
+
+    def __init__(self, code: Code, sentence: str, retry_after_s: float | None = None) -> None:
+        super().__init__(code, sentence)
+        self.retry_after_s = retry_after_s
+
+
+class StoreRefused(DestinationPaused):
+    """The destination answered an image with what it would answer every other.
+
+    Its probe may say otherwise: so the waits grow until an image has gone through.
+    """
 
 
 class SyntaxRefused(DeliveryError):

@@ -122,7 +122,7 @@ class Metrics:
         )
         self.paused = Gauge(
             "edge_router_destination_paused",
-            "Whether a destination refuses the router's credentials or certificate (1).",
+            "Whether a destination that is there takes nothing from the router (1).",
             ["destination"],
             registry=registry,
         )

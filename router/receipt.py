@@ -29,6 +29,7 @@ class ReceiptOutcome(StrEnum):
     """What happened to an instance at a destination."""
 
     BEGUN = "BEGUN"  # the first byte of a try is about to be sent
+    NOT_SENT = "NOT_SENT"  # … and was not: the try ended before
     ACCEPTED = "ACCEPTED"  # the destination said that it stored it
     VERIFIED = "VERIFIED"  # the destination was asked, and holds it
     MISSING = "MISSING"  # it was accepted, and is not there long after
@@ -42,6 +43,7 @@ RECEIPT_TABLE: dict[tuple[ReceiptState, ReceiptOutcome], ReceiptState] = {
     (ReceiptState.WAITING, ReceiptOutcome.BEGUN): ReceiptState.UNCERTAIN,
     (ReceiptState.WAITING, ReceiptOutcome.REFUSED): ReceiptState.HELD,
     (ReceiptState.UNCERTAIN, ReceiptOutcome.BEGUN): ReceiptState.UNCERTAIN,
+    (ReceiptState.UNCERTAIN, ReceiptOutcome.NOT_SENT): ReceiptState.WAITING,
     (ReceiptState.UNCERTAIN, ReceiptOutcome.ACCEPTED): ReceiptState.SENT,
     (ReceiptState.UNCERTAIN, ReceiptOutcome.VERIFIED): ReceiptState.VERIFIED,
     (ReceiptState.UNCERTAIN, ReceiptOutcome.OTHER_SYNTAX): ReceiptState.WAITING,

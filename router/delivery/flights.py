@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from router.receipt import ReceiptState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from router.journal.receipts import Receipts
     from router.study import Receipt
@@ -57,12 +57,16 @@ class Queue:
         #: Asked for, and not there: they can be sent.
         self._absent: set[str] = set()
 
-    def take(self, body_bytes: int) -> Flight | None:
+    def take(self, body_bytes: int, avoided: Collection[str] | None = None) -> Flight | None:
         """The next flight; ``body_bytes``: what instances that share a body may come to.
 
         It is looked up each time, so an urgent study waits for no more than what is in flight.
+        ``avoided``: the destination refuses images of these studies, perhaps every image: the
+        smallest is tried, of another study if there is one.
         """
         with self._lock:
+            if avoided is not None:
+                return self._take_one(avoided)
             due = self._outbox.to_send(self._destination, self._now(), len(self._flying) + _AHEAD)
             free = [receipt for receipt in due if receipt.instance not in self._flying]
             if not free:
@@ -74,6 +78,17 @@ class Queue:
                 flight = Flight(self._sharing(free, body_bytes))
             self._flying |= dict.fromkeys((r.instance for r in flight.receipts), flight)
             return flight
+
+    def _take_one(self, avoided: Collection[str]) -> Flight | None:
+        due = self._outbox.to_send(self._destination, self._now(), _AHEAD, avoided)
+        due = due or self._outbox.to_send(self._destination, self._now(), _AHEAD)
+        free = [receipt for receipt in due if receipt.instance not in self._flying]
+        if not free:
+            return None
+        chosen = min(free, key=lambda receipt: receipt.copy.size)
+        flight = Flight([chosen], doubtful=self._is_doubtful(chosen))
+        self._flying[chosen.instance] = flight
+        return flight
 
     def landed(self, flight: Flight) -> None:
         with self._lock:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from router.delivery.flights import Flight, Queue
 from router.delivery.gate import LinkGate
 from router.delivery.readback import Reader
-from router.delivery.sender import Sender, TooBusy
+from router.delivery.sender import Sender
 from router.delivery.slots import Slots
+from router.delivery.standing import Standing
 from router.delivery.verdicts import Verdicts
 from router.errors import (
     Code,
@@ -20,6 +21,7 @@ from router.errors import (
     LinkDown,
     OrthancDenied,
     OrthancUnreachable,
+    StoreRefused,
 )
 from router.pace import Pace, RateCap
 
@@ -68,18 +70,21 @@ class Delivery:
         draw: Callable[[], float],
         stopping: Callable[[], bool],
         limits: Limits = Limits(),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``now``: UTC; ``draw``: uniform in [0, 1); ``monotonic``: what the gate's waits go by."""
         self._destination = destination
         self._metrics = metrics
         self._links = journal.links
         self._now = now
-        self._draw = draw
         self._stopping = stopping
+        self._monotonic = monotonic
         self._pace = Pace(limits.most_connections)
         self._slots = Slots(lambda: self._pace.connections)
         self._queue = Queue(journal.outbox, destination.name, now, destination.most_together)
         self._verdicts = Verdicts(destination.name, journal, metrics, now, draw)
         self._reader = Reader(destination, journal, metrics, self._verdicts, now)
+        self._standing = Standing(journal.outbox, destination.name)
         self._sender = Sender(
             destination,
             orthanc,
@@ -88,6 +93,7 @@ class Delivery:
             self._verdicts,
             self._queue,
             self._reader,
+            self._standing,
             now,
             RateCap(limits.rate_bps),
             self._slots,
@@ -100,7 +106,7 @@ class Delivery:
         self._read_at = 0.0
         #: Bytes handed to the link that the pace knows of.
         self._told = 0
-        self.gate = LinkGate()
+        self.gate = LinkGate(draw)
         known = journal.links.all().get(destination.name)
         #: Whether it ever answered as it should, and what the journal says is in the way.
         self._reached = known is not None and known.reached_at is not None
@@ -136,18 +142,18 @@ class Delivery:
                 self._probe()
         except LinkDown as down:
             self._close(down.code, paused=False)
+        except StoreRefused as refusal:
+            self._say_closed(refusal.code, paused=True)
+            self.gate.refused(refusal.code, self._monotonic(), refusal.retry_after_s)
+            self._show_gate(paused=True)
         except DestinationPaused as pause:
-            self._close(pause.code, paused=True)
-        except TooBusy as busy:
-            self.gate.close_busy(busy.code, busy.retry_after_s, self._draw(), time.monotonic())
-            self._note_closed(busy.code)
-            self._show_gate()
+            self._close(pause.code, paused=True, retry_after_s=pause.retry_after_s)
         except (OrthancUnreachable, OrthancDenied) as error:
             self._verdicts.warn("the truck's Orthanc: %s", error)
             return _ORTHANC_DOWN_S
         else:
             return 0.0 if worked else 1.0
-        return self.gate.wait_s(time.monotonic())
+        return self.gate.wait_s(self._monotonic())
 
     # --- the lanes ----------------------------------------------------------------------------
 
@@ -205,8 +211,11 @@ class Delivery:
         reading = None in running.values()
         sending = len(running) - reading
         # One more than may send: it has its body ready when a connection is free.
-        while sending <= self._pace.connections and _has_room(running):
-            flight = self._queue.take(self._pace.body_bytes)
+        while sending <= (0 if self.gate.is_trying else self._pace.connections):
+            if not _has_room(running):
+                break
+            avoided = self._standing.refused_studies if self.gate.is_trying else None
+            flight = self._queue.take(self._pace.body_bytes, avoided)
             if flight is None:
                 break
             if not flight.doubtful:  # those are only asked about
@@ -229,6 +238,7 @@ class Delivery:
         if sent:
             self._note_reached()
             self.gate.served()
+            self._show_gate()
             now = time.monotonic()
             self._pace.went_through(sent, seconds, now)
 
@@ -254,7 +264,7 @@ class Delivery:
 
     def _probe(self) -> float:
         """Tries to open the gate; the seconds still to wait, 0: it is open."""
-        left = self.gate.wait_s(time.monotonic())
+        left = self.gate.wait_s(self._monotonic())
         if left > 0:
             return left
         self._destination.probe()
@@ -264,15 +274,18 @@ class Delivery:
         _log.info("the link is up", extra={"action": "link", "destination": self.name})
         return 0.0
 
-    def _close(self, code: Code, *, paused: bool) -> None:
+    def _close(self, code: Code, *, paused: bool, retry_after_s: float | None = None) -> None:
+        self._say_closed(code, paused=paused)
+        self.gate.close(code, paused=paused, now=self._monotonic(), retry_after_s=retry_after_s)
+        self._show_gate(paused=paused)
+
+    def _say_closed(self, code: Code, *, paused: bool) -> None:
         if self.gate.code is not code:
             _log.warning(
                 "the destination is paused" if paused else "the link is down",
                 extra={"action": "link", "destination": self.name, "code": code},
             )
-        self.gate.close(code, paused=paused, now=time.monotonic())
         self._note_closed(code)
-        self._show_gate(paused=paused)
 
     def _note_reached(self) -> None:
         """For those who look at the journal from outside of this process."""
@@ -287,8 +300,9 @@ class Delivery:
             self._in_the_way = code
 
     def _show_gate(self, *, paused: bool = False) -> None:
+        """A destination that is being tried again is paused until it has taken an image."""
         self._metrics.link_up.labels(self.name).set(self.gate.open and self._reached)
-        self._metrics.paused.labels(self.name).set(paused)
+        self._metrics.paused.labels(self.name).set(paused or self.gate.is_trying)
 
 
 def _has_room(running: dict[Future[None], Flight | None]) -> bool:

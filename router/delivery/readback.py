@@ -32,6 +32,8 @@ _MOST = 256
 _INDEXING_S = 900.0
 _log = logging.getLogger(__name__)
 _FIRST_AGAIN_S, _ASK_AGAIN_S = 1.0, 60.0
+#: Where it asks to be left alone.
+_LONGEST_RETRY_AFTER_S = backoff.LONGEST_RETRY_AFTER_S
 
 
 class Reader:
@@ -82,6 +84,7 @@ class Reader:
                 wait = backoff.delay_s(
                     self._unanswered, 1.0, first_s=_FIRST_AGAIN_S, longest_s=_ASK_AGAIN_S
                 )
+                wait = max(wait, min(deferred.retry_after_s or 0.0, _LONGEST_RETRY_AFTER_S))
                 for receipt in members:
                     self._verdicts.put_off(receipt, deferred, wait, counts=False)
                 settled |= {receipt.instance for receipt in members}

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from router import lossless, part10
+from router.delivery.refusals import Refusals
 from router.destinations.base import Outgoing
 from router.errors import (
     Code,
@@ -21,6 +22,7 @@ from router.errors import (
     LinkDown,
     OrthancDenied,
     OrthancUnreachable,
+    StoreRefused,
     SyntaxRefused,
 )
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from router.delivery.flights import Flight, Queue
     from router.delivery.readback import Reader
     from router.delivery.slots import Slots
+    from router.delivery.standing import Standing
     from router.delivery.verdicts import Verdicts
     from router.destinations import Destination
     from router.destinations.base import Stored
@@ -40,21 +43,10 @@ if TYPE_CHECKING:
     from router.spool import Body
     from router.study import Copy, Receipt
 
-#: So many in a row who are told "later" speak of the destination, and not of themselves.
-_BUSY_IN_A_ROW = 3
-_BUSY = frozenset({Code.DESTINATION_BUSY, Code.DESTINATION_FULL})
 #: These say nothing of an instance, and concern all that go there.
 _NOT_THE_ITEMS = (LinkDown, DestinationPaused, OrthancUnreachable, OrthancDenied, JournalError)
 
 _log = logging.getLogger(__name__)
-
-
-class TooBusy(EdgeRouterError):
-    """The destination says "later" to whatever it is sent."""
-
-    def __init__(self, error: DeliveryDeferred) -> None:
-        super().__init__(error.code, error.sentence)
-        self.retry_after_s = error.retry_after_s
 
 
 class Sender:
@@ -69,6 +61,7 @@ class Sender:
         verdicts: Verdicts,
         queue: Queue,
         reader: Reader,
+        standing: Standing,
         now: Callable[[], float],
         cap: RateCap,
         slots: Slots,
@@ -83,21 +76,23 @@ class Sender:
         self._verdicts = verdicts
         self._queue = queue
         self._reader = reader
+        self._standing = standing
+        self._refusals = Refusals(verdicts, standing)
         self._now = now
         self._cap = cap
         self._lock = threading.Lock()
-        self._busy = 0
         #: Bytes of all bodies that were handed to the link since the start.
         self.handed = 0
-        #: Syntaxes that this destination was seen to refuse.
-        self._refused: set[str] = set() if compressed else {lossless.SYNTAX}
+        self._compressed = compressed
+        #: SOP classes and transfer syntaxes that this destination was seen to refuse.
+        self._refused: set[tuple[str, str]] = set()
 
     def fly(self, flight: Flight) -> tuple[int, float]:
         """Sends a flight, or asks whether it has arrived before.
 
         Returns the bytes that were accepted, and the seconds that they were on their way.
 
-        Raises LinkDown, DestinationPaused, TooBusy, OrthancUnreachable, OrthancDenied,
+        Raises LinkDown, DestinationPaused, OrthancUnreachable, OrthancDenied,
         JournalError: what says nothing of the instances.
         """
         if flight.doubtful:
@@ -156,7 +151,7 @@ class Sender:
 
     def _open(self, receipt: Receipt, flight: Flight, bodies: ExitStack) -> Outgoing:
         copy = receipt.copy
-        if receipt.syntax is None and copy.transfer_syntax not in self._refused:
+        if receipt.syntax is None and self._goes_as_it_is(copy):
             body = bodies.enter_context(self._orthanc.file(copy.orthanc_id))
             if part10.digest(body.view) != copy.digest:
                 raise Hold(Code.COPY_DIFFERS, "the stored copy has changed")
@@ -165,6 +160,11 @@ class Sender:
             self._orthanc.file(copy.orthanc_id, transcode=lossless.PLAIN_SYNTAX)
         )
         return Outgoing(self._as_plain(receipt, body), body.view, self._counter(flight))
+
+    def _goes_as_it_is(self, copy: Copy) -> bool:
+        if not self._compressed and copy.transfer_syntax == lossless.SYNTAX:
+            return False
+        return (copy.sop_class, copy.transfer_syntax) not in self._refused
 
     def _as_plain(self, receipt: Receipt, body: Body) -> Copy:
         """The copy in Explicit VR Little Endian, with a digest of its own in the receipt."""
@@ -209,7 +209,9 @@ class Sender:
         except (LinkDown, DestinationPaused) as error:
             self._slots.break_off()  # before the next one begins
             self._count(error.code)
-            if flight.handed and isinstance(error, LinkDown):
+            if not flight.handed:
+                self._journal.outbox.not_sent(receipts)
+            elif isinstance(error, LinkDown):
                 for receipt in receipts:
                     self._verdicts.broke_off(receipt, error.code)
             raise
@@ -218,12 +220,15 @@ class Sender:
     def _answers(
         self, outgoing: Mapping[str, tuple[Receipt, Outgoing]]
     ) -> Mapping[str, Stored | EdgeRouterError]:
+        """By SOP Instance UID; what was answered to the whole request is the answer to each."""
         files = [one for _, one in outgoing.values()]
         try:
             if len(files) > 1:
                 return self._destination.send_together(files)
             (sop_uid,) = outgoing
             return {sop_uid: self._destination.send(files[0])}
+        except StoreRefused as error:
+            return dict.fromkeys(outgoing, error)
         except (LinkDown, DestinationPaused):
             raise
         except EdgeRouterError as error:
@@ -242,8 +247,14 @@ class Sender:
         outgoing: Mapping[str, tuple[Receipt, Outgoing]],
         answers: Mapping[str, Stored | EdgeRouterError],
     ) -> list[Receipt]:
+        """Raises StoreRefused where the destination would answer every other image so, too."""
+        taken = any(not isinstance(answer, EdgeRouterError) for answer in answers.values())
+        if not taken and any(
+            self._refusals.pauses(receipt, answers[uid]) for uid, (receipt, _) in outgoing.items()
+        ):
+            self._slots.break_off()  # before the next one begins
         accepted: list[Receipt] = []
-        later: DeliveryDeferred | None = None
+        paused: StoreRefused | None = None
         for sop_uid, (receipt, file) in outgoing.items():
             answer = answers[sop_uid]
             if not isinstance(answer, EdgeRouterError):
@@ -253,35 +264,29 @@ class Sender:
             self._count(answer.code)
             if isinstance(answer, SyntaxRefused):
                 self._refuse(receipt, file, answer)
-            elif isinstance(answer, DeliveryDeferred) and answer.code in _BUSY:
-                later = answer
-                self._verdicts.failed(receipt, answer)
             elif len(outgoing) > 1 and answer.code is Code.DESTINATION_ANSWER_UNCLEAR:
                 self._verdicts.send_alone(receipt, answer.code)
             else:
-                self._verdicts.failed(receipt, answer)
+                paused = self._refusals.take(receipt, answer) or paused
         self._journal.outbox.sent(accepted, self._now())
         size = sum(receipt.copy.size for receipt in accepted)
         self._metrics.sent_bytes.labels(self._destination.name).inc(size)
-        self._note_busy(later, any_accepted=bool(accepted))
+        if accepted:
+            self._standing.took(self._now())
+        elif paused is not None:
+            self._slots.break_off()
+            raise paused
         return accepted
 
     def _refuse(self, receipt: Receipt, file: Outgoing, error: SyntaxRefused) -> None:
-        """Once refused, the syntax is not tried again at this destination, until a restart."""
+        """Once refused, a class is not tried again in this syntax, until a restart."""
         if file.copy.transfer_syntax == lossless.PLAIN_SYNTAX:
             self._verdicts.hold(receipt, Code.DESTINATION_REFUSED, error.sentence)
             return
         with self._lock:
-            self._refused.add(file.copy.transfer_syntax)
+            self._refused.add((file.copy.sop_class, file.copy.transfer_syntax))
         self._journal.outbox.plain_next(receipt, error.code, self._now())
         self._verdicts.warn("it is sent uncompressed: %s", error, receipt)
-
-    def _note_busy(self, later: DeliveryDeferred | None, *, any_accepted: bool) -> None:
-        with self._lock:
-            self._busy = 0 if any_accepted or later is None else self._busy + 1
-            too_busy = self._busy >= _BUSY_IN_A_ROW
-        if too_busy and later is not None:
-            raise TooBusy(later)
 
     def _count(self, result: str) -> None:
         self._metrics.attempted(self._destination.name, result)

@@ -18,6 +18,7 @@ from router.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.errors import StoreRefused
     from router.journal import Journal
     from router.metrics import Metrics
     from router.study import Receipt
@@ -27,11 +28,6 @@ MOST_TRIES = 3
 _NO_ROOM_S = 30.0
 #: A body that keeps breaking off is tried again at least this often.
 _LONGEST_BREAK_S = 60.0
-#: Failures that will not pass by themselves, and what the instance is then held for.
-_HELD_AFTER_TRIES = {
-    Code.DESTINATION_ANSWER_UNCLEAR: Code.DESTINATION_REFUSED,
-    Code.UNEXPECTED: Code.UNEXPECTED,
-}
 #: What is wrong with what would be sent, whoever would get it.
 _OF_THE_COPY = frozenset({Code.COPY_DIFFERS})
 
@@ -87,13 +83,24 @@ class Verdicts:
         elif isinstance(error, OrthancError) and tries > 2 * MOST_TRIES:
             self.hold(receipt, Code.COPY_DIFFERS, "the truck cannot read its copy")
             return
-        elif error.code in _HELD_AFTER_TRIES and tries >= MOST_TRIES:
-            self.hold(receipt, _HELD_AFTER_TRIES[error.code], error.sentence)
+        elif error.code is Code.UNEXPECTED and tries >= MOST_TRIES:
+            self.hold(receipt, Code.UNEXPECTED, error.sentence)
             return
-        wait = backoff.delay_s(tries, self._draw())
-        if isinstance(error, DeliveryDeferred):
-            wait = max(wait, min(error.retry_after_s or 0.0, backoff.LONGEST_S))
-        self.put_off(receipt, error, wait, counts=True)
+        self.put_off(receipt, error, backoff.delay_s(tries, self._draw()), counts=True)
+
+    def may_mend(
+        self, receipt: Receipt, error: StoreRefused | DeliveryDeferred, *, counts: bool
+    ) -> None:
+        """The destination refused it, and may take it later: an hour from now, three times in all.
+
+        ``counts``: it takes others, so this was a try; otherwise it is nothing of the image's.
+        """
+        tries = receipt.attempts + 1
+        if counts and tries >= MOST_TRIES:
+            self.hold(receipt, Code.DESTINATION_REFUSED, f"{error.sentence}, {tries} times")
+            return
+        wait = backoff.mend_s(self._draw(), error.retry_after_s)
+        self.put_off(receipt, error, wait, counts=counts)
 
     def no_room(self, receipt: Receipt, error: OSError) -> None:
         """The spool folder is full or gone: says nothing of the instance."""

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,17 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from router import __version__
+from router import __version__, lossless
 from router.destinations import tls
-from router.errors import Code, DestinationPaused, Hold, LinkDown, SyntaxRefused
+from router.destinations.peer_words import peer_words
+from router.errors import (
+    Code,
+    DeliveryDeferred,
+    DestinationPaused,
+    Hold,
+    LinkDown,
+    SyntaxRefused,
+)
 from router.passing import Trail
 
 if TYPE_CHECKING:
@@ -58,7 +66,7 @@ _MEDIUM = 0x0000
 _RELEASE_S = 2.0
 _LARGEST_MESSAGE_ID = 0xFFFF
 #: A context's result (PS3.8, table 9-18).
-_NO_ABSTRACT_SYNTAX, _NO_TRANSFER_SYNTAX = 3, 4
+_ACCEPTED, _NO_ABSTRACT_SYNTAX, _NO_TRANSFER_SYNTAX = 0, 3, 4
 #: Who rejects an association (PS3.8, table 9-21), and the reasons that pass by themselves.
 _TRANSIENT = 2
 _BY_PRESENTATION = 3
@@ -172,13 +180,26 @@ class Association:
 
         Raises LinkDown, DestinationPaused.
         """
-        self.pairs = frozenset(pairs)
+        self.pairs = frozenset(both for pair in pairs for both in (pair, _plain(pair)))
         self._peer = peer
         self._window = _Window()
         self._message_id = 0
         self._socket: socket.socket | None = None
         self.used_at = time.monotonic()
         self._association = self._open(context)
+        #: By what was asked for. A context that was refused has no syntax (PS3.8, 9.3.3.2): what
+        #: the peer writes there says nothing, so a context is told by its number alone.
+        self._ids = {
+            (str(asked.abstract_syntax), str(asked.transfer_syntax[0])): int(asked.context_id or 0)
+            for asked in self._association.requestor.requested_contexts
+        }
+        self._results = {
+            int(answered.context_id or 0): answered.result
+            for answered in (
+                *self._association.accepted_contexts,
+                *self._association.rejected_contexts,
+            )
+        }
         self._messages = _Messages(self._association)
         self._association.dimse = self._messages
 
@@ -190,7 +211,8 @@ class Association:
         entity.acse_timeout = entity.dimse_timeout = peer.answer_timeout_s
         # A long upload hears nothing from the peer; who is idle is closed by us or by the peer.
         entity.network_timeout = None
-        contexts = [build_context(UID(c), UID(syntax)) for c, syntax in sorted(self.pairs)]
+        pairs = sorted(self.pairs)
+        contexts = [build_context(UID(c), UID(syntax)) for c, syntax in pairs]
         contexts += [
             build_context(
                 StudyRootQueryRetrieveInformationModelFind,
@@ -232,24 +254,39 @@ class Association:
     def alive(self) -> bool:
         return bool(self._association.is_established)
 
-    def echo(self) -> None:
+    def wait_at_most(self, answer_timeout_s: float) -> None:
+        """From now on, for each answer."""
+        self._peer = replace(self._peer, answer_timeout_s=answer_timeout_s)
+        self._association.acse_timeout = self._association.dimse_timeout = answer_timeout_s
+        if self._socket is not None:
+            self._socket.settimeout(answer_timeout_s)
+
+    def echo(self, timeout_s: float | None = None) -> None:
         """C-ECHO (PS3.7, 9.1.5); a peer that takes none has answered by accepting us.
 
-        Raises LinkDown.
+        ``timeout_s``: for the answer, where it is to be known soon. Raises LinkDown.
         """
         if not self._accepted(Verification):
             return
-        answer = self._association.send_c_echo(self._next_id())
+        before = self._association.dimse_timeout
+        self._association.dimse_timeout = before if timeout_s is None else timeout_s
+        try:
+            answer = self._association.send_c_echo(self._next_id())
+        except (RuntimeError, ValueError):  # it has ended meanwhile
+            raise _broken() from None
+        finally:
+            self._association.dimse_timeout = before
         if "Status" not in answer:
             raise _broken()
 
     def store(
         self, pair: Pair, sop_uid: str, data_set: memoryview, count: Callable[[int], None]
-    ) -> int:
-        """C-STORE (PS3.7, 9.1.1) of an encoded data set, byte for byte. Returns the status.
+    ) -> tuple[int, str]:
+        """C-STORE (PS3.7, 9.1.1) of an encoded data set, byte for byte.
 
-        ``count`` gets the bytes of each fragment that was handed to the socket. Raises LinkDown,
-        SyntaxRefused, Hold.
+        Returns the status and the words beside it (Error Comment). ``count`` gets the bytes of each
+        fragment that was handed to the socket. Raises LinkDown, SyntaxRefused, DeliveryDeferred,
+        Hold.
         """
         context_id = self._context_id(pair)
         request = C_STORE()
@@ -279,7 +316,8 @@ class Association:
         ):
             raise _broken()
         self.used_at = time.monotonic()
-        return int(answer.Status or 0)
+        comment = str(getattr(answer, "ErrorComment", None) or "")
+        return int(answer.Status or 0), peer_words(comment)
 
     def find(self, study_uid: str, series_uid: str, sop_uids: Sequence[str]) -> set[str]:
         """SOP Instance UIDs that C-FIND at IMAGE level lists of those asked for (PS3.4, C.4.1).
@@ -345,23 +383,30 @@ class Association:
         return any(c.abstract_syntax == sop_class for c in self._association.accepted_contexts)
 
     def _context_id(self, pair: Pair) -> int:
-        """The presentation context of exactly this pair: nothing is encoded in another way."""
-        for context in self._association.accepted_contexts:
-            if (context.abstract_syntax, context.transfer_syntax[0]) == pair:
-                return int(context.context_id or 0)
-        results = {
-            context.result
-            for context in self._association.rejected_contexts
-            if (context.abstract_syntax, context.transfer_syntax[0]) == pair
-        }
-        if _NO_TRANSFER_SYNTAX in results:
-            raise SyntaxRefused(Code.SYNTAX_REFUSED, f"it does not take {UID(pair[1]).name}")
-        if _NO_ABSTRACT_SYNTAX in results:
-            raise Hold(Code.DESTINATION_REFUSED, f"it does not take {UID(pair[0]).name}")
-        raise Hold(
-            Code.DESTINATION_REFUSED,
-            f"it refuses {UID(pair[0]).name} in {UID(pair[1]).name} without a reason",
+        """The presentation context of exactly this pair: nothing is encoded in another way.
+
+        Raises SyntaxRefused, Hold, DeliveryDeferred.
+        """
+        context_id = self._ids[pair]
+        result = self._results.get(context_id, _NO_TRANSFER_SYNTAX)
+        if result == _ACCEPTED:
+            return context_id
+        sop_class, syntax = pair
+        name, way = UID(sop_class).name, UID(syntax).name
+        if syntax != lossless.PLAIN_SYNTAX or result == _NO_TRANSFER_SYNTAX:
+            # Whatever reason it gives: archives say "no such class" of a syntax, too.
+            raise SyntaxRefused(Code.SYNTAX_REFUSED, f"it does not take {way} (result {result})")
+        if result == _NO_ABSTRACT_SYNTAX:
+            raise Hold(Code.DESTINATION_REFUSED, f"it does not take {name}")
+        raise DeliveryDeferred(
+            Code.DESTINATION_ANSWER_UNCLEAR,
+            f"it refuses {name} in {way} without a reason (result {result})",
         )
+
+
+def _plain(pair: Pair) -> Pair:
+    """The pair without compression: asked for beside each, so that nothing else has to be opened."""
+    return pair[0], lossless.PLAIN_SYNTAX
 
 
 def _is_of(match: Dataset, study_uid: str) -> bool:

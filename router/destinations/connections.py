@@ -19,6 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from router.destinations import tls
+from router.destinations.expectations import Expecting
 from router.errors import Code, LinkDown
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Connections:
         #: With the time since when, the last used one last.
         self._idle: list[tuple[float, requests.Session]] = []
         self._idle_s = _IDLE_S
+        #: Whether the server answers where it is asked before a body; found out.
+        self.hears_expectations = True
         self._live: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
 
     @contextmanager
@@ -113,12 +116,15 @@ class Connections:
     def _made(self) -> requests.Session:
         session = requests.Session()
         session.trust_env = False
-        adapter = _Adapter(self._opened)
+        adapter = _Adapter(self._opened, self._unheard)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         session.hooks["response"].append(self._hear)
         self._configure(session)
         return session
+
+    def _unheard(self) -> None:
+        self.hears_expectations = False
 
     def _opened(self, connection: HTTPConnection) -> None:
         with self._lock:
@@ -150,20 +156,27 @@ def _say_without_bbr() -> None:
 class _Adapter(HTTPAdapter):
     """Tells of each connection that is opened. No retries: each costs bytes, the journal decides."""
 
-    def __init__(self, opened: Callable[[HTTPConnection], None]) -> None:
+    def __init__(
+        self, opened: Callable[[HTTPConnection], None], unheard: Callable[[], None]
+    ) -> None:
         self._opened = opened
+        self._unheard = unheard
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  (urllib3's)
         super().init_poolmanager(*arguments, **more)
-        opened = self._opened
+        opened, unheard_by_it = self._opened, self._unheard
 
-        class Plain(HTTPConnection):
+        class Plain(Expecting, HTTPConnection):  # type: ignore[misc]  # looser types
+            unheard = staticmethod(unheard_by_it)
+
             def connect(self) -> None:
                 super().connect()
                 opened(self)
 
-        class Tls(HTTPSConnection):
+        class Tls(Expecting, HTTPSConnection):  # type: ignore[misc]  # looser types
+            unheard = staticmethod(unheard_by_it)
+
             def connect(self) -> None:
                 super().connect()
                 opened(self)

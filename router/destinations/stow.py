@@ -7,28 +7,26 @@ duplicate whose bytes it threw away. So the body decides, and the read-back deci
 from __future__ import annotations
 
 import http
-import json
 import time
 import uuid
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, FilePath, HttpUrl, model_validator
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from router.destinations import statuses
 from router.destinations.base import PIECE_BYTES, Outgoing, ReadBack, Stored
 from router.destinations.connections import Connections, coded
 from router.destinations.credentials import BearerToken, secret
+from router.destinations.retry_after import date_s, retry_after_s
+from router.destinations.statuses import HTTP, Meaning, meaning_of
+from router.destinations.stow_answers import judge, value
 from router.destinations.tls import LOOPBACK, TlsSettings
 from router.errors import (
     Code,
     DeliveryDeferred,
     DestinationPaused,
     EdgeRouterError,
-    Hold,
-    LinkDown,
-    SyntaxRefused,
+    StoreRefused,
 )
 from router.passing import pieces
 from router.study import Copy, VerifiedBy
@@ -41,14 +39,14 @@ if TYPE_CHECKING:
 _LINE_END = b"\r\n"
 _DICOM_JSON = "application/dicom+json"
 
-_TRY_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
-_FULL = 507
-_DENIED = frozenset({401, 403})
-_UNCLEAR = frozenset({400, 409})
-_NO_ENDPOINT = frozenset({404, 405, 410})
+#: Of a read-back: what passes by itself, and need not keep the images.
+_PASSING = frozenset({Code.DESTINATION_BUSY, Code.DESTINATION_FULL})
+#: Some archives say so where there is nothing to list.
+_NOTHING_LISTED = frozenset({http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND})
+#: From here on a body is worth asking first where it may be refused: a round trip costs less.
+_WORTH_ASKING_BYTES = 1 << 20
 #: To connect, and for each part of the answer: seconds. A dead link is to be found out soon.
 _PROBE_TIMEOUT = (3.0, 4.0)
-_UNSUPPORTED_MEDIA = 415
 #: What nginx's own pages say where a client's certificate is missing or refused.
 _NGINX_ON_CERTIFICATES = (b"No required SSL certificate was sent", b"The SSL certificate error")
 _SHORT_PAGE_BYTES = 1000
@@ -149,6 +147,9 @@ class Stow:
         self._auth = settings.credentials()
         settings.check_tls()
         self._connections = Connections(self._configure)
+        #: The largest body that it took, and whether it refused something of the last one.
+        self._largest = 0
+        self._doubted = False
 
     def _configure(self, session: requests.Session) -> None:
         settings = self._settings
@@ -166,11 +167,9 @@ class Stow:
 
     def _read_clock(self, response: requests.Response, **_: object) -> None:
         """The destination's Date (RFC 9110, 6.6.1) has whole seconds: half of one is added."""
-        try:
-            there = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-        except ValueError:
-            return
-        self.clock_offset_s = time.time() - there - 0.5
+        there = date_s(response.headers.get("Date", ""))
+        if there is not None:
+            self.clock_offset_s = time.time() - there - 0.5
 
     def probe(self) -> None:
         with self._connections.fresh() as session, coded():
@@ -181,13 +180,7 @@ class Stow:
                 timeout=_PROBE_TIMEOUT,
                 allow_redirects=False,
             )
-        _check_certificate(response)
-        if response.status_code in _DENIED:
-            raise _denied(response.status_code)
-        if response.is_redirect:
-            raise _no_service(response.status_code)
-        if not response.ok:
-            raise LinkDown(Code.LINK_DOWN, f"the probe was answered with {response.status_code}")
+        _check_service(response, _NOTHING_LISTED)
 
     def send(self, outgoing: Outgoing) -> Stored:
         answer = self.send_together([outgoing])[outgoing.copy.sop_uid]
@@ -196,27 +189,46 @@ class Stow:
         return answer
 
     def send_together(self, outgoing: Sequence[Outgoing]) -> Mapping[str, Stored | EdgeRouterError]:
-        body = _Multipart(outgoing)
-        response = self._request(
-            "POST",
-            f"{self._root}/studies/{outgoing[0].copy.study_uid}",
-            data=body,
-            headers={"Content-Type": body.content_type, "Accept": _DICOM_JSON},
-        )
-        retry_after = response.headers.get("Retry-After")
+        response = self._store(outgoing)
+        _check_certificate(response, StoreRefused)
+        wanted = _retry_after_s(response)
         answers: dict[str, Stored | EdgeRouterError] = {}
+        refused: list[StoreRefused] = []
         for file in outgoing:
             uid = file.copy.sop_uid
             try:
                 answers[uid] = judge(
-                    response.status_code, response.content, retry_after, uid,
-                    alone=len(outgoing) == 1,
-                )  # fmt: skip
-            except DestinationPaused:
-                raise
+                    response.status_code, response.content, wanted, uid, alone=len(outgoing) == 1
+                )
             except EdgeRouterError as error:
                 answers[uid] = error
+                if isinstance(error, StoreRefused):
+                    refused.append(error)
+        self._doubted = any(isinstance(answer, EdgeRouterError) for answer in answers.values())
+        if len(refused) == len(outgoing):
+            raise refused[0]
         return answers
+
+    def _store(self, outgoing: Sequence[Outgoing]) -> requests.Response:
+        """Sends the files; first asks whether it may, where the body is large and may be refused.
+
+        Raises LinkDown, DestinationPaused.
+        """
+        body = _Multipart(outgoing)
+        size = len(body)
+        headers = {"Content-Type": body.content_type, "Accept": _DICOM_JSON}
+        asks = size >= _WORTH_ASKING_BYTES and (self._doubted or size > self._largest)
+        asks = asks and self._connections.hears_expectations
+        url = f"{self._root}/studies/{outgoing[0].copy.study_uid}"
+        expecting = {"Expect": "100-continue"} if asks else {}
+        response = self._request("POST", url, data=body, headers=headers | expecting)
+        if asks and response.status_code == http.HTTPStatus.EXPECTATION_FAILED:
+            # RFC 9110, 10.1.1: the same request without it.
+            self._connections.hears_expectations = False
+            response = self._request("POST", url, data=body, headers=headers)
+        if response.ok:
+            self._largest = max(self._largest, size)
+        return response
 
     def verify(self, copies: Sequence[Copy]) -> ReadBack:
         if self._settings.readback == "orthanc":
@@ -272,9 +284,9 @@ class Stow:
     def _listed(self, path: str, query: dict[str, str]) -> set[str]:
         """SOP Instance UIDs that QIDO-RS lists (PS3.18, 10.6)."""
         response = self._request("GET", path, params=query, headers={"Accept": _DICOM_JSON})
-        if response.status_code in {http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND}:
+        if response.status_code in _NOTHING_LISTED:
             return set()
-        return {str(_value(entry, "00080018")) for entry in _json_of(response)}
+        return {str(value(entry, "00080018")) for entry in _json_of(response)}
 
     def _request(self, method: str, url: str, **more: Any) -> requests.Response:  # noqa: ANN401
         """One request, never redirected: another host has not been chosen to get images.
@@ -282,84 +294,56 @@ class Stow:
         Raises LinkDown, DestinationPaused.
         """
         with self._connections.session() as session, coded():
-            response = session.request(
+            return session.request(
                 method, url, timeout=self._timeout, allow_redirects=False, **more
             )
-        _check_certificate(response)
-        if response.is_redirect or (response.status_code in _NO_ENDPOINT and method == "POST"):
-            raise _no_service(response.status_code)
-        return response
 
 
-def judge(
-    status: int, content: bytes, retry_after: str | None, sop_uid: str, *, alone: bool = True
-) -> Stored:
-    """What an answer means for one instance; ``alone``: it was the only one of its request.
+def _check_certificate(response: requests.Response, error: type[DestinationPaused]) -> None:
+    """A proxy that misses our certificate says so behind the handshake, by a 400 like any other.
 
-    Reads the body whatever the status (202 and 400 come with instances that were stored). Raises
-    DestinationPaused, DeliveryDeferred, SyntaxRefused or Hold (DESTINATION_REFUSED).
+    Raises ``error``.
     """
-    if status in _DENIED:
-        raise _denied(status)
-    stored, failure = _read_answer(content, sop_uid, alone=alone)
-    if stored is not None:
-        return stored
-    if failure is not None:
-        return statuses.judge(failure)
-    if status in _TRY_LATER or status == _FULL:
-        code = Code.DESTINATION_FULL if status == _FULL else Code.DESTINATION_BUSY
-        raise DeliveryDeferred(code, f"answered {status}", _seconds(retry_after))
-    if status < http.HTTPStatus.BAD_REQUEST:
-        return Stored.STORED  # without a word on it: the read-back will tell
-    if status == _UNSUPPORTED_MEDIA:
-        raise SyntaxRefused(Code.SYNTAX_REFUSED, f"answered {status}")
-    if status in _UNCLEAR or not alone:
-        raise DeliveryDeferred(
-            Code.DESTINATION_ANSWER_UNCLEAR, f"answered {status} without a word on it"
-        )
-    raise Hold(Code.DESTINATION_REFUSED, f"HTTP {status}")
+    if response.status_code == http.HTTPStatus.BAD_REQUEST and any(
+        text in response.content[:_SHORT_PAGE_BYTES] for text in _NGINX_ON_CERTIFICATES
+    ):
+        raise error(Code.DESTINATION_DENIED, "it does not accept our certificate")
 
 
-def _read_answer(content: bytes, sop_uid: str, *, alone: bool) -> tuple[Stored | None, int | None]:
-    """What the Store Instances Response (PS3.18, I.2) says of one instance: stored, or the reason."""
-    try:
-        answer = json.loads(content)
-    except ValueError:
-        return None, None
-    if isinstance(answer, list):
-        answer = answer[0] if answer else {}
-    for item in _items(answer, "00081199"):
-        if _value(item, "00081155") == sop_uid:
-            coerced = _value(item, "00081196") is not None
-            return (Stored.COERCED if coerced else Stored.STORED), None
-    for item in _items(answer, "00081198"):
-        if _value(item, "00081155") in ({sop_uid, None} if alone else {sop_uid}):
-            reason = _value(item, "00081197")
-            return None, reason if isinstance(reason, int) else None
-    return None, None
+def _retry_after_s(response: requests.Response) -> float | None:
+    return retry_after_s(response.headers, time.time())
 
 
-def _items(answer: object, tag: str) -> list[Any]:
-    element = answer.get(tag) if isinstance(answer, dict) else None
-    return list(element.get("Value") or []) if isinstance(element, dict) else []
+def _check_service(response: requests.Response, passed: frozenset[int] = frozenset()) -> None:
+    """What an answer to a question says of the whole destination; ``passed``: is no word on it.
 
-
-def _value(item: object, tag: str) -> Any:  # noqa: ANN401  (JSON of a foreign server)
-    values = _items(item, tag)
-    return values[0] if values else None
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After in seconds; its other form, a date, needs both clocks right and is left out."""
-    return float(retry_after) if retry_after and retry_after.strip().isdigit() else None
+    Raises DestinationPaused.
+    """
+    _check_certificate(response, DestinationPaused)
+    status = response.status_code
+    row = meaning_of(status, HTTP)
+    if row.code is not None and row.meaning is Meaning.EVERYTHING and status not in passed:
+        raise DestinationPaused(row.code, f"answered {status}", _retry_after_s(response))
 
 
 def _json_of(response: requests.Response) -> list[Any]:
-    if response.status_code in _DENIED:
-        raise _denied(response.status_code)
+    """The list that answers a read-back. Raises DestinationPaused, DeliveryDeferred.
+
+    Where the questions alone are too many or its index is down, images may go on all the same.
+    """
+    try:
+        _check_service(response)
+    except DestinationPaused as paused:
+        if paused.code in _PASSING:
+            raise DeliveryDeferred(
+                paused.code, f"the read-back was {paused.sentence}", paused.retry_after_s
+            ) from None
+        raise
     if not response.ok:
         raise DeliveryDeferred(
-            Code.DESTINATION_BUSY, f"the read-back was answered {response.status_code}"
+            Code.DESTINATION_BUSY,
+            f"the read-back was answered {response.status_code}",
+            _retry_after_s(response),
         )
     try:
         return list(response.json())
@@ -367,24 +351,3 @@ def _json_of(response: requests.Response) -> list[Any]:
         raise DeliveryDeferred(
             Code.DESTINATION_ANSWER_UNCLEAR, "the read-back's answer is no list"
         ) from None
-
-
-def _no_service(status: int) -> DestinationPaused:
-    return DestinationPaused(
-        Code.ENDPOINT_WRONG, f"there is no DICOMweb service at its URL ({status})"
-    )
-
-
-def _check_certificate(response: requests.Response) -> None:
-    """A proxy that misses our certificate says so behind the handshake, by a 400 like any other.
-
-    Raises DestinationPaused.
-    """
-    if response.status_code == http.HTTPStatus.BAD_REQUEST and any(
-        text in response.content[:_SHORT_PAGE_BYTES] for text in _NGINX_ON_CERTIFICATES
-    ):
-        raise DestinationPaused(Code.DESTINATION_DENIED, "it does not accept our certificate")
-
-
-def _denied(status: int) -> DestinationPaused:
-    return DestinationPaused(Code.DESTINATION_DENIED, f"it refused our credentials ({status})")

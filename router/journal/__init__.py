@@ -351,6 +351,7 @@ class Journal:
         """What is due later than the longest wait was put off by a wrong clock: it is due now.
 
         ``longest_s``: 0.0 where the clock was seen to step: nothing that was written down counts.
+        An image that a destination refused keeps its hour all the same, from now on.
         """
         latest = now + longest_s
         with self._db.writing() as db:
@@ -360,7 +361,7 @@ class Journal:
                     "UPDATE study SET due_at = ? WHERE state = ? AND due_at > ?",
                     (now, state, latest),
                 )
-            receipts.cap_due_times(db, now, latest)
+            receipts.cap_due_times(db, now, longest_s)
 
     # --- instances ----------------------------------------------------------------------------
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from router import backoff
 from router.journal import records
 from router.receipt import RECEIPT_TABLE, ReceiptOutcome, ReceiptState, advance_receipt
 from router.study import HEAD_START_S, Priority, Rank, Role, Stage
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from router.errors import Code
     from router.journal.database import Database
@@ -50,18 +51,39 @@ class Receipts:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def to_send(self, destination: str, now: float, limit: int) -> list[Receipt]:
+    def to_send(
+        self, destination: str, now: float, limit: int, avoided: Collection[str] = ()
+    ) -> list[Receipt]:
         """Receipts whose instance is due to be sent, in the order in which they go.
 
         The urgent first; study by study; in a study the captures and one image to look at first,
-        then what is for presentation, then what is for processing.
+        then what is for presentation, then what is for processing. ``avoided``: studies that are
+        left out.
         """
+        but = " AND r.study NOT IN (SELECT value FROM json_each(?))" if avoided else ""
         return self._select(
-            f"r.destination = ? AND {_TO_SEND} AND r.due_at <= ? AND {_GOES}",
-            (destination, now),
+            f"r.destination = ? AND {_TO_SEND} AND r.due_at <= ? AND {_GOES}{but}",
+            (destination, now, *([json.dumps(list(avoided))] if avoided else [])),
             _ORDER,
             limit,
         )
+
+    def last_sent(self, destination: str) -> float | None:
+        """When the destination last took an image; ``None``: it never did."""
+        (row,) = self._db.rows(
+            "SELECT max(sent_at) AS sent_at FROM receipt WHERE destination = ?", (destination,)
+        )
+        found: float | None = row["sent_at"]
+        return found
+
+    def refused_since(self, destination: str, since: float | None) -> dict[str, str]:
+        """Instance → study of what waits after a refusal that came later than ``since``."""
+        rows = self._db.rows(
+            "SELECT r.instance, r.study FROM receipt r WHERE r.destination = ?"  # noqa: S608
+            f" AND {_TO_SEND} AND r.attempts > 0 AND r.begun_at > ?",
+            (destination, since or 0.0),
+        )
+        return {row["instance"]: row["study"] for row in rows}
 
     def to_verify(self, destination: str, now: float, limit: int) -> list[Receipt]:
         """Receipts whose instance was sent and is not verified."""
@@ -92,6 +114,13 @@ class Receipts:
         with self._db.writing() as db:
             for receipt in receipts:
                 _advance(db, receipt, ReceiptOutcome.BEGUN, "begun_at = ?", (now,))
+
+    def not_sent(self, receipts: Iterable[Receipt]) -> None:
+        """The try ended before the first byte: where it was the first, nothing can be there."""
+        with self._db.writing() as db:
+            for receipt in receipts:
+                if receipt.state is ReceiptState.WAITING:
+                    _advance(db, receipt, ReceiptOutcome.NOT_SENT, "begun_at = NULL", ())
 
     def send_as(self, receipt: Receipt, copy: Copy) -> None:
         """The destination gets the instance in another transfer syntax: its digest is another."""
@@ -285,11 +314,16 @@ def give_up(db: sqlite3.Connection, destinations: Sequence[str]) -> int:
     ).rowcount
 
 
-def cap_due_times(db: sqlite3.Connection, now: float, latest: float) -> None:
-    """What is due later than ``latest`` is due now."""
+def cap_due_times(db: sqlite3.Connection, now: float, longest_s: float) -> None:
+    """What is due later than after its longest wait is due now; ``longest_s``: 0.0: any wait.
+
+    An image that a destination refused keeps its hour all the same, from now on.
+    """
+    longest_mend_s = backoff.LONGEST_MEND_S if longest_s else 0.0
     db.execute(
-        f"UPDATE receipt SET due_at = ? WHERE {_OPEN} AND due_at > ?",  # noqa: S608
-        (now, latest),
+        f"UPDATE receipt SET due_at = ? + iif(attempts > 0, ?, 0.0) WHERE {_OPEN}"  # noqa: S608
+        " AND due_at > ?",
+        (now, backoff.MEND_S, now + longest_mend_s),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from router.errors import ADVICE
 from router.study import TABLE
-from tools.tables import actions, metrics, privacy, settings
+from tools.tables import actions, answers, metrics, privacy, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"settings": settings.table},
     "docs/architecture.md": {"states": state_table},
     "docs/metrics.md": {"metrics": metrics.table},
-    "docs/operations.md": {"holds": hold_table},
+    "docs/operations.md": {"answers": answers.table, "holds": hold_table},
     "docs/privacy.md": {
         "options": privacy.options_table,
         "actions": actions.actions_table,

@@ -58,6 +58,8 @@ class FakePacs:
         self.listing: Callable[[str | None], list[str]] = lambda _: []
         self.bodies: list[bytes] = []
         self.probe_status = 200
+        #: Of what GET is answered with; a Date stands for its own.
+        self.probe_headers: dict[str, str] = {}
         #: The Authorization header of each STOW request.
         self.authorizations: list[str | None] = []
         pacs = self
@@ -74,9 +76,7 @@ class FakePacs:
                     self.close_connection = True
                     self.connection.close()
                     return
-                self.send_response(answer.status)
-                for name, value in answer.headers.items():
-                    self.send_header(name, value)
+                self._begin(answer.status, answer.headers)
                 self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
                 self.wfile.write(answer.body)
@@ -88,10 +88,15 @@ class FakePacs:
                 answer = json.dumps(
                     [{"00080018": {"vr": "UI", "Value": [uid]}} for uid in listed]
                 ).encode()
-                self.send_response(pacs.probe_status)
+                self._begin(pacs.probe_status, pacs.probe_headers)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
+
+            def _begin(self, status: int, headers: dict[str, str]) -> None:
+                self.send_response_only(status)
+                for name, value in {"Date": self.date_time_string(), **headers}.items():
+                    self.send_header(name, value)
 
             def log_message(self, *_: object) -> None:
                 """Quiet."""

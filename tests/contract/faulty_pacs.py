@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import parse_qs, urlsplit
@@ -39,6 +40,7 @@ class Fault:
     status: int | None = None
     #: Instead of the Store Instances Response.
     body: bytes | None = None
+    #: In seconds, or ``in n s``: as a date of so many seconds from now.
     retry_after: str | None = None
     #: How many of the request's instances are stored; ``None``: all.
     stores: int | None = None
@@ -68,9 +70,7 @@ PASSING: dict[str, Fault] = {
     "server error 500": Fault(500, b"<html>oops</html>", stores=0),
     "bad gateway 502": Fault(502, b"", stores=0),
     "unavailable 503": Fault(503, b"", "1", stores=0),
-    "unavailable until a date 503": Fault(
-        503, b"", "Wed, 21 Oct 2099 07:28:00 GMT", stores=0
-    ),
+    "unavailable until a date 503": Fault(503, b"", "in 1 s", stores=0),
     "gateway timeout 504": Fault(504, b"", stores=0),
     "gateway timeout 504 after storing": Fault(504, b""),
     "disk full 507": Fault(507, b"", stores=0),
@@ -101,7 +101,7 @@ HOLDING: dict[str, Fault] = {
     "too large 413": Fault(413, b"", stores=0),
     "SOP class not supported 0122": Fault(409, stores=0, reason=0x0122),
     "data set does not match A900": Fault(409, stores=0, reason=0xA900),
-    "cannot understand C000": Fault(409, stores=0, reason=0xC000),
+    "cannot understand C000": Fault(409, stores=0, reason=0xC000),  # three times
     "says duplicate 0111, and has it not": Fault(409, stores=0, reason=0x0111),
 }
 #: What stops everything until a person mends it.
@@ -350,7 +350,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(response.status)
         self.send_header("Content-Type", response.content_type)
         if fault.retry_after is not None:
-            self.send_header("Retry-After", fault.retry_after)
+            self.send_header("Retry-After", _until(fault.retry_after))
         self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         if fault.trickles:
@@ -367,6 +367,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
+
+
+def _until(retry_after: str) -> str:
+    if not retry_after.startswith("in "):
+        return retry_after
+    return formatdate(time.time() + float(retry_after.split()[1]), usegmt=True)
 
 
 def parts(request: Request) -> list[bytes]:

@@ -18,7 +18,15 @@ from router.destinations import KINDS
 from router.destinations.base import Outgoing, Stored
 from router.destinations.dimse import Dimse, DimseSettings
 from router.destinations.stow import StowSettings
-from router.errors import Code, DeliveryDeferred, DestinationPaused, Hold, LinkDown, SyntaxRefused
+from router.errors import (
+    Code,
+    DeliveryDeferred,
+    DestinationPaused,
+    Hold,
+    LinkDown,
+    StoreRefused,
+    SyntaxRefused,
+)
 from router.study import Copy, VerifiedBy
 from tests import data
 from tests.contract.conftest import ARCHIVE_AET
@@ -26,7 +34,7 @@ from tests.contract.fake_pacs import Answer, FakePacs, coerced, failed, stored
 from tests.orthancs import PASSWORD, Orthanc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from router.destinations import Destination
@@ -236,21 +244,68 @@ def test_the_body_decides_whatever_the_status(
         (Answer(429), Code.DESTINATION_BUSY, None),
         (Answer(500), Code.DESTINATION_BUSY, None),
         (Answer(507), Code.DESTINATION_FULL, None),
-        (Answer(400), Code.DESTINATION_ANSWER_UNCLEAR, None),
     ],
 )
-def test_an_answer_that_says_later_defers_the_instance(
+def test_an_answer_that_says_later_is_about_the_destination(
     tmp_path: Path, pacs: FakePacs, answer: Answer, code: Code, retry_after_s: float | None
 ) -> None:
     copy, raw = _file()
     pacs.answers.append(answer)
-    with pytest.raises(DeliveryDeferred) as raised:
+    with pytest.raises(StoreRefused) as raised:
         _send(_made(tmp_path, pacs.url), copy, raw)
     assert (raised.value.code, raised.value.retry_after_s) == (code, retry_after_s)
 
 
-@pytest.mark.parametrize("reason", [0xA700, 0x0110])
-def test_a_failure_that_can_pass_defers_the_instance(
+def test_every_request_hears_how_long_it_is_to_wait(tmp_path: Path, pacs: FakePacs) -> None:
+    """In seconds, or as a date by the server's clock: the probe, the read-back, the image."""
+    copy, raw = _file()
+    destination = _made(tmp_path, pacs.url)
+    date = {"Date": "Sat, 28 Nov 2026 20:00:00 GMT", "Retry-After": "Sat, 28 Nov 2026 20:01:30 GMT"}
+    for headers, wait in (({"Retry-After": "7"}, 7.0), (date, 90.0)):
+        pacs.answers.append(Answer(503, headers=headers))
+        pacs.probe_status, pacs.probe_headers = 503, headers
+        asked: list[tuple[Callable[[], object], type[DestinationPaused | DeliveryDeferred]]] = [
+            (destination.probe, DestinationPaused),
+            (lambda: destination.verify([copy]), DeliveryDeferred),
+            (lambda: _send(destination, copy, raw), StoreRefused),
+        ]
+        for ask, error in asked:
+            with pytest.raises(error) as raised:
+                ask()
+            told = raised.value
+            assert isinstance(told, DestinationPaused | DeliveryDeferred)
+            assert told.retry_after_s == wait
+    destination.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (401, Code.DESTINATION_DENIED), (403, Code.DESTINATION_DENIED),
+        (405, Code.ENDPOINT_WRONG), (429, Code.DESTINATION_BUSY), (503, Code.DESTINATION_BUSY),
+        (530, Code.DESTINATION_BUSY), (561, Code.DESTINATION_DENIED),
+    ],
+)  # fmt: skip
+def test_a_probe_that_is_refused_says_why(
+    tmp_path: Path, pacs: FakePacs, status: int, code: Code
+) -> None:
+    pacs.probe_status = status
+    with pytest.raises(DestinationPaused) as raised:
+        _made(tmp_path, pacs.url).probe()
+    assert raised.value.code is code
+
+
+@pytest.mark.parametrize("status", [200, 204, 400, 404])
+def test_a_service_that_answers_a_probe_at_all_is_there(
+    tmp_path: Path, pacs: FakePacs, status: int
+) -> None:
+    """404 is how some archives say that they have no study yet."""
+    pacs.probe_status = status
+    _made(tmp_path, pacs.url).probe()
+
+
+@pytest.mark.parametrize("reason", [0xC000, 0x0110])
+def test_a_failure_that_may_mend_defers_the_instance(
     tmp_path: Path, pacs: FakePacs, reason: int
 ) -> None:
     copy, raw = _file()
@@ -259,7 +314,7 @@ def test_a_failure_that_can_pass_defers_the_instance(
         _send(_made(tmp_path, pacs.url), copy, raw)
 
 
-@pytest.mark.parametrize("reason", [0xA900, 0xC000, 0x0122])
+@pytest.mark.parametrize("reason", [0xA900, 0xA771, 0x0122])
 def test_a_failure_that_will_not_pass_holds_the_instance(
     tmp_path: Path, pacs: FakePacs, reason: int
 ) -> None:

@@ -33,6 +33,7 @@ from router.errors import (
     Hold,
     LinkDown,
     SettingsError,
+    StoreRefused,
     SyntaxRefused,
 )
 from router.study import Copy, VerifiedBy
@@ -197,14 +198,15 @@ def test_a_status_that_says_stored(
 @pytest.mark.parametrize(
     ("status", "error", "code"),
     [
-        (0xA700, DeliveryDeferred, Code.DESTINATION_FULL),
-        (0xA7FF, DeliveryDeferred, Code.DESTINATION_FULL),
-        (0x0110, DeliveryDeferred, Code.DESTINATION_BUSY),
-        (0x0124, DestinationPaused, Code.DESTINATION_DENIED),
+        (0xA700, StoreRefused, Code.DESTINATION_FULL),
+        (0xA7FF, StoreRefused, Code.DESTINATION_FULL),
+        (0xA771, Hold, Code.DESTINATION_REFUSED),
+        (0x0110, DeliveryDeferred, Code.DESTINATION_ANSWER_UNCLEAR),
+        (0x0124, StoreRefused, Code.DESTINATION_DENIED),
         (0xC122, SyntaxRefused, Code.SYNTAX_REFUSED),
         (0x0122, Hold, Code.DESTINATION_REFUSED),
         (0xA900, Hold, Code.DESTINATION_REFUSED),
-        (0xC000, Hold, Code.DESTINATION_REFUSED),
+        (0xC000, DeliveryDeferred, Code.DESTINATION_ANSWER_UNCLEAR),
         (0x0117, Hold, Code.DESTINATION_REFUSED),
     ],
     ids=lambda value: f"{value:04X}" if isinstance(value, int) else "",

@@ -1,0 +1,212 @@
+"""What answers do to images over hours and days: the policy of refusals, on a clock of its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from router.errors import Code
+from router.receipt import ReceiptState
+from router.study import State
+from tests.contract.faulty_pacs import HONEST, Fault, FaultyPacs
+from tests.contract.test_delivery import Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.contract.fake_pacs import FakePacs
+
+HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
+
+
+def _http(status: int, body: bytes = b"") -> Fault:
+    return Fault(status, body, stores=0)
+
+
+def _reason(reason: int, status: int = 409) -> Fault:
+    return Fault(status, stores=0, reason=reason)
+
+
+#: Their class says that the image alone may be meant, and that it may be taken later.
+MAY_MEND = {
+    "400": _http(400), "409": _http(409), "424": _http(424), "477, of no list": _http(477),
+    "0110": _reason(0x0110), "C000": _reason(0xC000), "of no list": _reason(0x4711),
+    "0110 in a 200": _reason(0x0110, 200),
+}  # fmt: skip
+#: Their class says that it is the way or all of the destination.
+EVERYTHING = {
+    **{str(code): _http(code) for code in (302, 401, 404, 423, 460, 500, 501, 509, 522, 561)},
+    "A700": _reason(0xA700), "0124": _reason(0x0124),
+}  # fmt: skip
+FINAL = {
+    "413": _http(413), "415 in any syntax": _http(415), "0122": _reason(0x0122),
+    "A900": _reason(0xA900), "A9FE": _reason(0xA9FE), "A770": _reason(0xA770),
+    "A771": _reason(0xA771), "C122 in any syntax": _reason(0xC122), "0117": _reason(0x0117),
+}  # fmt: skip
+
+
+class Archive(FaultyPacs):
+    """Writes down when which instance came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came: dict[str, list[float]] = defaultdict(list)
+        self.now: Callable[[], float] = lambda: 0.0
+
+    def next_fault(self, uids: list[str]) -> Fault:
+        for uid in uids:
+            self.came[uid].append(self.now())
+        return super().next_fault(uids)
+
+
+@pytest.fixture
+def pacs() -> Iterator[Archive]:
+    with Archive() as made:
+        yield made
+
+
+@pytest.fixture
+def bench(tmp_path: Path, pacs: Archive) -> Iterator[Bench]:
+    made = Bench(tmp_path, cast("FakePacs", pacs))
+    pacs.memory.clock = pacs.now = lambda: made.now
+    yield made
+    made.delivery.close()
+    made.journal.close()
+
+
+def _held(bench: Bench, name: str) -> tuple[Code, str] | None:
+    """Why the only image of a study is held."""
+    (receipt,) = bench.journal.receipts(name)
+    if receipt.state is not ReceiptState.HELD:
+        return None
+    assert receipt.hold is not None
+    return receipt.hold.code, receipt.hold.detail
+
+
+@pytest.mark.parametrize("fault", MAY_MEND.values(), ids=MAY_MEND)
+def test_what_may_mend_is_tried_three_times_hours_apart_and_then_held(
+    bench: Bench, pacs: Archive, fault: Fault
+) -> None:
+    refused, taken = bench.study("refused").sop_uid, bench.study("taken").sop_uid
+    pacs.otherwise = lambda uids: fault if refused in uids else HONEST
+    bench.go_on(2.5 * DAY_S)
+    first, second, third = pacs.came[refused]
+    assert min(second - first, third - second) >= HOUR_S
+    held = _held(bench, "refused")
+    assert held is not None
+    assert held[0] is Code.DESTINATION_REFUSED
+    assert pacs.came[taken] == [first]
+    assert bench.state("taken") is State.DELIVERED
+
+
+@pytest.mark.parametrize(
+    "fault", [_http(400), _reason(0x0110), *EVERYTHING.values()], ids=["400", "0110", *EVERYTHING]
+)
+def test_a_destination_that_refuses_everything_is_paused_and_costs_no_image_anything(
+    bench: Bench, pacs: Archive, fault: Fault
+) -> None:
+    names = [f"s{n}" for n in range(6)]
+    copies = [bench.study(name) for name in names]
+    pacs.otherwise = lambda _: fault
+    bench.go_on(8 * HOUR_S)
+    assert {_held(bench, name) for name in names} == {None}
+    assert not bench.delivery.gate.open or bench.delivery.gate.is_trying
+    assert bench.journal.links.all()["cloud"].code is not None
+    # One try an hour in the end, of all that wait there (half of it: the draw is 0).
+    assert pacs.requests <= 40
+    late = [at for came in pacs.came.values() for at in came if at > bench.now - 4 * HOUR_S]
+    assert len(late) <= 8
+    pacs.otherwise = lambda _: HONEST
+    bench.go_on(6 * HOUR_S)
+    assert {bench.state(name) for name in names} == {State.DELIVERED}
+    assert set(pacs.memory.files) == {copy.sop_uid for copy in copies}
+    assert not pacs.memory.different.total()
+    assert bench.journal.links.all()["cloud"].code is None
+
+
+@pytest.mark.parametrize("status", [403, 423, 500, 503])
+def test_an_image_that_alone_meets_what_speaks_of_everything_is_held_in_the_end(
+    bench: Bench, pacs: Archive, status: int
+) -> None:
+    fault = _http(status)
+    refused = bench.study("refused").sop_uid
+    pacs.otherwise = lambda uids: fault if refused in uids else HONEST
+    names = [f"s{n}" for n in range(12)]
+    for name in names:
+        bench.study(name)
+        bench.go_on(HOUR_S)
+    held = _held(bench, "refused")
+    assert held is not None
+    assert held[0] is Code.DESTINATION_REFUSED
+    assert str(status) in held[1]
+    # The first counts nothing: it could have been everything.
+    assert len(pacs.came[refused]) <= 4
+    later = pacs.came[refused][1:]
+    assert all(after - before >= HOUR_S for before, after in pairwise(later))
+    assert {bench.state(name) for name in names} == {State.DELIVERED}
+
+
+@pytest.mark.parametrize("fault", FINAL.values(), ids=FINAL)
+def test_what_is_final_costs_one_body(bench: Bench, pacs: Archive, fault: Fault) -> None:
+    refused = bench.study("refused").sop_uid
+    bench.study("taken")
+    pacs.otherwise = lambda uids: fault if refused in uids else HONEST
+    bench.go_on(DAY_S)
+    held = _held(bench, "refused")
+    assert held is not None
+    assert held[0] is Code.DESTINATION_REFUSED
+    assert len(pacs.came[refused]) == 1
+    assert bench.state("taken") is State.DELIVERED
+
+
+def test_a_restart_in_between_neither_hurries_nor_forgets_a_try(
+    tmp_path: Path, bench: Bench, pacs: Archive
+) -> None:
+    refused = bench.study("refused").sop_uid
+    bench.study("taken")
+    pacs.otherwise = lambda uids: _reason(0x0110) if refused in uids else HONEST
+    for _ in range(20):
+        bench.go_on(0.2 * HOUR_S)
+        bench.restart(tmp_path)
+        bench.journal.cap_due_times(bench.now)
+    first, second, third = pacs.came[refused]
+    assert min(second - first, third - second) >= HOUR_S
+    assert _held(bench, "refused") is not None
+
+
+def test_an_image_that_mends_on_its_second_try_is_delivered(bench: Bench, pacs: Archive) -> None:
+    refused = bench.study("refused").sop_uid
+    bench.study("taken")
+    pacs.otherwise = lambda uids: (
+        _reason(0xC000) if refused in uids and len(pacs.came[refused]) == 1 else HONEST
+    )
+    bench.go_on(3 * HOUR_S)
+    assert bench.state("refused") is State.DELIVERED
+    assert len(pacs.came[refused]) == 2
+
+
+def test_the_peers_words_are_in_the_hold_as_a_code_and_no_name(bench: Bench, pacs: Archive) -> None:
+    refused = bench.study("refused").sop_uid
+    page = b"<html><title>Conflict</title>Study of MUSTERMANN^ERIKA 123-4 is locked</html>"
+    pacs.otherwise = lambda uids: _http(409, page) if refused in uids else HONEST
+    bench.go_on(4 * HOUR_S)
+    held = _held(bench, "refused")
+    assert held == (Code.DESTINATION_REFUSED, "cloud: HTTP 409 (conflict study locked), 3 times")
+
+
+def test_what_another_study_meets_does_not_keep_the_others(bench: Bench, pacs: Archive) -> None:
+    """Three refusals in a row pause the destination, and then another study is tried."""
+    bad = [bench.study(f"bad{n}").sop_uid for n in range(9)]
+    pacs.otherwise = lambda uids: _http(400) if set(uids) & set(bad) else HONEST
+    bench.study("good")
+    begun = bench.now
+    bench.go_on(HOUR_S / 2)
+    assert bench.state("good") is State.DELIVERED
+    (receipt,) = bench.journal.receipts("good")
+    assert receipt.verified_at is not None
+    assert receipt.verified_at - begun < 600
