@@ -16,7 +16,12 @@ LARGEST_PDU = 1024 * 1024
 _FIXED_BYTES = 68  #: Protocol version, two AE titles and the reserved bytes of an A-ASSOCIATE-RQ
 _AE_BYTES = 16
 _CONTEXT_NAME = b"1.2.840.10008.3.1.1.1"
+#: Storage Commitment Push Model: Orthanc accepts it from everybody, and then aborts the association
+#: of who asks. Who is refused the context knows that nobody commits here.
+_UNSERVED = frozenset({b"1.2.840.10008.1.20.1"})
 _MOST_CONTEXTS = 128
+_CONTEXT_BYTES = 4  #: Of a presentation context before its items: id, result, reserved bytes
+_NO_SUCH_SYNTAX = 3  #: Result: abstract syntax not supported
 _LAST_FRAGMENT = 0x02
 _PDV_HEADER = 6  #: Length, context id, message control header
 _PDV_LEAST = 2  #: Of which so many are counted by the length
@@ -35,11 +40,12 @@ class Kind(IntEnum):
 
 
 class Item(IntEnum):
-    """Items of an A-ASSOCIATE-RQ."""
+    """Items of an A-ASSOCIATE-RQ, and of the answer."""
 
     APPLICATION_CONTEXT = 0x10
     PRESENTATION_CONTEXT = 0x20
     USER_INFORMATION = 0x50
+    ANSWERED_CONTEXT = 0x21  #: of an A-ASSOCIATE-AC
     ABSTRACT_SYNTAX = 0x30
     TRANSFER_SYNTAX = 0x40
 
@@ -83,6 +89,8 @@ class Request:
     calling: str
     application_context: bytes
     contexts: int
+    #: Ids of the presentation contexts that Orthanc would accept and does not serve.
+    unserved: frozenset[int]
 
     @property
     def rejection(self) -> Rejection | None:
@@ -117,19 +125,48 @@ def request(pdu: bytes) -> Request:
     called = _ae_title(pdu[10:26])
     calling = _ae_title(pdu[26:42])
     application_context, contexts, users = b"", 0, 0
+    unserved: set[int] = set()
     for kind, value in _items(pdu, HEADER_BYTES + _FIXED_BYTES):
         if kind == Item.APPLICATION_CONTEXT:
             application_context = value.rstrip(b"\0 ")
         elif kind == Item.PRESENTATION_CONTEXT:
             contexts += 1
-            _check_context(value)
+            if _abstract_syntax(value) in _UNSERVED:
+                unserved.add(value[0])
         elif kind == Item.USER_INFORMATION:
             users += 1
             for _ in _items(value, 0):
                 pass
     if not 1 <= contexts <= _MOST_CONTEXTS or users != 1:
         raise Malformed("not the items of a request")
-    return Request(version, called, calling, application_context, contexts)
+    return Request(version, called, calling, application_context, contexts, frozenset(unserved))
+
+
+def answer_length(head: bytes) -> int | None:
+    """Bytes of the whole A-ASSOCIATE-AC that begins so; 0: it is another PDU, or a senseless one.
+
+    None: too little came to say.
+    """
+    if head and head[0] != Kind.ASSOCIATE_AC:
+        return 0
+    if len(head) < HEADER_BYTES:
+        return None
+    (length,) = struct.unpack_from(">L", head, 2)
+    return HEADER_BYTES + int(length) if _FIXED_BYTES <= length <= LARGEST_PDU else 0
+
+
+def refuse_contexts(answer: bytes, ids: frozenset[int]) -> bytes:
+    """A whole A-ASSOCIATE-AC in which these contexts are refused (PS3.8, table 9-18: result 3).
+
+    Raises Malformed.
+    """
+    changed = bytearray(answer)
+    at = HEADER_BYTES + _FIXED_BYTES
+    for kind, value in _items(answer, at):
+        if kind == Item.ANSWERED_CONTEXT and len(value) >= _CONTEXT_BYTES and value[0] in ids:
+            changed[at + 4 + 2] = _NO_SUCH_SYNTAX
+        at += 4 + len(value)
+    return bytes(changed)
 
 
 def _ae_title(padded: bytes) -> str:
@@ -143,13 +180,15 @@ def _ae_title(padded: bytes) -> str:
     return title
 
 
-def _check_context(value: bytes) -> None:
-    """A presentation context: an odd id, an abstract syntax, one or more transfer syntaxes."""
-    if len(value) < 4 or not value[0] & 1:  # noqa: PLR2004  (id and reserved bytes)
+def _abstract_syntax(value: bytes) -> bytes:
+    """Of a presentation context: an odd id, an abstract syntax, one or more transfer syntaxes."""
+    if len(value) < _CONTEXT_BYTES or not value[0] & 1:
         raise Malformed("no presentation context")
-    kinds = [kind for kind, _ in _items(value, 4)]
-    if kinds.count(Item.ABSTRACT_SYNTAX) != 1 or Item.TRANSFER_SYNTAX not in kinds:
+    items = _items(value, _CONTEXT_BYTES)
+    named = [name for kind, name in items if kind == Item.ABSTRACT_SYNTAX]
+    if len(named) != 1 or all(kind != Item.TRANSFER_SYNTAX for kind, _ in items):
         raise Malformed("no presentation context")
+    return named[0].rstrip(b"\0 ")
 
 
 def _items(data: bytes, offset: int) -> list[tuple[int, bytes]]:

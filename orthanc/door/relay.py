@@ -74,6 +74,9 @@ class Call(asyncio.Protocol):
         self.state = State.WAITING
         self.reason: Reason | None = None
         self.progress: Progress | None = None
+        #: Ids of the presentation contexts that are refused whatever Orthanc says.
+        self.unserved: frozenset[int] = frozenset()
+        self._answer = bytearray()
         self._keeper = keeper
         self._asked = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -170,8 +173,26 @@ class Call(asyncio.Protocol):
         if not self.progress.answered:
             self._keeper.answered(self, accepted=data[0] == pdus.Kind.ASSOCIATE_AC)
         self.progress.went(asyncio.get_running_loop().time())
+        if self.unserved:
+            data = self._refusing(data)
         self._keeper.passed(0, len(data))
         self._transport.write(data)
+
+    def _refusing(self, data: bytes) -> bytes:
+        """What is passed on of Orthanc's answer: nothing before all of it is there."""
+        self._answer += data
+        length = pdus.answer_length(bytes(self._answer[: pdus.HEADER_BYTES]))
+        if length is None or len(self._answer) < length:
+            return b""
+        answer, rest = bytes(self._answer[:length]), bytes(self._answer[length:])
+        self._answer.clear()
+        ids, self.unserved = self.unserved, frozenset()
+        if not length:
+            return rest
+        try:
+            return pdus.refuse_contexts(answer, ids) + rest
+        except pdus.Malformed:  # the caller is to see it as it is
+            return answer + rest
 
     def hold(self) -> None:
         """Reads nothing from the caller until ``go_on``."""

@@ -214,6 +214,7 @@ class Door:
         if crowd and not self._make_room(crowd):
             self._refuse(call, pdus.LOCAL_LIMIT_EXCEEDED, Reason.TOO_MANY)
             return
+        call.unserved = said.unserved
         self._passing.take(call)
         self._begin(call, self._connect(call, request))
 

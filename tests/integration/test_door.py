@@ -14,6 +14,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from door.settings import Limits, Tls
 from tests import data, scanner
@@ -66,6 +68,22 @@ def dcmtk(port: int, program: str, *options: str, file: Path | None = None) -> N
         check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_storage_commitment_is_refused_and_not_aborted(door: Running) -> None:
+    """Orthanc accepts the context from everybody, and aborts whoever uses it."""
+    entity = AE(ae_title="SCANNER")
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
+    (image,) = images(1, "committed")
+    entity.add_requested_context(StorageCommitmentPushModel)
+    entity.add_requested_context(image.SOPClassUID, image.file_meta.TransferSyntaxUID)
+    association = entity.associate("127.0.0.1", door.port, ae_title="EDGETRUCK")
+    assert association.is_established
+    refused = {c.abstract_syntax: c.result for c in association.rejected_contexts}
+    assert refused == {StorageCommitmentPushModel: 3}
+    assert association.send_c_store(image).Status == 0x0000
+    association.release()
+    assert association.is_released
 
 
 def test_images_come_through_as_they_are(door: Running, truck: Orthanc, tmp_path: Path) -> None:

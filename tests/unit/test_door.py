@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pynetdicom import AE, build_context
-from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, MaximumLengthNotification
 from pynetdicom.pdu_primitives import ImplementationClassUIDNotification as ClassUid
 
@@ -45,6 +46,48 @@ def by_pynetdicom() -> bytes:
     pdu.from_primitive(primitive)
     encoded: bytes = pdu.encode()
     return encoded
+
+
+def answer_by_pynetdicom(results: dict[int, int]) -> bytes:
+    """An A-ASSOCIATE-AC that another program wrote, with a result for each context."""
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = "1.2.840.10008.3.1.1.1"
+    primitive.calling_ae_title, primitive.called_ae_title = "SCANNER", "EDGETRUCK"
+    primitive.result, primitive.result_source = 0, 1
+    contexts = [build_context("1.2.840.10008.1.1", "1.2.840.10008.1.2") for _ in results]
+    for context, (number, result) in zip(contexts, results.items(), strict=True):
+        context.context_id, context.result = number, result
+    primitive.presentation_context_definition_results_list = contexts
+    length = MaximumLengthNotification()
+    length.maximum_length_received = 16382
+    uid = ClassUid()
+    uid.implementation_class_uid = AE().implementation_class_uid
+    primitive.user_information = [length, uid]
+    pdu = A_ASSOCIATE_AC()
+    pdu.from_primitive(primitive)
+    encoded: bytes = pdu.encode()
+    return encoded
+
+
+@given(
+    results=st.dictionaries(
+        st.integers(0, 127).map(lambda n: 2 * n + 1), st.sampled_from([0, 1, 2, 3, 4]), min_size=1
+    ),
+    refused=st.frozensets(st.integers(0, 127).map(lambda n: 2 * n + 1)),
+)
+@hypothesis_settings(deadline=None)
+def test_what_is_not_served_is_refused_and_nothing_else_of_the_answer_changes(
+    results: dict[int, int], refused: frozenset[int]
+) -> None:
+    answer = answer_by_pynetdicom(results)
+    assert pdus.answer_length(answer[:6]) == len(answer)
+    changed = pdus.refuse_contexts(answer, refused)
+    read = A_ASSOCIATE_AC()
+    read.decode(changed)
+    told = {context.context_id: context.result for context in read.presentation_context}
+    assert told == {number: 3 if number in refused else was for number, was in results.items()}
+    differ = sum(before != after for before, after in zip(answer, changed, strict=True))
+    assert differ == sum(number in refused and was != 3 for number, was in results.items())
 
 
 # --- requests ---------------------------------------------------------------------------------
