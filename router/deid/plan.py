@@ -115,12 +115,24 @@ def identity_of(dataset: Dataset, key: Key) -> Identity:
         issuer=issuer,
         issuer_used=key.issuer(issuer),
         patient_id=patient_id,
-        name=text("PatientName"),
+        name=_readable(text("PatientName")),
         birth_date=text("PatientBirthDate"),
         sex=text("PatientSex"),
         accession=number,
         accession_pseudonym=pseudonyms.accession(key, number) if number else "",
     )
+
+
+def _readable(text: str) -> str:
+    """A text whose header named another character set than the UTF-8 that it is written in.
+
+    By chance no name in another set is also UTF-8 with a letter of several bytes in it.
+    """
+    try:
+        read = text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+    return read
 
 
 def make(

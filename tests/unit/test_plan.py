@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
@@ -409,6 +409,25 @@ def test_the_identity_beside_its_pseudonyms_is_that_of_the_data_set() -> None:
     )  # fmt: skip
     assert identity.pseudonym == pseudonyms.patient(KEY, "HOSPITAL", PATIENT.patient_id)
     assert identity.accession_pseudonym == pseudonyms.accession(KEY, PATIENT.accession)
+
+
+@pytest.mark.parametrize(
+    ("charset", "written", "read"),
+    [
+        ("ISO_IR 100", "Müllerová^Žo".encode(), "Müllerová^Žo"),
+        ("ISO_IR 192", "Müllerová^Žo".encode(), "Müllerová^Žo"),
+        ("ISO_IR 100", "Müller^Zoë".encode("latin-1"), "Müller^Zoë"),
+        ("ISO_IR 144", "Иванова^Анна".encode("iso8859_5"), "Иванова^Анна"),
+    ],
+)
+def test_a_name_is_readable_also_where_the_header_names_the_wrong_character_set(
+    charset: str, written: bytes, read: str
+) -> None:
+    dataset = ct_image()
+    dataset.SpecificCharacterSet = charset
+    tag = Tag("PatientName")
+    dataset[tag] = RawDataElement(tag, "PN", len(written), written, 0, False, True)
+    assert plan.identity_of(dataset, KEY).name == read
 
 
 def test_without_an_accession_number_there_is_no_pseudonym_of_one() -> None:
