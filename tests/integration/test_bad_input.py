@@ -225,7 +225,8 @@ def test_a_destination_that_does_not_exist_costs_no_attempts_and_the_study_waits
         )
         until(
             lambda: (
-                requests.get(f"{url}/status", timeout=5).json()["studies"][0]["state"] == "ANALYSED"
+                [one["state"] for one in requests.get(f"{url}/status", timeout=5).json()["studies"]]
+                == ["ANALYSED"]
             ),
             what="the study to wait for its delivery",
         )
