@@ -117,7 +117,7 @@ def _discard(journal: Journal, held: Held, now: float) -> bool:
     name = held.instance.orthanc_id
     if held.destination is not None:
         return journal.discard_at(name, held.destination, now)
-    return journal.discard(name, now)
+    return journal.discard(name, now, for_another=True)
 
 
 def _was_delivered(journal: Journal, held: Held) -> bool:

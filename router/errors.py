@@ -120,6 +120,8 @@ class Code(StrEnum):
     NOT_RELEASABLE = "NOT_RELEASABLE"
     NOT_DECIDABLE = "NOT_DECIDABLE"
     NOT_DECIDED = "NOT_DECIDED"
+    NOT_REPLACEABLE = "NOT_REPLACEABLE"
+    NOT_REPLACED = "NOT_REPLACED"
     AUDIT_UNWRITABLE = "AUDIT_UNWRITABLE"
     FLEET_QC_MISSING = "FLEET_QC_MISSING"
     FILE_UNREADABLE = "FILE_UNREADABLE"
@@ -141,10 +143,14 @@ class Advice:
 
 
 _LOOK = (
-    "Look at it on the truck. An image that shows nothing of the patient can be released under "
-    "pixels-checked; a report or document stays held, or is discarded."
+    "Look at it on the truck. An image that shows nothing of the patient: edge-router release "
+    "INSTANCE --policy pixels-checked --reason WHY. A report or a document stays held, or: "
+    "edge-router discard INSTANCE --reason WHY."
 )
-_NO_POLICY = "No policy releases it yet: leave it held, or discard it and send it another way."
+_NO_POLICY = (
+    "No policy releases it yet: leave it held, or edge-router discard INSTANCE --reason WHY, and "
+    "send it another way."
+)
 _FOR_GOOD = (
     " If such an object comes with each study and nobody needs it in the cloud, say so once: "
     "edge-router decide INSTANCE --discard --reason WHY discards it and all later ones of its kind "
@@ -156,8 +162,8 @@ _REPORT = "Leave it held and report it: this is a fault of the router or of Orth
 ADVICE: dict[Code, Advice] = {
     Code.UNREADABLE: Advice(
         "The file cannot be read as DICOM to its end.",
-        "Discard it, and let the scanner send the image as a new one (with a new SOP Instance UID):"
-        " the truck keeps the first file of a UID.",
+        "First edge-router discard INSTANCE --reason WHY; after that, and not before, let the scanner send "
+        "the image again: the truck keeps the first file of a UID.",
     ),
     Code.NESTING_TOO_DEEP: Advice(
         "Its sequences are nested deeper than 32 levels, which Orthanc cannot survive.",
@@ -171,22 +177,30 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.NO_PATIENT_ID: Advice(
         "It has no Patient ID, so it cannot be given a pseudonym.",
-        "Enter the Patient ID on the scanner and send the study again.",
+        "First edge-router discard STUDY --reason WHY; then enter the Patient ID on the scanner and send "
+        "the study again.",
     ),
     Code.NO_UID: Advice(
         "A Study, Series or SOP Instance UID is missing, or there are several in its place.",
-        "Send the study again from the scanner; if it stays so, report it to the scanner's maker.",
+        "First edge-router discard STUDY --reason WHY; then send the study again from the scanner. If it "
+        "stays so, report it to the scanner's maker.",
     ),
     Code.UID_CONFLICT: Advice(
-        "Another image on the truck has the same SOP Instance UID, or the same Study Instance UID "
-        "under another patient.",
-        "Find out which one is filed rightly; discard the other, and release this one to go on.",
+        "Another image has the same SOP Instance UID, or the same Study Instance UID under another "
+        "patient: mostly the same image before the patient was corrected on the scanner.",
+        "Find out which of the two is filed rightly (edge-router held names both). This one: "
+        "edge-router replace STUDY --reason WHY. Destinations that have the other are told to reject "
+        "it first, then this one goes under new UIDs. The other one: edge-router discard STUDY "
+        "--reason WHY. One image in two series of one study: discard it, and let the scanner send it "
+        "as a new one.",
     ),
     Code.IDENTITY_CONFLICT: Advice(
-        "Its Patient ID is known on the truck with another name, birth date or sex.",
-        "Find out whose image it is. If both are one person (a new name, a corrected date), release "
-        "it under identity-checked; else discard it, correct the Patient ID on the scanner and "
-        "send it again.",
+        "Its Patient ID is known on the truck with another name, birth date or sex, or its study with "
+        "another issuer of the Patient ID.",
+        "Find out whose image it is (edge-router held names both). One person (a new name, a "
+        "corrected date): edge-router release STUDY --policy identity-checked --reason WHY. Two: "
+        "edge-router discard STUDY --reason WHY; after that, and not before, correct the patient on "
+        "the scanner and send the study again.",
     ),
     Code.UNKNOWN_SOP_CLASS: Advice(
         "No policy says what this SOP class may contain.",
@@ -223,7 +237,8 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.ANONYMIZATION_REFUSED: Advice(
         "Orthanc refused three times to anonymize it.",
-        "See the log of Orthanc at the time of the hold; then release it to try again.",
+        "See the log of Orthanc at the time of the hold; then edge-router release INSTANCE --policy "
+        "retry --reason WHY.",
     ),
     Code.SOURCE_MISSING: Advice(
         "The truck's Orthanc no longer holds the original.",
@@ -235,8 +250,8 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.NO_DESTINATION: Advice(
         "Its rule sent it to destinations that are no longer in the settings.",
-        "Configure one of them again and restart: it then goes on by itself. Or release it under "
-        "retry: then the rules of today decide where it goes.",
+        "Configure one of them again and restart: it then goes on by itself. Or edge-router release "
+        "INSTANCE --policy retry --reason WHY: then the rules of today decide where it goes.",
     ),
     Code.COPY_DIFFERS: Advice(
         "The truck holds another object under the UID of the anonymized copy.",
@@ -249,7 +264,8 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.INSTANCE_CRASHES: Advice(
         "Each time a step began with it, Orthanc or the router died.",
-        "Leave it held and report it: the file is broken or hostile. Release it to try again.",
+        "Leave it held and report it: the file is broken or hostile. To try again: edge-router "
+        "release INSTANCE --policy retry --reason WHY.",
     ),
     Code.GATE_UNREADABLE: Advice("The anonymized copy cannot be read back.", _REPORT),
     Code.GATE_WRONG_ACTION: Advice(
@@ -262,8 +278,8 @@ ADVICE: dict[Code, Advice] = {
     Code.GATE_IDENTIFIER: Advice(
         "A name, number or date of the patient was found in the anonymized copy.",
         "Look at what happens to each attribute of it (edge-router explain INSTANCE). If what was found is a plain word of "
-        "your site, add it to deid.words_file, restart the router and release it under retry; "
-        "else leave it held.",
+        "your site, add it to deid.words_file, restart the router, and edge-router release INSTANCE "
+        "--policy retry --reason WHY; else leave it held.",
     ),
     Code.GATE_FILE_META: Advice("The file header carries something it must not.", _REPORT),
     Code.GATE_NOT_DECLARED: Advice("The copy does not declare how it was de-identified.", _REPORT),
@@ -272,7 +288,8 @@ ADVICE: dict[Code, Advice] = {
     Code.GATE_IOD: Advice("The copy lost an attribute that its kind of object needs.", _REPORT),
     Code.UNEXPECTED: Advice(
         "The router itself failed on it three times.",
-        "Report it with the log of that time; then release it.",
+        "Report it with the log of that time; then edge-router release INSTANCE --policy retry "
+        "--reason WHY.",
     ),
     Code.DESTINATION_REFUSED: Advice(
         "The destination refused it: for good, or three times an hour apart, while it took others.",
@@ -288,6 +305,14 @@ ADVICE: dict[Code, Advice] = {
         "Ask the operator of the destination which object is there; then release or discard it.",
     ),
 }
+
+#: For a rejection note that a destination does not take, whatever the code.
+NOTE_REFUSED = Advice(
+    "It is the note that tells this destination to reject images, and it was not taken. The "
+    "corrected images wait for it there.",
+    "Write the list with edge-router replace STUDY --list FILE --reason WHY; give the file to the archive's people; when "
+    "they have rejected what is on it: edge-router replace STUDY --told DESTINATION --reason WHY.",
+)
 
 
 class EdgeRouterError(Exception):

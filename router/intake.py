@@ -11,7 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from router import part10
+from router import discarded, part10
 from router.aside import Aside
 from router.deid import pseudonyms
 from router.errors import (
@@ -84,6 +84,7 @@ class Intake:
         while True:
             page = self._orthanc.changes(since, _PAGE)
             arrivals = self._arrivals(page.new_instances)
+            self._look_at_returned(page.new_instances)
             new += self._take_in(arrivals, page.stable_studies, Cursor(database, page.last))
             since = page.last
             if page.done:
@@ -94,6 +95,7 @@ class Intake:
 
         Raises OrthancError, JournalError.
         """
+        discarded.remove(self._orthanc, self._journal, self._keys, self._now())
         present = self._orthanc.instance_ids()
         arrivals = self._arrivals(present)
         waiting = {arrival.study for arrival in arrivals} | set(self._journal.arriving())
@@ -110,6 +112,10 @@ class Intake:
     def _look_at_returned(self, present: Iterable[str]) -> None:
         """What was purged and is there again: the same image goes again, another one is held."""
         for returned in self._journal.purges.returned(present):
+            if returned.given_up and not returned.is_copy:
+                self._journal.take_back(returned.instance, self._now())
+                self._metrics.instances_received.inc()
+                continue
             try:
                 if not returned.is_copy:
                     with self._orthanc.file(returned.file) as body:

@@ -41,6 +41,11 @@ _CONNECTIONS = _FILES_AT_ONCE = 4
 _IDLE_S = 0.5
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _FULL = 401, 403, 404, 507
 
+_EXAMINATION = {
+    "patient_id": "PatientID", "name": "PatientName", "birth_date": "PatientBirthDate",
+    "sex": "PatientSex", "date": "StudyDate", "time": "StudyTime", "modality": "Modality",
+    "description": "SeriesDescription", "series": "SeriesNumber", "image": "InstanceNumber",
+}  # fmt: skip
 # Reading changes nothing, so a broken connection is simply tried again.
 _reading_again = retry(
     retry=retry_if_exception_type(OrthancUnreachable),
@@ -170,6 +175,33 @@ class TruckOrthanc:
                 self._series_study[series] = str(parent["ParentStudy"])
         origin = metadata.get("RemoteAET") or metadata.get("HttpUsername") or "unknown"
         return Arrival(instance, self._series_study[series], str(origin))
+
+    @_reading_again
+    def sop_uid(self, instance: str) -> str:
+        """Its SOP Instance UID, as Orthanc's index has it."""
+        with _coded():
+            tags = _json(self._client.get_instances_id(instance))["MainDicomTags"]
+        return str(tags["SOPInstanceUID"])
+
+    @_reading_again
+    def examination(self, instance: str) -> dict[str, str]:
+        """Whose an image is, when and by what it was made, as Orthanc's index has it.
+
+        The file is not opened: it may be one that cannot be read.
+        """
+        with _coded():
+            image = _json(self._client.get_instances_id(instance))
+            series = _json(self._client.get_series_id(str(image["ParentSeries"])))
+            study = _json(self._client.get_studies_id(str(series["ParentStudy"])))
+        tags = {
+            **study["PatientMainDicomTags"], **study["MainDicomTags"], **series["MainDicomTags"],
+            **image["MainDicomTags"],
+        }  # fmt: skip
+        return {
+            field: str(tags[tag]).strip()
+            for field, tag in _EXAMINATION.items()
+            if str(tags.get(tag, "")).strip()
+        }
 
     @_reading_again
     def is_stable(self, study: str) -> bool:

@@ -37,11 +37,13 @@ class ReceiptOutcome(StrEnum):
     REFUSED = "REFUSED"  # this destination will not take it, or holds something else
     RELEASED = "RELEASED"  # a person lets it try again
     DISCARDED = "DISCARDED"  # a person gave it up at this destination
+    REPLACED = "REPLACED"  # a corrected study takes the place of its own
 
 
 RECEIPT_TABLE: dict[tuple[ReceiptState, ReceiptOutcome], ReceiptState] = {
     (ReceiptState.WAITING, ReceiptOutcome.BEGUN): ReceiptState.UNCERTAIN,
     (ReceiptState.WAITING, ReceiptOutcome.REFUSED): ReceiptState.HELD,
+    (ReceiptState.WAITING, ReceiptOutcome.REPLACED): ReceiptState.DISCARDED,
     (ReceiptState.UNCERTAIN, ReceiptOutcome.BEGUN): ReceiptState.UNCERTAIN,
     (ReceiptState.UNCERTAIN, ReceiptOutcome.NOT_SENT): ReceiptState.WAITING,
     (ReceiptState.UNCERTAIN, ReceiptOutcome.ACCEPTED): ReceiptState.SENT,
@@ -53,6 +55,7 @@ RECEIPT_TABLE: dict[tuple[ReceiptState, ReceiptOutcome], ReceiptState] = {
     (ReceiptState.SENT, ReceiptOutcome.REFUSED): ReceiptState.HELD,
     (ReceiptState.HELD, ReceiptOutcome.RELEASED): ReceiptState.UNCERTAIN,
     (ReceiptState.HELD, ReceiptOutcome.DISCARDED): ReceiptState.DISCARDED,
+    (ReceiptState.HELD, ReceiptOutcome.REPLACED): ReceiptState.DISCARDED,
 }
 
 #: The router still has something to do about it by itself.

@@ -6,14 +6,14 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from router import check_now
-from router.errors import ADVICE
+from router.errors import ADVICE, NOTE_REFUSED, Advice
 from router.receipt import OPEN, ReceiptState, is_delivered, is_given_up
 from router.study import Role, Stage, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from router.journal import Journal
+    from router.journal import Held, Journal
     from router.journal.links import Link
     from router.study import Instance, Receipt, Study
 
@@ -74,6 +74,7 @@ def study_status(journal: Journal, study: Study, links: Mapping[str, Link]) -> d
         "at_rest": study.state in _AT_REST,
         "received_at": study.received_at,
         "images": sum(stages.values()),
+        **_places(journal, study),
         "captures": sum(instance.role is Role.CAPTURE for instance in instances),
         "anonymized": stages[Stage.ANONYMIZED],
         "delivered": counts["delivered"],
@@ -84,6 +85,18 @@ def study_status(journal: Journal, study: Study, links: Mapping[str, Link]) -> d
         "way": f"{counts['delivered']} delivered, {counts['held']} held{_at(held_at)}"
         + (f", {counts['discarded']} discarded" if counts["discarded"] else "")
         + (f", given up{_at(discarded_at)}" if discarded_at else ""),
+    }
+
+
+def _places(journal: Journal, study: Study) -> dict[str, str | None]:
+    """Which study this one takes the place of, and which one takes its own; by their aliases."""
+    own = journal.corrections.of(study.orthanc_id)
+    other = journal.corrections.of_replaced(study.orthanc_id)
+    replaces = journal.study(own.replaces) if own else None
+    replaced_by = journal.study(other.study) if other else None
+    return {
+        "replaces": replaces.alias if replaces else None,
+        "replaced_by": replaced_by.alias if replaced_by else None,
     }
 
 
@@ -140,7 +153,7 @@ def _never(name: str) -> str:
     return f"{name} was never reached"
 
 
-def held_rows(journal: Journal) -> list[dict[str, Any]]:
+def held_rows(found: Iterable[Held]) -> list[dict[str, Any]]:
     """What is held: why, since when, and what a person can do."""
     return [
         {
@@ -149,13 +162,20 @@ def held_rows(journal: Journal) -> list[dict[str, Any]]:
             # None: it goes nowhere.
             "destination": held.destination,
             "code": held.hold.code,
-            "why": ADVICE[held.hold.code].why,
+            "why": advice_of(held).why,
             "detail": held.hold.detail,
-            "do": ADVICE[held.hold.code].do,
+            "do": advice_of(held).do,
             "since": held.hold.since,
         }
-        for held in journal.held()
+        for held in found
     ]
+
+
+def advice_of(held: Held) -> Advice:
+    """What a hold means and what a person can do, by its code and by what is held."""
+    if held.instance.role is Role.NOTE and held.destination is not None:
+        return NOTE_REFUSED
+    return ADVICE[held.hold.code]
 
 
 def receipt_rows(journal: Journal, study: Study) -> list[dict[str, Any]]:

@@ -97,6 +97,7 @@ class Role(StrEnum):
 
     SOURCE = "SOURCE"  # the scanner sent it
     CAPTURE = "CAPTURE"  # the router made it
+    NOTE = "NOTE"  # the router made it: an archive is told to reject images of the study
 
 
 class Priority(IntEnum):

@@ -8,6 +8,7 @@ from router.commands import (
     operator,
     proof,
     quality,
+    replace,
     sending,
     service,
     standing,
@@ -15,6 +16,7 @@ from router.commands import (
 
 #: In the order in which the help shows them.
 TOPICS = (
-    service.register, operator.register, standing.register, proof.register, quality.register, identity.register,
-    files.register, sending.register, mine.register, golden.register,
+    service.register, operator.register, replace.register, standing.register, proof.register,
+    quality.register, identity.register, files.register, sending.register, mine.register,
+    golden.register,
 )  # fmt: skip

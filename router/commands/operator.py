@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from router import decisions, status
+from router import decisions, discarded, examined, status
 from router.audit import Audit
 from router.commands.terminal import (
     ATTENTION,
@@ -20,10 +21,12 @@ from router.commands.terminal import (
 )
 from router.decisions import RELEASE_POLICIES, Reason, What
 from router.deid.clearance import POLICIES
-from router.errors import CALLER_ADVICE
+from router.errors import CALLER_ADVICE, OrthancError
+from router.examined import Examined
 from router.journal import Journal
 from router.receipt import FINAL
 from router.settings import Settings
+from router.spool import Spool
 
 if TYPE_CHECKING:
     import argparse
@@ -70,6 +73,8 @@ def _status(asked: argparse.Namespace) -> int:
     lines = [
         f"{s['study']}  {s['state']:<10}  {s['images']} images, {s['captures']} captures: {s['way']}"
         + ("  (arriving)" if s["arriving"] else "")
+        + (f"  (in place of {s['replaces']})" if s["replaces"] else "")
+        + (f"  (rejected: {s['replaced_by']} takes its place)" if s["replaced_by"] else "")
         + (f"  (waits: {_waits(s)})" if s["waits_for"] else "")
         + ("  (check-now)" if s["look_at"] or s["missing_views"] or s["patient"] else "")
         for s in overview["studies"]
@@ -85,17 +90,33 @@ def _waits(study: dict[str, Any]) -> str:
 
 
 def _held(asked: argparse.Namespace) -> int:
-    with open_journal(asked) as journal:
-        rows = status.held_rows(journal)
+    from router.app import orthanc_of  # the other commands need none of its threads  # noqa: PLC0415
+
+    settings = Settings.load(asked.config)
+    note(settings, asked)
+    with (
+        closing(Journal(settings.journal.path)) as journal,
+        closing(orthanc_of(settings, Spool(settings.journal.spool))) as orthanc,
+    ):
+        found, told = journal.held(), Examined(journal, orthanc)
+        sides = [told.sides(held) for held in found]
+        rows = [
+            row | {"whose": whose, "conflicts_with": other}
+            for row, (whose, other) in zip(status.held_rows(found), sides, strict=True)
+        ]
     lines = []
     for row in rows:
         lines += [
             f"{row['instance']}  study {row['study']}  held"
             + (f" at {row['destination']}" if row["destination"] else "")
             + f" since {moment(row['since'])}",
+            f"  Whose: {examined.line(row['whose'])}",
             f"  {row['code']}: {row['why']} ({row['detail']})",
-            f"  To do: {row['do']}",
         ]
+        if other := row["conflicts_with"]:
+            study = f"study {other['study']}: " if "study" in other else ""
+            lines.append(f"  The other: {study}{examined.line(other)}")
+        lines.append(f"  To do: {row['do']}")
     show(asked, {"held": rows}, lines or ["nothing is held"])
     return ATTENTION if rows else FINE
 
@@ -142,11 +163,27 @@ def _release(asked: argparse.Namespace) -> int:
 def _discard(asked: argparse.Namespace) -> int:
     settings = Settings.load(asked.config)
     with closing(Journal(settings.journal.path)) as journal:
-        discarded = decisions.discard(
+        given_up = decisions.discard(
             journal, Audit(settings.journal.audit), _what(asked, settings),
             Reason(asked.by, asked.reason), time.time(),
         )  # fmt: skip
-    return _done(asked, "discarded", discarded)
+        removed = _remove(settings, journal)
+    if not removed:
+        print("edge-router: the truck's Orthanc cannot be reached: wait a minute before the scanner"
+              " sends in its place", file=sys.stderr)  # fmt: skip
+    return _done(asked, "discarded", given_up)
+
+
+def _remove(settings: Settings, journal: Journal) -> bool:
+    """Makes room at once for what the scanner sends in its place; the router does it otherwise."""
+    from router.app import orthanc_of  # the other commands need none of its threads  # noqa: PLC0415
+
+    with closing(orthanc_of(settings, Spool(settings.journal.spool))) as orthanc:
+        try:
+            discarded.remove(orthanc, journal, settings.keys(), time.time())
+        except OrthancError:
+            return False
+    return True
 
 
 def _done(asked: argparse.Namespace, what: str, instances: list[str]) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from router import backoff
 from router.errors import Code, IllegalTransition
-from router.journal import holds, receipts, records
+from router.journal import corrections, holds, purges, quality, receipts, records
 from router.journal.callers import Callers
 from router.journal.copies import Copies
 from router.journal.corrections import Corrections
@@ -445,14 +445,20 @@ class Journal:
                     _send_back(db, row["orthanc_id"], Outcome.RELEASE, due_at=now, now=now)
         return released
 
-    def discard(self, instance: str, now: float) -> bool:
-        """Gives a held instance up for good; whether it was held. Its bytes stay until purge."""
+    def discard(self, instance: str, now: float, *, for_another: bool = False) -> bool:
+        """Gives a held instance up for good; whether it was held. Its bytes stay until purge.
+
+        ``for_another``: they are to go at once, where no destination may hold it, for the scanner
+        may send another one in its place.
+        """
         with self._db.writing() as db:
             rows = db.execute(
                 "UPDATE instance SET stage = ?, hold_code = NULL, hold_detail = NULL,"
                 " held_at = NULL WHERE orthanc_id = ? AND stage = ? RETURNING study",
                 (Stage.DISCARDED, instance, Stage.HELD),
             ).fetchall()
+            if rows and for_another:
+                purges.ask_removal(db, instance)
         for row in rows:
             self.settle(row["study"], now)
         return bool(rows)
@@ -484,6 +490,26 @@ class Journal:
             ).fetchall()
             for row in rows:
                 _send_back(db, row["study"], Outcome.RELEASE, due_at=now, now=now)
+
+    def take_back(self, instance: str, now: float) -> None:
+        """Another image has come in the place of one that was discarded: it is a new one."""
+        with self._db.writing() as db:
+            quality.forget(db, instance)
+            purges.take_back(db, instance, now)
+            row = db.execute(
+                "SELECT study FROM instance WHERE orthanc_id = ?", (instance,)
+            ).fetchone()
+            _send_back(db, row["study"], Outcome.GREW, due_at=None, now=now)
+
+    def replace(self, study: str, replaces: str, title: str, now: float) -> bool:
+        """Lets a corrected study take another's place; whether a note has to reject that first."""
+        with self._db.writing() as db:
+            needed = corrections.decide(db, study, replaces, title, now)
+            _send_back(db, study, Outcome.RELEASE, due_at=now, now=now)
+            if needed:
+                _send_back(db, replaces, Outcome.GREW, due_at=now, now=now)
+        self.settle(replaces, now)
+        return needed
 
     def held(self) -> list[Held]:
         """Every hold of an instance and of a receipt, the longest held first."""

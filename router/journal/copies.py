@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from router.errors import Code
 from router.journal import receipts, records, routes
+from router.journal.corrections import in_place_of
 from router.journal.identities import Conflict, Identities, enter, enter_study
 from router.journal.routes import inherit
 from router.study import CAPTURED, Copy, Instance, Original, Rank, Role, Route, Stage
@@ -53,7 +54,7 @@ class Copies:
         """
         with self._db.writing() as db:
             study = _study_of(db, instance)
-            if taken := _taken_by(db, instance, copy):
+            if taken := _taken_by(db, instance, copy) or in_place_of(db, instance):
                 raise UidConflict(taken, identities)
             enter_study(db, study, identities, accepted=same_person)
             enter(db, study, identities, now, accepted=same_person)

@@ -68,6 +68,18 @@ class StudyPatient:
 
 
 @dataclass(frozen=True)
+class OtherSide:
+    """What a held image conflicts with, and what it says of its own patient."""
+
+    #: The patient who is known; ``None``: it is an image that is in the way.
+    pseudonym: str | None
+    #: That image, and its study.
+    other: str | None
+    other_study: str | None
+    said: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Likely:
     """A study went on as a known patient's, though something of her is written otherwise."""
 
@@ -141,6 +153,23 @@ class IdentityTable:
                 " VALUES (?, ?, ?, 0, ?)",
                 (instance, conflict.pseudonym, conflict.other, _blob(conflict.said)),
             )
+
+    def conflict(self, instance: str) -> OtherSide | None:
+        """Both sides of what an image is held for; ``None``: it is held for itself."""
+        rows = self._db.rows(
+            "SELECT c.*, i.study AS other_study FROM hold_conflict c"
+            " LEFT JOIN instance i ON i.orthanc_id = c.other WHERE c.instance = ?",
+            (instance,),
+        )
+        return next(
+            (
+                OtherSide(
+                    row["pseudonym"], row["other"], row["other_study"], json.loads(row["blob"])
+                )
+                for row in rows
+            ),
+            None,
+        )
 
     def knows(self, pseudonym: str, key_id: str) -> bool:
         """Whether the patient is known under this key."""

@@ -6,9 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from router.journal import records
 from router.study import Outcome, Role, Stage, State, advance
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
 
     from router.errors import Code
@@ -27,6 +29,12 @@ _MAY_GO = (
     "     (SELECT 1 FROM receipt r WHERE r.instance = c.orthanc_id)"
     "   OR EXISTS (SELECT 1 FROM receipt r WHERE r.instance = c.orthanc_id"
     "     AND r.state NOT IN ('VERIFIED', 'DISCARDED')))))"
+)
+
+
+_GIVEN_UP = (
+    "i.stage = 'DISCARDED' AND NOT EXISTS (SELECT 1 FROM receipt r"
+    " WHERE r.instance = i.orthanc_id AND r.begun_at IS NOT NULL) AS given_up"
 )
 
 
@@ -54,6 +62,8 @@ class Returned:
     original_digest: str | None
     #: Whether it is our copy that is there, and not the scanner's image.
     is_copy: bool
+    #: Whether it was discarded before it left the truck: this is another one in its place.
+    given_up: bool
 
 
 class Purges:
@@ -85,6 +95,44 @@ class Purges:
             )
             for row in rows
         ]
+
+    def to_remove(self) -> list[Purgeable]:
+        """What was discarded before it left the truck: its files are to make room."""
+        rows = self._db.rows(
+            "SELECT i.* FROM removal m JOIN instance i ON i.orthanc_id = m.instance"
+            " WHERE i.stage = ?",
+            (Stage.DISCARDED,),
+        )
+        return [
+            Purgeable(
+                row["orthanc_id"],
+                row["study"],
+                tuple(filter(None, (row["orthanc_id"], row["copy_id"]))),
+                row["original_size"] or 0,
+            )
+            for row in rows
+        ]
+
+    def may_remove(self, instance: str, digest: str) -> bool:
+        """Before its files are removed: whether they are those that were discarded.
+
+        ``digest``: of the file that is there. A router that died in between may meet what the scanner has sent in their place.
+        """
+        with self._db.writing() as db:
+            row = db.execute(
+                "UPDATE removal SET digest = coalesce(digest, ?) WHERE instance = ? RETURNING digest",
+                (digest, instance),
+            ).fetchone()
+        return row is not None and row["digest"] == digest
+
+    def removed(self, instance: str, now: float) -> None:
+        """The files of a discarded image are gone: another one may come under its identifiers."""
+        with self._db.writing() as db:
+            db.execute("DELETE FROM removal WHERE instance = ?", (instance,))
+            db.execute(
+                "UPDATE instance SET purged_at = ? WHERE orthanc_id = ? AND stage = ?",
+                (now, instance, Stage.DISCARDED),
+            )
 
     def purgeable_bytes(self) -> int:
         (row,) = self._db.rows(
@@ -121,10 +169,10 @@ class Purges:
     def returned(self, present: Iterable[str]) -> list[Returned]:
         """What was purged and is on the truck all the same."""
         rows = self._db.rows(
-            "SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest"
+            f"SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest, {_GIVEN_UP}"  # noqa: S608
             " FROM json_each(?) p CROSS JOIN instance i ON i.orthanc_id = p.value"
             " JOIN study s ON s.orthanc_id = i.study WHERE i.purged_at IS NOT NULL"
-            " UNION ALL SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest"
+            f" UNION ALL SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest, {_GIVEN_UP}"
             " FROM json_each(?) p CROSS JOIN instance i ON i.copy_id = p.value"
             " JOIN study s ON s.orthanc_id = i.study"
             " WHERE i.purged_at IS NOT NULL AND i.orthanc_id <> i.copy_id",
@@ -138,6 +186,7 @@ class Purges:
                 row["value"],
                 row["original_digest"],
                 is_copy=row["value"] != row["orthanc_id"],
+                given_up=bool(row["given_up"]),
             )
             for row in rows
         ]
@@ -158,3 +207,27 @@ class Purges:
                     Stage.RECEIVED,
                 ),
             )
+
+
+def ask_removal(db: sqlite3.Connection, instance: str) -> None:
+    """The files of a discarded image are to leave the truck, unless a destination may hold it."""
+    db.execute(
+        "INSERT OR IGNORE INTO removal (instance) SELECT orthanc_id FROM instance i WHERE orthanc_id = ?"
+        " AND role = ? AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.instance = i.orthanc_id"
+        "   AND r.begun_at IS NOT NULL)",
+        (instance, Role.SOURCE),
+    )
+
+
+def take_back(db: sqlite3.Connection, instance: str, now: float) -> None:
+    """Another image has come in the place of one that was discarded: nothing of that one counts."""
+    db.execute("DELETE FROM removal WHERE instance = ?", (instance,))
+    db.execute("DELETE FROM hold_conflict WHERE instance = ?", (instance,))
+    db.execute("DELETE FROM route WHERE instance = ?", (instance,))
+    db.execute("DELETE FROM receipt WHERE instance = ?", (instance,))
+    db.execute(
+        "UPDATE instance SET stage = ?, attempts = 0, crashes = 0, step_at = NULL, policy = '',"  # noqa: S608
+        " analysis = NULL, original_digest = NULL, original_size = NULL, purged_at = NULL,"
+        f" received_at = ?, {records.SET_COPY} WHERE orthanc_id = ?",
+        (Stage.RECEIVED, now, *[None] * len(records.COPY_COLUMNS), instance),
+    )

@@ -249,3 +249,9 @@ def _add(
             " total = total + excluded.total, squares = squares + excluded.squares",
             (device, acquisition.modality, acquisition.view, name, value, value * value),
         )
+
+
+def forget(db: sqlite3.Connection, instance: str) -> None:
+    """Another image comes in the place of this one: it is looked at anew."""
+    db.execute("DELETE FROM quality_flag WHERE instance = ?", (instance,))
+    db.execute("DELETE FROM quality WHERE instance = ?", (instance,))

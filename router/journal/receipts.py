@@ -26,6 +26,20 @@ _TO_SEND = "r.state IN ('WAITING', 'UNCERTAIN')"
 _OPEN = "state IN ('WAITING', 'UNCERTAIN', 'SENT')"
 #: A copy that passed the gate, and that nobody holds as a whole.
 _GOES = "i.stage = 'ANONYMIZED'"
+# The images of a corrected study wait until the destination has rejected those in whose place they
+# come, or never got them; the note that rejects them waits for those that are on their way.
+_ITS_TURN = (
+    "NOT EXISTS (SELECT 1 FROM correction c WHERE c.study = r.study"
+    " AND EXISTS (SELECT 1 FROM receipt w WHERE w.study = c.replaces"
+    "   AND w.destination = r.destination AND w.begun_at IS NOT NULL AND w.instance IS NOT c.note)"
+    " AND NOT EXISTS (SELECT 1 FROM archive_told t WHERE t.study = c.study"
+    "   AND t.destination = r.destination)"
+    " AND NOT EXISTS (SELECT 1 FROM receipt n WHERE n.instance = c.note"
+    "   AND n.destination = r.destination AND n.state = 'VERIFIED'))"
+    " AND NOT EXISTS (SELECT 1 FROM correction c CROSS JOIN receipt w ON w.study = c.replaces"
+    " WHERE c.note = r.instance AND w.destination = r.destination AND w.instance <> r.instance"
+    " AND w.state IN ('UNCERTAIN', 'SENT'))"
+)
 _NOT_HELD = "hold_code = NULL, hold_detail = NULL, held_at = NULL"
 #: Where each outcome leads, and from where: RECEIPT_TABLE by outcome.
 _SOURCES: dict[ReceiptOutcome, list[ReceiptState]] = {}
@@ -62,7 +76,7 @@ class Receipts:
         """
         but = " AND r.study NOT IN (SELECT value FROM json_each(?))" if avoided else ""
         return self._select(
-            f"r.destination = ? AND {_TO_SEND} AND r.due_at <= ? AND {_GOES}{but}",
+            f"r.destination = ? AND {_TO_SEND} AND r.due_at <= ? AND {_GOES} AND {_ITS_TURN}{but}",
             (destination, now, *([json.dumps(list(avoided))] if avoided else [])),
             _ORDER,
             limit,
@@ -365,6 +379,18 @@ def discard(db: sqlite3.Connection, instance: str, destination: str) -> bool:
     return _moved(
         db, (instance, destination), ReceiptOutcome.DISCARDED, f"last_code = hold_code, {_NOT_HELD}"
     )
+
+
+def replaced(db: sqlite3.Connection, study: str) -> None:
+    """Nothing more of a study is sent, where nothing of it was begun or it was held."""
+    rows = db.execute(
+        "SELECT r.instance, r.destination FROM receipt r"
+        " JOIN instance i ON i.orthanc_id = r.instance WHERE r.study = ? AND i.role <> ?",
+        (study, Role.NOTE),
+    ).fetchall()
+    for row in rows:
+        which = (row["instance"], row["destination"])
+        _moved(db, which, ReceiptOutcome.REPLACED, f"last_code = NULL, {_NOT_HELD}")
 
 
 def _advance(

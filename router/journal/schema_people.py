@@ -41,13 +41,19 @@ PEOPLE = """
         decided_at REAL NOT NULL,
         UNIQUE (original, number)
     ) STRICT;
-    CREATE INDEX correction_replaces ON correction (replaces);
+    CREATE UNIQUE INDEX correction_replaces ON correction (replaces);
+    CREATE INDEX correction_note ON correction (note);
 
     CREATE TABLE archive_told (            -- who takes no note was given the list by hand
         study TEXT NOT NULL REFERENCES study (orthanc_id),
         destination TEXT NOT NULL,
         told_at REAL NOT NULL,
         PRIMARY KEY (study, destination)
+    ) STRICT;
+
+    CREATE TABLE removal (                 -- discarded before it left: its files leave the truck
+        instance TEXT PRIMARY KEY REFERENCES instance (orthanc_id),
+        digest TEXT                        -- of what is removed, before it is: nothing else may go
     ) STRICT;
 
     CREATE TABLE issuer_table (            -- the programme's table, as it was when patients became known

@@ -39,6 +39,15 @@ class Sightings:
                 [(sop_uid, digest, now) for sop_uid, digest in seen],
             )
 
+    def settled(self, sop_uids: Iterable[str], digest: str, now: float) -> None:
+        """These bytes were discarded, whether they were noted yet or not: nothing is compared."""
+        with self._db.writing() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO sighting (sop_uid, digest, seen_at, settled)"
+                " VALUES (?, ?, ?, 1)",
+                [(sop_uid, digest, now) for sop_uid in sop_uids],
+            )
+
     def conflicts(self) -> list[Conflict]:
         """Instances that are known by now, and of which other bytes were seen."""
         rows = self._db.rows(

@@ -31,6 +31,7 @@ from router.steps.bench import MOST_CRASHES, Bench, StepIncomplete, StepTooSoon,
 from router.steps.beside import beside, hashed
 from router.steps.leading import Leader
 from router.steps.pixel_check import PixelCheck
+from router.steps.rejecting import Rejecting
 from router.study import Instance, Original, Outcome, Role, Stage, Study, rest
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Anonymizing:
         self._pays = pays
         self._leader = Leader()
         self._pixels = PixelCheck(bench.orthanc, bench.spool, opener)
+        self._rejecting = Rejecting(bench)
         #: A header of 100,000 attributes is read three times over, 100 MB each: one at a time.
         self._large_header = threading.Lock()
 
@@ -105,6 +107,7 @@ class Anonymizing:
             raise StepIncomplete(Code.ANONYMIZATION_REFUSED, f"{failed} instances to try again")
         if wait_s > 0:
             raise StepTooSoon(Code.INSTANCE_CRASHES, "something died of it, or by chance", wait_s)
+        self._rejecting.make_missing(study)
         stages = {instance.stage for instance in self._bench.journal.instances(study.orthanc_id)}
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
 

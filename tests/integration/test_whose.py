@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pydicom
 import pytest
+from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from tests import data, scanner
+from tests.contract import fake_pacs
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pydicom.dataset import FileDataset
@@ -43,8 +47,8 @@ def _patients(cloud: Orthanc) -> list[str]:
     return sorted({str(dataset.PatientID) for dataset in found})
 
 
-def _held(router: Router) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = json.loads(router.command("held").stdout)["held"]
+def _held(router: Router) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(router.command("held").stdout)["held"]
     return rows
 
 
@@ -158,3 +162,239 @@ name = "HOSPB"
     (router.folder / "issuers.toml").write_text('[[issuer]]\nname = "HOSPB"\n')
     told = json.loads(router.command("check-config", "--offline").stdout)
     assert [fault["code"] for fault in told["faults"]] == ["ISSUERS_CHANGED"]
+
+
+def _corrected(images: list[FileDataset], patient: data.Patient) -> list[FileDataset]:
+    """The same images under the same UIDs, as a scanner sends them once the patient is corrected."""
+    for image in images:
+        image.PatientID, image.PatientName = patient.patient_id, patient.name
+        image.PatientBirthDate = patient.birth_date
+    return images
+
+
+def _by_class(cloud: Orthanc) -> dict[str, list[FileDataset]]:
+    found: dict[str, list[FileDataset]] = {}
+    for instance in cloud.instances():
+        dataset = pydicom.dcmread(io.BytesIO(cloud.file(instance)))
+        found.setdefault(str(dataset.Modality), []).append(dataset)
+    return found
+
+
+def test_a_patient_corrected_on_the_scanner_after_a_delivery_takes_the_wrong_one_s_place(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    wrong, right = data.Patient.made("chosen wrongly"), data.Patient.made("chosen rightly")
+    images = list(data.ct_series("corrected", wrong, slices=4, size=32))
+    with router.running() as app:
+        scanner.store(images[:2], truck.dicom_port)
+        at_rest(app, 1)
+        delivered = cloud.instances()
+        scanner.store(_corrected(images, right), truck.dicom_port)
+        at_rest(app, 2)
+        (code,) = {row["code"] for row in _held(router)}
+        assert code == "UID_CONFLICT"
+        (study,) = {str(row["study"]) for row in _held(router)}
+        done = router.command("replace", study, "--reason", "the wrong worklist entry", "--by", "T")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(done.stdout)["rejected_at"] == ["cloud"]
+        until(lambda: _held(router) == [], what="the corrected study")
+        studies = at_rest(app, 2)
+    assert {s["state"] for s in studies} == {"DELIVERED"}
+    changes = cloud.request("GET", "/changes?limit=1000").json()["Changes"]
+    order = [change["ID"] for change in changes if change["ChangeType"] == "NewInstance"]
+    found = _by_class(cloud)
+    (note,) = found["KO"]
+    assert note.ConceptNameCodeSequence[0].CodeValue == "113038"
+    named = {i.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for i in note.ContentSequence}
+    first = [pydicom.dcmread(io.BytesIO(cloud.file(i))) for i in delivered]
+    assert named == {d.SOPInstanceUID for d in first}
+    assert note.StudyInstanceUID == first[0].StudyInstanceUID
+    # The corrected ones are all there, under the right patient, and no UID of theirs was used before.
+    later = [d for d in found["CT"] + found["OT"] if d.PatientID != note.PatientID]
+    assert len([d for d in later if d.Modality == "CT"]) == 4
+    assert len({d.PatientID for d in later}) == 1
+    old = {u for d in first for u in (d.StudyInstanceUID, d.SeriesInstanceUID, d.SOPInstanceUID)}
+    new = {u for d in later for u in (d.StudyInstanceUID, d.SeriesInstanceUID, d.SOPInstanceUID)}
+    assert old.isdisjoint(new)
+    # First the note, then the images.
+    by_id = {i: pydicom.dcmread(io.BytesIO(cloud.file(i))) for i in order}
+    places = [by_id[i].Modality if by_id[i].PatientID == note.PatientID else "new" for i in order]
+    assert places.index("KO") < places.index("new")
+    assert "CT" not in places[places.index("KO") :]
+
+
+def test_what_comes_late_under_the_wrong_patient_is_held_and_a_second_correction_goes_too(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    people = [data.Patient.made(f"corrected {n}") for n in range(3)]
+    images = list(data.ct_series("twice", people[0], slices=2, size=32))
+    with router.running() as app:
+        scanner.store(images[:1], truck.dicom_port)
+        at_rest(app, 1)
+        for number, person in enumerate(people[1:]):
+            scanner.store(_corrected(images[:1], person), truck.dicom_port)
+            at_rest(app, 2 + number)
+            (row,) = _held(router)
+            done = router.command("replace", str(row["instance"]), "--reason", "wrong", "--by", "T")
+            assert done.returncode == 0, done.stdout + done.stderr
+            at_rest(app, 2 + number)
+            assert _held(router) == []
+        scanner.store(_corrected(images[1:], people[0]), truck.dicom_port)
+        until(lambda: _held(router), what="the late image")
+        at_rest(app, 3)
+        (row,) = _held(router)
+        assert row["code"] == "UID_CONFLICT"
+    found = _by_class(cloud)
+    assert len(found["KO"]) == 2
+    assert len({d.StudyInstanceUID for d in found["CT"]}) == 3
+    assert len({d.SOPInstanceUID for d in found["CT"]}) == 3
+
+
+def _follow(router: Router, row: dict[str, Any], command: str, **filled: str) -> None:
+    """Types a command as the advice of a held image writes it, word by word."""
+    told = str(row["do"])
+    assert command in told, told
+    filled |= {"STUDY": str(row["study"]), "INSTANCE": str(row["instance"]), "WHY": "as advised"}
+    words = [filled.get(word, word) for word in command.split()]
+    done = router.command(*words[1:])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+DISCARD = "edge-router discard STUDY --reason WHY"
+
+
+def test_what_is_discarded_corrected_and_sent_again_is_delivered(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    nobody, known, stranger, born = (data.Patient.made(n) for n in ("no", "kn", "st", "bo"))
+    unnamed = list(data.ct_series("no number", nobody, slices=2, size=32))
+    of_stranger = list(data.ct_series("wrong number", stranger, slices=2, size=32))
+    birthday = _image("wrong birth date", born)
+    broken = _image("broken", nobody)
+    with router.running() as app:
+        scanner.store([_image("known", known), _image("born", born)], truck.dicom_port)
+        at_rest(app, 2)
+        for image in unnamed:
+            image.PatientID = ""
+        for image in of_stranger:
+            image.PatientID = known.patient_id
+        birthday.PatientBirthDate = "19010101"
+        scanner.store([*unnamed, *of_stranger, birthday], truck.dicom_port)
+        path = router.folder / "broken.dcm"
+        path.write_bytes(data.file_bytes(broken)[:-700])
+        syntax = str(broken.file_meta.TransferSyntaxUID)
+        scanner.store_file(path, str(broken.SOPClassUID), syntax, truck.dicom_port)
+        at_rest(app, 6)
+        held = _held(router)
+        assert sorted(str(row["code"]) for row in held) == [
+            *["IDENTITY_CONFLICT"] * 3, *["NO_PATIENT_ID"] * 2, "UNREADABLE",
+        ]  # fmt: skip
+        _says_whose(held, known, stranger, born)
+        for row in {str(row["study"]): row for row in held}.values():
+            one = "STUDY" in str(row["do"]).split(" --reason")[0]
+            _follow(router, row, DISCARD if one else DISCARD.replace("STUDY", "INSTANCE"))
+        assert _held(router) == []
+        for image in unnamed:
+            image.PatientID = nobody.patient_id
+        for image in of_stranger:
+            image.PatientID = stranger.patient_id
+        birthday.PatientBirthDate = born.birth_date
+        scanner.store([*unnamed, *of_stranger, birthday, broken], truck.dicom_port)
+        until(lambda: len(_by_class(cloud).get("CT", [])) == 8, 60, what="what was sent again")
+    assert _held(router) == []
+    assert len(_patients(cloud)) == 4
+
+
+def _says_whose(
+    held: list[dict[str, Any]], known: data.Patient, stranger: data.Patient, born: data.Patient
+) -> None:
+    """Each row says whose examination, when and of which modality; a conflict names both sides."""
+    for row in held:
+        whose, other = row["whose"], row["conflicts_with"]
+        assert isinstance(whose, dict)
+        assert (whose["date"], whose["modality"], whose["image"] != "") == ("20260311", "CT", True)
+        if row["code"] != "IDENTITY_CONFLICT":
+            assert other is None
+            continue
+        assert isinstance(other, dict)
+        if whose["birth_date"] == "19010101":
+            assert other["birth_date"] == born.birth_date
+        else:
+            assert (whose["name"], other["name"]) == (stranger.name, known.name)
+
+
+def test_of_two_images_with_one_uid_the_other_is_named_and_one_can_be_discarded(
+    router: Router, truck: Orthanc, at_rest: AtRest
+) -> None:
+    patient = data.Patient.made("two series")
+    first, second = _image("two series", patient), _image("two series", patient)
+    second.SeriesInstanceUID = first.SeriesInstanceUID + ".1"
+    second.WindowWidth, second.SeriesNumber = 1500, 7
+    with router.running() as app:
+        scanner.store([first, second], truck.dicom_port)
+        at_rest(app, 1)
+        (row,) = _held(router)
+        other = row["conflicts_with"]
+        assert isinstance(other, dict)
+        assert row["code"] == "UID_CONFLICT"
+        assert {str(one["series"]) for one in (row["whose"], other)} == {"2", "7"}
+        refused = router.command("replace", str(row["study"]), "--reason", "try")
+        assert "NOT_REPLACEABLE" in refused.stdout
+        _follow(router, row, DISCARD)
+        (study,) = at_rest(app, 1)
+    assert study["way"] == "2 delivered, 0 held, 1 discarded"
+    assert _held(router) == []
+
+
+@pytest.fixture
+def pacs() -> Iterator[fake_pacs.FakePacs]:
+    yield from fake_pacs.FakePacs().serving()
+
+
+def test_an_archive_that_takes_no_note_is_given_the_list(
+    router: Router, truck: Orthanc, at_rest: AtRest, pacs: fake_pacs.FakePacs
+) -> None:
+    key_objects = str(KeyObjectSelectionDocumentStorage).encode()
+    wrong, right = data.Patient.made("list wrong"), data.Patient.made("list right")
+    images = list(data.ct_series("list", wrong, slices=2, size=32))
+    kept: list[str] = []
+
+    def answer(body: bytes) -> fake_pacs.Answer:
+        uid = _sop_uid(body)
+        if key_objects in body:
+            return fake_pacs.Answer(409, fake_pacs.failed(uid, 0x0122))
+        kept.append(uid)
+        return fake_pacs.Answer(200, fake_pacs.stored(uid))
+
+    pacs.answer_to = answer
+    pacs.listing = lambda uid: [one for one in kept if uid in {None, one}]
+    router.write_config(truck.url, pacs.url.removesuffix("/dicom-web"))
+    lines = router.config.read_text().split("\n")
+    router.config.write_text("\n".join(line for line in lines if "readback" not in line))
+    with router.running() as app:
+        scanner.store(images, truck.dicom_port)
+        at_rest(app, 1)
+        rejected = list(kept)
+        scanner.store(_corrected(images, right), truck.dicom_port)
+        at_rest(app, 2)
+        _follow(router, _held(router)[0], "edge-router replace STUDY --reason WHY")
+        (row,) = until(lambda: _held(router), 60, what="the note that is not taken")
+        assert row["destination"] == "cloud"
+        assert kept == rejected, "nothing corrected goes before the note"
+        file = str(router.folder / "list.csv")
+        _follow(router, row, "edge-router replace STUDY --list FILE --reason WHY", FILE=file)
+        listed = list(csv.DictReader((router.folder / "list.csv").read_text().splitlines()))
+        assert {line["sop_instance_uid"] for line in listed} == set(rejected)
+        assert {line["destination"] for line in listed} == {"cloud"}
+        _follow(
+            router, row, "edge-router replace STUDY --told DESTINATION --reason WHY",
+            DESTINATION="cloud",
+        )  # fmt: skip
+        until(lambda: len(kept) == 2 * len(rejected), 60, what="the corrected images")
+        at_rest(app, 2)
+    assert _held(router) == []
+
+
+def _sop_uid(body: bytes) -> str:
+    file = body[body.index(b"DICM") - 128 : body.rindex(b"\r\n--")]
+    return str(pydicom.dcmread(io.BytesIO(file), stop_before_pixels=True).SOPInstanceUID)

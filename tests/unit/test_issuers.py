@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
@@ -76,6 +76,7 @@ def test_without_a_table_a_pseudonym_stays_what_it_was() -> None:
     assert NO_TABLE.are_same(" hospa", "HOSPA^1.2.3^ISO")
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=30))
 def test_a_name_has_itself_as_name_and_the_table_survives_the_journal(text: str) -> None:
     for table in (TABLE, NO_TABLE):

@@ -60,13 +60,17 @@ def test_the_destinations_word_alone_leads_to_no_final_state() -> None:
 
 def test_what_is_held_goes_on_only_by_a_person() -> None:
     assert {outcome for state, outcome in RECEIPT_TABLE if state is ReceiptState.HELD} == {
-        ReceiptOutcome.RELEASED, ReceiptOutcome.DISCARDED,
+        ReceiptOutcome.RELEASED, ReceiptOutcome.DISCARDED, ReceiptOutcome.REPLACED,
     }  # fmt: skip
 
 
 def test_nothing_is_discarded_that_no_person_saw_held() -> None:
-    before = {state for (state, _), to in RECEIPT_TABLE.items() if to is ReceiptState.DISCARDED}
-    assert before == {ReceiptState.HELD}
+    by = {pair for pair, to in RECEIPT_TABLE.items() if to is ReceiptState.DISCARDED}
+    # Or by one who saw what takes its place held, and said that this one is wrong.
+    replaced = {pair for pair in by if pair[1] is ReceiptOutcome.REPLACED}
+    assert {state for state, _ in by - replaced} == {ReceiptState.HELD}
+    # What a destination may hold is never given up in silence: it arrives, and is rejected there.
+    assert {state for state, _ in replaced} == {ReceiptState.WAITING, ReceiptState.HELD}
 
 
 def test_whatever_is_on_its_way_can_be_held() -> None:
