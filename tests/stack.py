@@ -122,6 +122,8 @@ def started(
     project = f"edge-test-{uuid.uuid4().hex[:8]}"
     # testcontainers hands its own environment to compose.
     os.environ.update({
+        # What .env says of this machine's own truck is not the test's.
+        "COMPOSE_DISABLE_ENV_FILE": "1",
         "COMPOSE_PROJECT_NAME": project, "COMPOSE_PROFILES": "truck,cloud",
         "ORTHANC_SUITE": suite(), "SECRETS_DIR": str(secrets), "TRUCK_ID": TRUCK, "STABLE_AGE_S": str(stable_age_s),
         "DICOM_BIND": "127.0.0.1", "DICOM_PORT": "0", "CLOUD_PORT": "0",

@@ -63,7 +63,7 @@ def truck_services() -> list[str]:
     done = subprocess.run(
         ["docker", "compose", "--project-directory", ROOT, "config", "--services"],
         check=True, capture_output=True, text=True,
-        env=os.environ | {"COMPOSE_PROFILES": "truck"},
+        env=os.environ | {"COMPOSE_PROFILES": "truck", "COMPOSE_DISABLE_ENV_FILE": "1"},
     )  # fmt: skip
     return sorted(done.stdout.split())
 

@@ -25,7 +25,8 @@ def stack() -> dict[str, Any]:
     done = subprocess.run(
         ["docker", "compose", "--project-directory", ROOT, "config", "--format", "json"],
         check=True, capture_output=True, text=True,
-        env=os.environ | {"COMPOSE_PROFILES": "truck,cloud,grafana"},
+        env=os.environ
+        | {"COMPOSE_PROFILES": "truck,cloud,grafana", "COMPOSE_DISABLE_ENV_FILE": "1"},
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout)
     return found
