@@ -164,7 +164,7 @@ def held_rows(found: Iterable[Held]) -> list[dict[str, Any]]:
             "code": held.hold.code,
             "why": advice_of(held).why,
             "detail": held.hold.detail,
-            "do": advice_of(held).do,
+            "do": advice_of(held).do + _ways_out(held),
             "since": held.hold.since,
         }
         for held in found
@@ -176,6 +176,17 @@ def advice_of(held: Held) -> Advice:
     if held.instance.role is Role.NOTE and held.destination is not None:
         return NOTE_REFUSED
     return ADVICE[held.hold.code]
+
+
+def _ways_out(held: Held) -> str:
+    """The commands for what a single destination holds up."""
+    if held.destination is None or held.instance.role is Role.NOTE:
+        return ""
+    what = f"{held.instance.orthanc_id} --destination {held.destination} --reason WHY"
+    return (
+        f" To send it there again: edge-router release {what}. To give it up there alone: "
+        f"edge-router discard {what}."
+    )
 
 
 def receipt_rows(journal: Journal, study: Study) -> list[dict[str, Any]]:

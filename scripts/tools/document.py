@@ -11,19 +11,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from router.errors import ADVICE
+from router.receipt import RECEIPT_TABLE
 from router.study import TABLE
 from tools.tables import actions, answers, metrics, privacy, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def state_table() -> str:
-    """The state table, as the code has it."""
+    """The state table of a study, as the code has it."""
+    return _moves(TABLE.items())
+
+
+def receipt_table() -> str:
+    """The state table of a receipt, as the code has it."""
+    return _moves(RECEIPT_TABLE.items())
+
+
+def _moves(table: Iterable[tuple[tuple[str, str], str]]) -> str:
     rows = ["| in this state | when | then |", "|---|---|---|"]
-    rows += [f"| {state} | {outcome} | {target} |" for (state, outcome), target in TABLE.items()]
+    rows += [f"| {state} | {outcome} | {target} |" for (state, outcome), target in table]
     return "\n".join(rows)
 
 
@@ -37,7 +47,7 @@ def hold_table() -> str:
 #: Document → marker → what stands there.
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"settings": settings.table},
-    "docs/architecture.md": {"states": state_table},
+    "docs/architecture.md": {"states": state_table, "receipts": receipt_table},
     "docs/metrics.md": {"metrics": metrics.table},
     "docs/operations.md": {"answers": answers.table, "holds": hold_table},
     "docs/privacy.md": {

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import pydicom
 
 from tests import data
+from tests.faults.places import by_digest, stow_settings
 from tests.faults.scanning import Image, Scanner
 from tests.faults.truck import CLOUD_USERS, TRUCK_USERS, RouterProcess, free_port
 from tests.link.conditions import Conditions
@@ -115,7 +116,8 @@ class Ours:
         self.point_at(address)
 
     def point_at(self, address: str) -> None:
-        self.router.configure(address, "insecure = true")
+        more = f"{by_digest(address)}\ninsecure = true"
+        self.router.configure([stow_settings("cloud", address, self.router.folder, more)])
 
     def take(self, load: Load) -> None:
         if not self.router.runs:

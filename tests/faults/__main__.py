@@ -14,17 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults import truck
-from tests.faults.reconcile import Auditor
+from tests.faults.every import SCENARIOS, SMALL_TRUCK, SMALL_TRUCK_MIB
+from tests.faults.reconcile import Auditor, Held
 from tests.faults.scanning import Scanner
-from tests.faults.scenarios import (
-    LONG,
-    SCENARIOS,
-    SHORT,
-    SMALL_TRUCK,
-    SMALL_TRUCK_MIB,
-    Amounts,
-    Run,
-)
+from tests.faults.scenarios import DEFAULT, LONG, SHORT, Amounts, Run
 from tests.waiting import until
 from tools.audit import study_alias
 
@@ -35,6 +28,8 @@ if TYPE_CHECKING:
     from tests.orthancs import Orthanc
 
 REST_S = 420.0
+#: Bodies of an image that a destination may be sent before its final answer is believed.
+_WASTED = 1
 
 
 @dataclass
@@ -42,6 +37,7 @@ class OfTruck:
     """What is known of one truck after its last whole reconciliation."""
 
     scenarios: int
+    destinations: int
     cuts: int
     kills: int
     failures: int
@@ -79,9 +75,17 @@ class Report:
         return self._tallied("acknowledged")
 
     @property
+    def wasted_bodies_max(self) -> int:
+        return max((one.tally.wasted_bodies_max for one in self.trucks), default=0)
+
+    @property
     def clean(self) -> bool:
         wrong = ("lost", "duplicates", "held_wrongly", "identified", "uncaptured")
-        return not (self._sum("failures") or any(self._tallied(name) for name in wrong))
+        return (
+            not self._sum("failures")
+            and not any(self._tallied(name) for name in wrong)
+            and self.wasted_bodies_max <= _WASTED
+        )
 
     def line(self) -> str:
         recoveries = [seconds for one in self.trucks for seconds in one.recoveries]
@@ -90,7 +94,10 @@ class Report:
             for name in ("acknowledged", "delivered", "lost", "duplicates", "held_wrongly")
         )
         return (
-            f"faults: scenarios={self.scenarios} cuts={self.cuts} kills={self.kills} {found}"
+            f"faults: scenarios={self.scenarios}"
+            f" destinations={max((one.destinations for one in self.trucks), default=0)}"
+            f" cuts={self.cuts} kills={self.kills} {found}"
+            f" wasted_bodies_max={self.wasted_bodies_max}"
             f" recovery_p95_s={percentile(recoveries, 0.95):.1f}"
         )
 
@@ -107,7 +114,7 @@ def run_on(
 ) -> None:  # fmt: skip
     """Runs scenarios on one truck; each ends with a whole reconciliation."""
     scanner = Scanner(under_test.orthanc.dicom_port)
-    auditor = Auditor(under_test.cloud)
+    auditor = Auditor(under_test.places)
     run = Run(under_test, scanner, amounts, random.Random(seed))
     failures = 0
     last: OfTruck | None = None
@@ -123,11 +130,13 @@ def run_on(
             failures += 1
             problem = f"  FAILED: {type(error).__name__}: {error}"
             under_test.heal()
-        tally = auditor.tally(scanner.acknowledged, held(under_test))
+        tally = auditor.tally(scanner.acknowledged, Held(under_test.router.held()))
         print(f"  {scenario.__name__:<28} {time.monotonic() - begun:5.0f} s  {tally.line()}{problem}",
               flush=True)  # fmt: skip
         kills = under_test.router.kills + under_test.orthanc_kills
-        found = OfTruck(number, run.cuts, kills, failures, tuple(run.recoveries), tally)
+        found = OfTruck(
+            number, len(under_test.places), run.cuts, kills, failures, tuple(run.recoveries), tally
+        )
         report.trucks = [*(one for one in report.trucks if one is not last), found]
         last = found
 
@@ -164,11 +173,6 @@ def rested(under_test: truck.Truck, scanner: Scanner) -> None:
         until(fewer, REST_S, what="another study at rest")
 
 
-def held(under_test: truck.Truck) -> dict[str, int]:
-    """How many instances of each study are held."""
-    return {study["study"]: study["held"] for study in under_test.router.studies()}
-
-
 @contextmanager
 def cloud_and_folder() -> Iterator[tuple[Path, Orthanc]]:
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
@@ -186,7 +190,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
     parser.add_argument("scenario", nargs="*", help="only these")
     asked = parser.parse_args()
-    amounts = LONG if asked.long else SHORT if asked.short else Amounts()
+    amounts = LONG if asked.long else SHORT if asked.short else DEFAULT
     known = {scenario.__name__ for scenario in (*SCENARIOS, *SMALL_TRUCK)}
     if unknown := set(asked.scenario) - known:
         parser.error(
@@ -210,17 +214,22 @@ def main() -> int:
 
 
 def run_all(wanted: Collection[str], amounts: Amounts, seed: int, report: Report) -> None:
-    """The scenarios of these names, each on its kind of truck."""
-    for chosen, storage_mib in ((SCENARIOS, 0), (SMALL_TRUCK, SMALL_TRUCK_MIB)):
-        some = [scenario for scenario in chosen if scenario.__name__ in wanted]
-        if not some:
-            continue
-        # A cloud of its own: what it holds in the end is of this truck alone.
-        with (
-            cloud_and_folder() as (folder, cloud),
-            truck.started(folder / "truck", cloud, storage_mib) as one,
-        ):
-            run_on(one, some, amounts, seed, report)
+    """The scenarios of these names, each on its kind of truck, with each number of destinations."""
+    for destinations in amounts.destinations:
+        for chosen, storage_mib in ((SCENARIOS, 0), (SMALL_TRUCK, SMALL_TRUCK_MIB)):
+            some = [scenario for scenario in chosen if scenario.__name__ in wanted]
+            if not some:
+                continue
+            print(f" {destinations} destinations, {storage_mib or 'unlimited'} MiB", flush=True)
+            few = amounts if destinations == max(amounts.destinations) else amounts.fewer()
+            # A cloud of its own: what it holds in the end is of this truck alone.
+            with (
+                cloud_and_folder() as (folder, cloud),
+                truck.started(
+                    folder / "truck", cloud, storage_mib, destinations=destinations
+                ) as one,
+            ):
+                run_on(one, some, few, seed, report)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""What is done to a truck. Each scenario leaves it in trouble or out of it; the runner heals it."""
+"""What is done to a truck. Each scenario leaves it in trouble or out of it; the runner heals it.
+
+What happens to a link or a destination happens to one of them at a time, by chance, while the others
+go on: nothing that one does may hold up another. ``refusing`` has what destinations refuse.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,10 @@ import io
 import tarfile
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tests.contract.faulty_pacs import PASSING, Fault
+from tests.contract.faulty_pacs import HONEST, Fault
 from tests.faults.scanning import Scanner, Scanning
 from tests.faults.truck import KEY
 from tests.link.conditions import Conditions
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Collection
 
+    from tests.faults.places import Place
     from tests.faults.truck import Truck
 
 DAY_S = 86400.0
@@ -34,14 +39,9 @@ _URGENT = 10
 #: Four connections, and a body that is ready: so far the order may slip.
 _AT_ONCE = 5
 _INDEX = "/var/lib/orthanc-data"
-#: What a PACS may answer for a while. Left out is what takes the router a quarter of an hour to be
-#: sure of (an instance that was taken and forgotten), and what it holds after three of them.
-_PASSING = [
-    fault for name, fault in PASSING.items() if "forgets" not in name and "without a word" not in name
-]  # fmt: skip
 
 
-@dataclass
+@dataclass(frozen=True)
 class Amounts:
     """How much of everything."""
 
@@ -50,13 +50,27 @@ class Amounts:
     both_kills: int = 4
     cuts: int = 14
     pacs_restarts: int = 3
-    lies: int = 20
+    lies: int = 16
+    #: Rounds of destinations in trouble, each with its own.
+    troubles: int = 4
+    #: Answers that are about a whole destination; and images that are refused for good.
+    answers: int = 6
     #: Studies of two days.
     waiting: int = 30
+    #: With so many destinations each.
+    destinations: tuple[int, ...] = (3,)
+
+    def fewer(self) -> Amounts:
+        """For the further numbers of destinations."""
+        return replace(
+            SHORT, router_kills=self.router_kills // 10, cuts=self.cuts // 10,
+            waiting=DEFAULT.waiting, destinations=self.destinations,
+        )  # fmt: skip
 
 
-SHORT = Amounts(2, 1, 1, 4, 1, 6, 10)
-LONG = Amounts(440, 60, 30, 210, 20, 300, 120)
+DEFAULT = Amounts()
+SHORT = Amounts(2, 1, 1, 4, 1, 4, 1, 2, 10)
+LONG = Amounts(440, 60, 30, 210, 20, 200, 12, 40, 120, (3, 1, 2))
 
 
 @dataclass
@@ -86,9 +100,24 @@ class Run:
             self.truck.router.wait_up()
             self.between(0.0, 1.5)
 
+    def place(self) -> Place:
+        """One of the destinations."""
+        return self.chance.choice(self.truck.places)
+
+    def some_places(self) -> list[Place]:
+        """One of the destinations, or more."""
+        places = self.truck.places
+        return self.chance.sample(places, self.chance.randint(1, len(places)))
+
+    def mobile(self) -> None:
+        """Every link is one of a mobile network."""
+        for place in self.truck.places:
+            place.link.change(_MOBILE)
+
     def cut_once(self) -> None:
-        """One cut of a random kind, and the time until an image goes again."""
-        link = self.truck.link
+        """One cut of a random kind of one link, and the time until an image goes there again."""
+        place = self.place()
+        link = place.link
         self.cuts += 1
         kind = self.chance.choice(["silent", "silent", "reset", "after", "rst"])
         if kind == "rst":
@@ -102,7 +131,7 @@ class Run:
         else:
             link.cut("reset" if kind == "reset" else "silent")
         self.between(*_CUT_S)
-        waits = self.truck.undelivered() > 0 and link.is_cut
+        waits = link.is_cut and self.truck.waits_for(place)
         before = len(link.recoveries)
         link.cut_after(1 << 60)
         link.restore()
@@ -141,7 +170,7 @@ def both_killed(run: Run) -> None:
             run.truck.kill_orthanc()
             run.truck.router.kill()
             if run.chance.random() < 0.5:
-                run.truck.link.reset()
+                run.place().link.reset()
             run.truck.router.start()
             run.truck.start_orthanc()
             run.truck.orthanc.wait_ready()
@@ -151,30 +180,29 @@ def both_killed(run: Run) -> None:
 
 
 def link_cut(run: Run) -> None:
-    """The link of a mobile network: silent cuts, resets, cuts in the middle of a body."""
-    run.truck.link.change(_MOBILE)
+    """The links of a mobile network: silent cuts, resets, cuts in the middle of a body."""
+    run.mobile()
     with Scanning(run.scanner, lambda: run.scanner.ct(slices=4, size=128), 0.1):
         for _ in range(run.amounts.cuts):
             run.between(0.3, 1.5)
             run.cut_once()
-    run.truck.link.change(Conditions())
 
 
 def link_cut_and_router_killed(run: Run) -> None:
-    """The router is killed while the link is cut, and has to remember what it was at."""
-    run.truck.link.change(_MOBILE)
+    """The router is killed while a link is cut, and has to remember what it was at."""
+    run.mobile()
     with Scanning(run.scanner, run.some_ct(), 1.0):
         for _ in range(max(2, run.amounts.cuts // 6)):
+            link = run.place().link
             run.between(0.5, 2.0)
             run.cuts += 1
-            run.truck.link.cut_after(run.chance.randrange(1, 60_000))
+            link.cut_after(run.chance.randrange(1, 60_000))
             run.at_work()
             run.truck.router.kill()
             run.truck.router.start()
             run.between(0.5, 1.5)
-            run.truck.link.cut_after(1 << 60)
-            run.truck.link.restore()
-    run.truck.link.change(Conditions())
+            link.cut_after(1 << 60)
+            link.restore()
 
 
 # --- the PACS ---------------------------------------------------------------------------------
@@ -190,31 +218,35 @@ def pacs_restarted(run: Run) -> None:
             run.truck.start_cloud()
 
 
-def pacs_refuses(run: Run) -> None:
-    """Full, overloaded, locked: it says so for some seconds, and then takes everything."""
-    for fault in (
-        Fault(507, b"", stores=0),
-        Fault(400, stores=0, reason=0xA700),
-        Fault(503, b"", "2", stores=0),
-        Fault(401, b"", stores=0),
-    ):
-        before = run.truck.pacs.requests
-        run.truck.pacs.otherwise = lambda _, f=fault: f  # type: ignore[misc]
-        run.scanner.hand_over(run.scanner.ct(slices=2))
-        until(lambda b=before: run.truck.pacs.requests > b, 60, what="a refused instance")  # type: ignore[misc]
-        run.between(0.5, 2.0)
-        run.truck.pacs.otherwise = lambda _: Fault()
-
-
 def pacs_lies(run: Run) -> None:
     """Answers that are lost, wrong, late, partial, or say the opposite of what was done."""
-    run.truck.pacs.script.extend(
-        run.chance.choice(_PASSING) for _ in range(run.amounts.lies)
-    )  # fmt: skip
-    for _ in range(max(2, run.amounts.lies // 8)):
+    for place in run.truck.places:
+        place.peer.script.extend(run.chance.choice(place.passing) for _ in range(run.amounts.lies))
+    for _ in range(max(2, run.amounts.lies // 6)):
         run.scanner.hand_over(run.scanner.ct(slices=4))
     run.scanner.hand_over(run.scanner.mammogram())
-    until(lambda: not run.truck.pacs.script, 300, what="every lie told")
+    for place in run.truck.places:
+        until(lambda p=place: not p.peer.script, 300, what=f"every lie of {place.name}")  # type: ignore[misc]
+
+
+def destinations_in_trouble(run: Run) -> None:
+    """One is down, one lies, one wants nothing for now: each for itself, and in turn."""
+    for _ in range(run.amounts.troubles):
+        for place in run.truck.places:
+            match run.chance.choice(["down", "lies", "busy", "honest"]):
+                case "down":
+                    run.cuts += 1
+                    place.link.cut(run.chance.choice(["silent", "reset"]))
+                case "lies":
+                    place.peer.script.extend(run.chance.choice(place.passing) for _ in range(4))
+                case "busy":
+                    place.peer.otherwise = lambda _: Fault(503, b"", stores=0, reason=0xA700)
+        run.scanner.hand_over(run.scanner.ct(slices=3))
+        run.scanner.hand_over(run.scanner.mammogram())
+        run.between(2.0, 6.0)
+        for place in run.truck.places:
+            place.peer.otherwise = lambda _: HONEST
+            place.link.restore()
 
 
 # --- the truck itself -------------------------------------------------------------------------
@@ -222,13 +254,16 @@ def pacs_lies(run: Run) -> None:
 
 def clock_set(run: Run) -> None:
     """The truck's clock jumps a day ahead and two days back while it works, and while it waits."""
-    run.truck.pacs.otherwise = lambda _: Fault(503, b"", stores=0)
+    busy = run.some_places()
+    for place in busy:
+        place.peer.otherwise = lambda _: Fault(503, b"", stores=0, reason=0xA700)
     run.scanner.hand_over(run.scanner.ct())
     for offset in (DAY_S, -DAY_S, 0.0):
         run.truck.router.set_clock(offset)
         run.scanner.hand_over(run.scanner.ct())
         run.between(1.5, 2.5)
-    run.truck.pacs.otherwise = lambda _: Fault()
+    for place in busy:
+        place.peer.otherwise = lambda _: HONEST
     for offset in (-DAY_S, DAY_S):
         run.truck.router.set_clock(offset)
         run.scanner.hand_over(run.scanner.ct())
@@ -243,8 +278,9 @@ def clock_set(run: Run) -> None:
 def two_days_without_a_link(run: Run) -> None:
     """The studies of two days wait, each tenth of them urgent; then all go, the urgent first."""
     truck, number = run.truck, run.amounts.waiting
-    truck.link.cut()
-    run.cuts += 1
+    for place in truck.places:
+        place.link.cut()
+        run.cuts += 1
     order: dict[bool, list[str]] = {True: [], False: []}
     for count in range(number):
         truck.router.set_clock(2 * DAY_S * count / number)
@@ -257,19 +293,20 @@ def two_days_without_a_link(run: Run) -> None:
         order[urgent].append(alias)
         until(lambda a=alias: a in truck.router.known(), 60, what="the study known")  # type: ignore[misc]
         # What is under way until it is known that the link is down has its own order.
-        until(lambda: not truck.router.metric("edge_router_link_up"), 60, what="a closed gate")
+        until(lambda: truck.are_all_closed, 60, what="closed gates")
     wanted = order[True] + order[False]
     until(lambda: _states(truck, wanted) == {"ANALYSED"}, 120, what="all copies")
-    truck.link.restore()
+    for place in truck.places:
+        place.link.restore()
     until(lambda: _states(truck, wanted) == {"DELIVERED"}, 300, what="all delivered")
     assert not any(s["held"] for s in truck.router.studies() if s["study"] in set(wanted))
-    went = [alias for alias in truck.router.sent() if alias in set(wanted)]
-    # The first of them was under way when the link was found to be down.
+    # The first of them was under way when the links were found to be down.
     first = order[False][0]
-    went.remove(first)
     wanted.remove(first)
-    moved = [abs(went.index(alias) - place) for place, alias in enumerate(wanted)]
-    assert max(moved) <= _AT_ONCE, f"studies went out of their order, by up to {max(moved)}"
+    for place in truck.places:
+        went = [alias for alias in truck.router.sent(place.name) if alias in set(wanted)]
+        moved = [abs(went.index(alias) - at) for at, alias in enumerate(wanted)]
+        assert max(moved) <= _AT_ONCE, f"{place.name}: out of their order, by up to {max(moved)}"
 
 
 def _states(truck: Truck, aliases: Collection[str]) -> set[str]:
@@ -326,8 +363,9 @@ def _without_wal(index: bytes) -> bytes:
 
 def truck_full(run: Run) -> None:
     """The scanner fills the truck while the link is down; what was refused comes again later."""
-    run.truck.link.cut()
-    run.cuts += 1
+    for place in run.truck.places:
+        place.link.cut()
+        run.cuts += 1
     end = time.monotonic() + 60
     studies = []
     while not run.scanner.refused and time.monotonic() < end:
@@ -335,7 +373,8 @@ def truck_full(run: Run) -> None:
         run.scanner.hand_over(studies[-1], deadline_s=20)
     assert run.scanner.refused, "the truck never said that it is full"
     run.between(2.0, 4.0)
-    run.truck.link.restore()
+    for place in run.truck.places:
+        place.link.restore()
     # The scanner of a full truck tries again; in the end there must be room for all of it.
     done = threading.Event()
 
@@ -347,22 +386,3 @@ def truck_full(run: Run) -> None:
         return done.is_set()
 
     until(try_again, 180, what="room for what the truck had refused")
-
-
-SCENARIOS: tuple[Callable[[Run], None], ...] = (
-    router_killed,
-    orthanc_killed,
-    both_killed,
-    link_cut,
-    link_cut_and_router_killed,
-    pacs_restarted,
-    pacs_refuses,
-    pacs_lies,
-    clock_set,
-    two_days_without_a_link,
-    change_list_cleared,
-    index_rolled_back,
-)
-#: On a truck with little room.
-SMALL_TRUCK: tuple[Callable[[Run], None], ...] = (truck_full,)
-SMALL_TRUCK_MIB = 12

@@ -1,7 +1,8 @@
-"""A truck for faults: Orthanc in a container, the router as a process, and the link to the cloud."""
+"""A truck for faults: Orthanc in a container, the router as a process, and up to three destinations."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -15,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from tests.contract.faulty_pacs import Before, Fault, FaultyPacs
+from tests.faults import places
 from tests.link.conditions import Conditions
-from tests.link.emulator import Link
 from tests.orthancs import PASSWORD, ROOT, Orthanc, start
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from tests.faults.places import Place
 
 KEY = bytes.fromhex("5a" * 32)
 CLOUD_USERS = ["truck", "health"]
@@ -57,7 +58,7 @@ class RouterProcess:
         (folder / "password").write_text(PASSWORD)
         self.set_clock(0.0)
 
-    def configure(self, destination: str, extra: str = "") -> None:
+    def configure(self, destinations: Sequence[str]) -> None:
         """Writes the settings; the next start reads them.
 
         Timeouts of the link are the shipped ones: how soon a dead link is noticed is measured.
@@ -81,15 +82,7 @@ poll_s = 0.5
 reconcile_s = 2
 [api]
 port = {self.port}
-[[destinations]]
-kind = "stow"
-name = "cloud"
-url = "http://{destination}/dicom-web"
-user = "truck"
-password_file = "{folder}/password"
-readback = "orthanc"
-readback_url = "http://{destination}"
-{extra}
+{"".join(destinations)}
 """)
 
     def set_clock(self, seconds: float) -> None:
@@ -97,6 +90,10 @@ readback_url = "http://{destination}"
         fresh = self._offset.with_suffix(".new")
         fresh.write_text(str(seconds))
         fresh.replace(self._offset)
+
+    def now(self) -> float:
+        """What time it is by its clock."""
+        return time.time() + float(self._offset.read_text())
 
     def start(self) -> None:
         with (self.folder / "router.log").open("ab") as log:
@@ -142,22 +139,33 @@ readback_url = "http://{destination}"
             return []
         return found
 
+    def held(self) -> list[dict[str, Any]]:
+        """What it says that it holds: by instance, and by destination where only one is meant."""
+        told = subprocess.run(
+            [sys.executable, "-m", "router", "held", "--json",
+             "--config", str(self.folder / "config.toml")],
+            cwd=ROOT, capture_output=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        rows: list[dict[str, Any]] = json.loads(told.stdout)["held"]
+        return rows
+
     def known(self) -> set[str]:
         """All studies of the journal; the status shows only the newest of those at rest."""
         return set(self._aliases("SELECT alias FROM study"))
 
-    def sent(self) -> list[str]:
-        """Studies in the order in which the destination took the first instance of each."""
+    def sent(self, destination: str) -> list[str]:
+        """Studies in the order in which a destination took the first instance of each."""
         return self._aliases(
             "SELECT s.alias FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
             " JOIN study s ON s.orthanc_id = i.study WHERE r.sent_at IS NOT NULL"
-            " GROUP BY s.alias ORDER BY min(r.sent_at)"
+            " AND r.destination = ? GROUP BY s.alias ORDER BY min(r.sent_at)",
+            destination,
         )
 
-    def _aliases(self, sql: str) -> list[str]:
+    def _aliases(self, sql: str, *values: str) -> list[str]:
         path = self.folder / "journal.db"
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
-            return [str(alias) for (alias,) in journal.execute(sql)]
+            return [str(alias) for (alias,) in journal.execute(sql, values)]
 
     def metric(self, prefix: str) -> float:
         """The sum of the metrics whose line begins so."""
@@ -182,8 +190,7 @@ class Truck:
 
     orthanc: Orthanc
     router: RouterProcess
-    link: Link
-    pacs: FaultyPacs
+    places: list[Place]
     cloud: Orthanc
     conditions: Conditions = field(default_factory=Conditions)
     orthanc_kills: int = 0
@@ -198,11 +205,8 @@ class Truck:
 
     def heal(self) -> None:
         """Ends every fault: the link is up, all processes run, the PACS is honest."""
-        self.pacs.script.clear()
-        self.pacs.otherwise = lambda _: Fault()
-        self.link.cut_after(1 << 60)
-        self.link.restore()
-        self.link.change(self.conditions)
+        for place in self.places:
+            place.heal(self.conditions)
         self.router.set_clock(0.0)
         self.start_orthanc()
         self.orthanc.wait_ready()
@@ -216,19 +220,36 @@ class Truck:
         self.cloud.wait_ready()
 
     def undelivered(self) -> int:
-        """Images that the router knows and that are not verified in the cloud."""
+        """Images that the router knows and that are not verified at each destination."""
         return sum(
             study["images"] - study["delivered"]
             for study in self.router.studies()
             if not study["at_rest"]
         )
 
+    def waits_for(self, place: Place) -> bool:
+        """Whether something waits to be sent there; the router is asked, if it runs."""
+        name = f'edge_router_oldest_undelivered_seconds{{destination="{place.name}"}}'
+        try:
+            return self.router.metric(name) > 0
+        except requests.RequestException:
+            return False
+
+    @property
+    def are_all_closed(self) -> bool:
+        """Whether the router knows that it reaches none of its destinations."""
+        return not self.router.metric("edge_router_link_up")
+
 
 @contextmanager
 def started(
-    folder: Path, cloud: Orthanc, storage_mib: int = 0, conditions: Conditions | None = None
+    folder: Path,
+    cloud: Orthanc,
+    storage_mib: int = 0,
+    conditions: Conditions | None = None,
+    destinations: int = 3,
 ) -> Iterator[Truck]:
-    """A truck in a folder of its own, with its router running."""
+    """A truck in a folder of its own, with its router running and so many destinations (1 to 3)."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         ports = {8042: free_port(), 4242: free_port()}
@@ -236,11 +257,17 @@ def started(
             "truck", folder, TRUCK_USERS, ports=ports, STORAGE_MIB=str(storage_mib)
         )
         orthanc = stack.enter_context(running)
-        pacs = stack.enter_context(FaultyPacs(Before(cloud.url, ("truck", PASSWORD))))
-        link = stack.enter_context(Link(pacs.address, conditions, seed=time.monotonic_ns()))
+        chosen = (
+            places.cloud(folder, cloud, conditions),
+            places.archive(folder, conditions),
+            places.research(conditions),
+        )[:destinations]
+        there = [stack.enter_context(place) for place in chosen]
         router = RouterProcess(folder, orthanc)
-        router.configure(link.address)
-        truck = Truck(orthanc, router, link, pacs, cloud, conditions or Conditions())
+        for place in there:
+            place.peer.account.clock = router.now
+        router.configure([place.settings for place in there])
+        truck = Truck(orthanc, router, there, cloud, conditions or Conditions())
         router.start()
         stack.callback(router.stop)
         router.wait_up()

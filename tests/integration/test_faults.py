@@ -1,10 +1,10 @@
-"""A short version of scripts/faults: kills, cuts and lies, and the cloud is asked what arrived."""
+"""A short version of scripts/faults: kills, cuts, lies and refusals at three destinations."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults import scenarios, truck
+from tests.faults import refusing, scenarios, truck
 from tests.faults.__main__ import Report, run_on
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ _SOME = (
     scenarios.both_killed,
     scenarios.link_cut,
     scenarios.pacs_lies,
+    refusing.refused_for_good,
     scenarios.change_list_cleared,
 )
 
@@ -31,3 +32,4 @@ def test_kills_cuts_and_lies_lose_nothing_and_double_nothing(tmp_path: Path) -> 
     assert report.kills >= 4
     assert report.cuts >= 4
     assert report.acknowledged > 30
+    assert report.wasted_bodies_max == 1  # something was refused, and believed at once

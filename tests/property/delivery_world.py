@@ -28,6 +28,10 @@ class Killed(BaseException):
     """The process ends here, as by kill -9: nothing may catch it."""
 
 
+class SentInVain(BaseException):
+    """A body came of what its destination had refused for good. Nothing may catch it, or go on."""
+
+
 @cache
 def instance(study: str, number: int) -> tuple[bytes, Copy]:
     """The anonymized copy of an instance: the same every time it is made."""
@@ -125,6 +129,10 @@ class Pacs(OneByOne):
         #: Times that an instance came with other bytes than it has.
         self.different = 0
         self.hidden: set[str] = set()
+        #: Images that it will never take.
+        self.refuses: set[str] = set()
+        #: What it has refused for good, and nobody has released since.
+        self.refused: set[str] = set()
         self.dead = False
         self._lock = threading.Lock()
 
@@ -143,6 +151,8 @@ class Pacs(OneByOne):
             fault = self.script.popleft() if self.script else ""
         outgoing.count(len(outgoing.view))
         uid = outgoing.copy.sop_uid
+        if uid in self.refused:
+            raise SentInVain(uid)
         if fault == "killed before":
             self.dead = True
             raise Killed
@@ -150,8 +160,9 @@ class Pacs(OneByOne):
             raise LinkDown(Code.LINK_DOWN, "broke off")
         if fault == "busy":
             raise DeliveryDeferred(Code.DESTINATION_BUSY, "answered 503", 5.0)
-        if fault == "refused":
-            raise Hold(Code.DESTINATION_REFUSED, "failure reason C000")
+        if fault == "refused" or uid in self.refuses:
+            self.refused.add(uid)
+            raise Hold(Code.DESTINATION_REFUSED, "answered 413")
         if fault == "forgotten":
             return Stored.STORED
         with self._lock:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _GOOD = {"acknowledged": 40, "delivered": 39, "held": 1, "lost": 0, "duplicates": 0,
-         "held_wrongly": 0, "identified": 0, "uncaptured": 0}  # fmt: skip
+         "held_wrongly": 0, "identified": 0, "uncaptured": 0, "wasted_bodies_max": 1}  # fmt: skip
 
 
 def _truck(**wrong: int) -> faults.OfTruck:
-    return faults.OfTruck(3, 20, 10, wrong.pop("failures", 0), (0.5, 2.0), Tally(**_GOOD | wrong))
+    return faults.OfTruck(
+        3, 3, 20, 10, wrong.pop("failures", 0), (0.5, 2.0), Tally(**_GOOD | wrong)
+    )
 
 
 def _report(*trucks: faults.OfTruck) -> faults.Report:
@@ -29,8 +31,8 @@ def _report(*trucks: faults.OfTruck) -> faults.Report:
 
 def test_trucks_are_added_up() -> None:
     assert _report(_truck(), _truck()).line() == (
-        "faults: scenarios=6 cuts=40 kills=20 acknowledged=80 delivered=78 lost=0 duplicates=0"
-        " held_wrongly=0 recovery_p95_s=2.0"
+        "faults: scenarios=6 destinations=3 cuts=40 kills=20 acknowledged=80 delivered=78 lost=0"
+        " duplicates=0 held_wrongly=0 wasted_bodies_max=1 recovery_p95_s=2.0"
     )
 
 
@@ -40,6 +42,11 @@ def test_trucks_are_added_up() -> None:
 def test_one_fault_on_one_truck_spoils_the_run(wrong: str) -> None:
     assert _report(_truck()).clean
     assert not _report(_truck(), _truck(**{wrong: 1})).clean
+
+
+def test_one_body_of_what_is_refused_for_good_is_what_it_takes_and_two_are_too_many() -> None:
+    assert _report(_truck(wasted_bodies_max=1)).clean
+    assert not _report(_truck(), _truck(wasted_bodies_max=2)).clean
 
 
 def _ended(error: BaseException) -> Callable[..., None]:
