@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import json
 import subprocess
 import threading
 from contextlib import contextmanager
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import requests
+from docker.types import Mount
 from testcontainers.core.container import DockerContainer
 
-from tests.orthancs import IMAGES, PASSWORD, ROOT, health_header, suite
+from tests.orthancs import IMAGES, ROOT
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from testcontainers.core.network import Network
 
-    from tests.certificates import Authority
 
 PROMETHEUS, ALERTMANAGER, VMAGENT, FLEET_QC = 9090, 9093, 8429, 9109
 #: The cloud's entrance: nginx as it is shipped.
@@ -63,23 +62,28 @@ def hastened(name: str, folder: Path, seconds: int = 1) -> Path:
 @contextmanager
 def running(
     name: str, port: int, network: Network, path: str, *, files: dict[Path, str] | None = None,
+    secrets: dict[Path, list[str]] | None = None, of_service: dict[str, str] | None = None,
     kept: dict[Path, str] | None = None, command: str = "", of: str = "",
     ca: Path | None = None, **environment: str,
 ) -> Iterator[Service]:  # fmt: skip
     """A container of an image of ours (``of``, else its own), in a network under its own name.
 
-    It reads ``files`` and writes into ``kept``, folders that outlive it. Where a ``ca`` is named it
+    It reads ``files`` and ``secrets`` (one file in several places), and writes into ``kept``, folders that outlive it. Where a ``ca`` is named it
     answers over HTTPS.
     """
     container = DockerContainer(image(of or name)).with_exposed_ports(port).with_network(network)
     # Of vmagent, which else answers inside its container alone.
     container.with_env("VMAGENT_LISTEN", f":{VMAGENT}")
-    container.with_network_aliases(name).with_kwargs(extra_hosts={HERE: "host-gateway"})
+    container.with_network_aliases(name)
     for here, there in (files or {}).items():
         container.with_volume_mapping(str(here), there, "ro")
+    container.with_kwargs(extra_hosts={HERE: "host-gateway"}, mounts=[
+        Mount(place, str(here), type="bind", read_only=True)
+        for here, places in (secrets or {}).items() for place in places
+    ])  # fmt: skip
     for here, there in (kept or {}).items():
         container.with_volume_mapping(str(here), there, "rw")
-    for variable, value in environment.items():
+    for variable, value in (environment | (of_service or {})).items():
         container.with_env(variable, value)
     if command:
         container.with_command(command)
@@ -128,32 +132,6 @@ def counting_target() -> Iterator[Counted]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@contextmanager
-def cloud(network: Network, folder: Path, authority: Authority) -> Iterator[Service]:
-    """The cloud's entrance as it is shipped, with the Orthanc that knows its users; the proxy."""
-    users = folder / "users.json"
-    users.write_text(
-        json.dumps({"RegisteredUsers": dict.fromkeys(("truck-A", "metrics-A", "health"), PASSWORD)})
-    )
-    health = folder / "health"
-    health.write_text(health_header())
-    for file in (users, health):
-        file.chmod(0o444)
-    shown = authority.sign("cloud", "serverAuth", "DNS:cloud-proxy,IP:127.0.0.1")
-    with (
-        running(
-            "cloud-orthanc", ORTHANC, network, "/system", of=f"orthanc-cloud:{suite()}",
-            files={users: "/run/secrets/orthanc_users", health: "/run/secrets/orthanc_health"},
-        ),
-        running(
-            "cloud-proxy", PROXY, network, "/health", of="proxy", ca=authority.file,
-            files={shown.file: "/run/secrets/cloud_certificate",
-                   shown.key: "/run/secrets/cloud_certificate_key"},
-        ) as proxy,
-    ):  # fmt: skip
-        yield proxy
 
 
 class Service:

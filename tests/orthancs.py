@@ -120,7 +120,9 @@ def start(
     """Starts the image of a target (truck or cloud); ends it with the generator.
 
     ``volumes``: folder or file of this machine → its place in the container. ``ports``: inside →
-    on this machine; these stay through a restart, others change.
+    on this machine; these stay through a restart, others change. The cloud's runs without its
+    guard, as an archive of somebody else, so that a test can look at all of it and empty it;
+    ``tests.cloud`` starts it as it is shipped.
     """
     secrets = folder / f"{target}-users.json"
     secrets.write_text(json.dumps({"RegisteredUsers": dict.fromkeys(users, PASSWORD)}))
@@ -134,6 +136,9 @@ def start(
     if target == "truck":
         modalities = ROOT / "orthanc" / "modalities.json"
         container.with_volume_mapping(str(modalities), "/etc/edge-orthanc/modalities.json", "ro")
+    elif "/etc/edge-orthanc/cloud.json" not in volumes.values():
+        settings = ROOT / "tests" / "open_cloud.json"
+        container.with_volume_mapping(str(settings), "/etc/edge-orthanc/cloud.json", "ro")
     for outside, inside in volumes.items():
         container.with_volume_mapping(outside, inside, "rw")
     container.with_exposed_ports(8042, 4242)

@@ -13,15 +13,16 @@ import numpy as np
 import requests
 from testcontainers.core.network import Network
 
-from tests import monitoring
+from tests import cloud, monitoring
 from tests.certificates import Authority
-from tests.orthancs import PASSWORD, ROOT
+from tests.orthancs import ROOT
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.cloud import Cloud
     from tests.monitoring import Counted, Service
 
 #: A panel of the dashboard *Fleet*: what the target counts is shown by it.
@@ -36,7 +37,7 @@ class Way:
     folder: Path
     authority: Authority
     prometheus: Service
-    proxy: Service
+    cloud: Cloud
     target: Counted
 
     @contextmanager
@@ -82,7 +83,7 @@ class Way:
 def way(folder: Path, scrape_s: int = 1) -> Iterator[Way]:
     """vmagent is not started; it asks every so many seconds."""
     (folder / "password").write_text("x")
-    (folder / "metrics_password").write_text(PASSWORD)
+    (folder / "metrics_password").write_text(cloud.password_of("metrics-A"))
     for name in ("password", "metrics_password"):
         (folder / name).chmod(0o644)
     scrape = monitoring.hastened("vmagent/scrape.yml", folder, scrape_s)
@@ -95,10 +96,10 @@ def way(folder: Path, scrape_s: int = 1) -> Iterator[Way]:
             "prometheus", monitoring.PROMETHEUS, network, "/-/ready",
             files={settings: "/etc/edge-prometheus/prometheus.yml"},
         ) as prometheus,
-        monitoring.cloud(network, folder, authority) as proxy,
+        cloud.cloud(network, folder / "cloud", authority, ("A", "B")) as fleet,
         monitoring.counting_target() as target,
     ):  # fmt: skip
-        yield Way(network, folder, authority, prometheus, proxy, target)
+        yield Way(network, folder, authority, prometheus, fleet, target)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def outage(way: Way, vmagent: Service, seconds: float, restarts: int) -> Outage:
     until(way.numbers, 60, what="the first scrapes")
     begun = time.time()
     stopped: list[tuple[float, float]] = []
-    way.proxy.docker("pause")
+    way.cloud.proxy.docker("pause")
     for number in range(restarts + 1):
         end = begun + seconds * (number + 1) / (restarts + 1)
         until(lambda end=end: time.time() > end, seconds, what="the outage")  # type: ignore[misc]
@@ -129,7 +130,7 @@ def outage(way: Way, vmagent: Service, seconds: float, restarts: int) -> Outage:
             stopped.append((at, time.time()))
     ended = time.time()
     flat_before = _flat_s(way.prometheus, begun, ended)
-    way.proxy.docker("unpause")
+    way.cloud.proxy.docker("unpause")
     way.all_arrived(180)
     found = way.prometheus.query(f'scrapes{{truck="A"}}[{int(time.time() - begun) + 60}s]')
     pairs = sorted((float(t), float(v)) for one in found for t, v in one["values"])

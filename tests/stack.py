@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from testcontainers.compose import DockerCompose
 
+from tests.cloud import sign_in
 from tests.orthancs import ROOT, suite
 from tests.waiting import until
 from tools.audit import Cloud, study_alias
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRUCK = "TRUCK1"
-SERVICES = ["truck-orthanc", "door", "router", "cloud-orthanc", "cloud-proxy"]
+SERVICES = ["truck-orthanc", "door", "router", "cloud-orthanc", "entrance", "cloud-proxy"]
 
 
 @dataclass
@@ -75,6 +76,21 @@ class Stack:
             return []
         self._router.append(port)
         return found
+
+    @property
+    def entrance(self) -> str:
+        """The address of the cloud's entrance."""
+        return f"https://localhost:{self.port('cloud-proxy', 8443)}"
+
+    def reader(self) -> requests.Session:
+        """The session of a radiologist who has signed in."""
+        session = requests.Session()
+        session.trust_env = False  # else the machine's own authorities take the place of ours
+        session.verify = str(self.secrets / "cloud" / "ca.pem")
+        password = (self.secrets / "cloud" / "radiologist_password").read_text().strip()
+        answer = sign_in(session, self.entrance, "radiologist", password)
+        assert answer.status_code == requests.codes.see_other, answer.text
+        return session
 
     def cloud(self) -> Cloud:
         password = (self.secrets / "cloud" / "auditor_password").read_text().strip()

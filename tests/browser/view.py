@@ -25,7 +25,7 @@ from playwright.sync_api import Error, sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 CLOUD = "https://cloud-proxy:8443"
 CA = Path("/run/secrets/cloud_ca")
@@ -103,11 +103,8 @@ def trust_the_ca() -> None:
 
 
 def signed_in(browser: Browser, found: dict[str, Any]) -> Page:
-    """A page whose browser knows the password; what it asks for in vain goes into ``found``."""
-    context = browser.new_context(
-        http_credentials={"username": USER, "password": PASSWORD.read_text().strip()},
-        viewport={"width": 1280, "height": 720},
-    )
+    """A page behind the sign-in; what the browser asks for in vain goes into ``found``."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
     context.set_default_timeout(_DEADLINE_S * 1000)
     foreign = found["foreign"] = []
     refused = found["refused"] = []
@@ -126,12 +123,25 @@ def signed_in(browser: Browser, found: dict[str, Any]) -> Page:
             failed.append(f"{status} {url}")
 
     context.on("request", lambda request: requested(request.url))
+    sign_in(context, said)
     context.on("requestfailed", lambda request: failed.append(f"{request.failure} {request.url}"))
     context.on("response", lambda response: answered(response.status, response.url))
     page = context.new_page()
     page.on("console", lambda message: said(message.text))
     page.on("pageerror", lambda error: failed.append(f"{error.name}: {error.message}"))
     return page
+
+
+def sign_in(context: BrowserContext, said: Callable[[str], None]) -> None:
+    """Fills in the form that the viewer's address leads to, on a page that is left at once."""
+    page = context.new_page()
+    page.on("console", lambda message: said(message.text))
+    page.goto(f"{CLOUD}/")
+    page.get_by_label("User").fill(USER)
+    page.get_by_label("Password").fill(PASSWORD.read_text().strip())
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{CLOUD}/", wait_until="commit")
+    page.close()
 
 
 def look_at(page: Page, uid: str, *, first: bool) -> dict[str, Any]:
