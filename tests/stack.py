@@ -19,7 +19,7 @@ from tests.waiting import until
 from tools.audit import Cloud, study_alias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 TRUCK = "TRUCK1"
@@ -128,13 +128,16 @@ def make_secrets(folder: Path, truck: str = TRUCK) -> None:
 
 @contextmanager
 def started(
-    secrets: Path, stable_age_s: int, services: list[str] | None = SERVICES
-) -> Iterator[Stack]:
+    secrets: Path, stable_age_s: int, services: list[str] | None = SERVICES,
+    trucks: Sequence[str] = (TRUCK,),
+) -> Iterator[Stack]:  # fmt: skip
     """Starts the stack with fresh secrets in a folder; removes it and its volumes at the end.
 
-    ``services``: none means all of both machines.
+    ``services``: none means all of both machines. ``trucks``: all that the cloud knows; the stack's
+    is the first.
     """
-    make_secrets(secrets)
+    for truck in trucks:
+        make_secrets(secrets, truck)
     project = f"edge-test-{uuid.uuid4().hex[:8]}"
     # testcontainers hands its own environment to compose.
     os.environ.update({
