@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.journal import records
+from router.journal import receipts, records
 from router.study import Outcome, Role, Stage, State, advance
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def take_back(db: sqlite3.Connection, instance: str, now: float) -> None:
     db.execute("DELETE FROM removal WHERE instance = ?", (instance,))
     db.execute("DELETE FROM hold_conflict WHERE instance = ?", (instance,))
     db.execute("DELETE FROM route WHERE instance = ?", (instance,))
-    db.execute("DELETE FROM receipt WHERE instance = ?", (instance,))
+    receipts.forget(db, instance)
     db.execute(
         "UPDATE instance SET stage = ?, attempts = 0, crashes = 0, step_at = NULL, policy = '',"  # noqa: S608
         " analysis = NULL, original_digest = NULL, original_size = NULL, purged_at = NULL,"

@@ -360,6 +360,11 @@ def copied_again(db: sqlite3.Connection, instance: str) -> None:
     )
 
 
+def forget(db: sqlite3.Connection, instance: str) -> None:
+    """Nothing that was to be sent of an instance, or was, counts any more."""
+    db.execute("DELETE FROM receipt WHERE instance = ?", (instance,))
+
+
 def release(db: sqlite3.Connection, instance: str, destination: str, now: float) -> bool:
     """Lets a held receipt start fresh; whether it was held.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ import pytest
 import requests
 
 from tests import data, scanner
-from tests.contract.fake_dimse import CALLED, FakeScp
+from tests.contract.fake_dimse import CALLED, Answer, FakeScp
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -135,3 +137,41 @@ def test_a_destination_that_is_down_delays_no_other(
         (now,) = at_rest(app, 1)
     assert now["way"] == f"{ALL} delivered, 0 held"
     assert (len(cloud.instances()), len(archive.kept)) == (ALL, ALL)
+
+
+def test_what_one_destination_refuses_is_held_there_and_goes_on_as_the_advice_says_word_by_word(
+    router: Router, truck: Orthanc, cloud: Orthanc, archive: FakeScp, at_rest: AtRest
+) -> None:
+    """Refused by status A900: one image for good, the other for good until its archive is mended."""
+    _both(router, truck, cloud.url, archive.port)
+    archive.answers += [Answer(0xA900, keep=False), Answer(0xA900, keep=False)]
+    _scan("refused", truck)
+    with router.running() as app:
+        (study,) = at_rest(app, 1)
+        assert len(cloud.instances()) == ALL
+        assert study["state"] == "DELIVERED"
+        assert study["way"] == f"{ALL - 2} delivered, 2 held (at archive: 2)"
+        assert router.command("status").returncode == 1
+        proof = router.command("manifest", study["study"], "-o", str(router.folder / "held.json"))
+        assert (proof.returncode, json.loads(proof.stdout)["complete"]) == (1, False)
+        first, second = json.loads(router.command("held").stdout)["held"]
+        assert {first["destination"], second["destination"]} == {"archive"}
+        sent_again, _ = _commands(first["do"])
+        _, given_up = _commands(second["do"])
+        assert router.command(*sent_again).returncode == 0
+        assert router.command(*given_up).returncode == 0
+        until(lambda: len(archive.kept) == ALL - 1, 60, what="the image that was sent again")
+        (study,) = at_rest(app, 1)
+        assert study["way"] == f"{ALL} delivered, 0 held, given up (at archive: 1)"
+        told = router.command("status")
+        assert told.returncode == 0, told.stdout
+        summary = json.loads(told.stdout)["summary"]
+        assert summary == "all 1 studies are delivered, but for what was given up (at archive: 1)"
+    assert len(cloud.instances()) == ALL
+    rows = [row for row in _receipts(router, study["study"]) if row["destination"] == "archive"]
+    assert sorted(row["state"] for row in rows) == ["DISCARDED"] + ["VERIFIED"] * (ALL - 1)
+
+
+def _commands(advice: str) -> list[list[str]]:
+    """The arguments of each command that an advice names, as a person would type them."""
+    return [shlex.split(found) for found in re.findall(r"edge-router ([^.]+)\.", advice)]
