@@ -43,9 +43,13 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInf
 
 
 def _destination_fields() -> Iterator[tuple[str, FieldInfo]]:
-    """What every kind has, once; then what only some have, with their names."""
+    """What every kind has alike, once; then the others, with the names of the kinds."""
     every = [kind.settings.model_fields for kind in KINDS.values()]
-    shared = {name for name in every[0] if all(name in fields for fields in every)}
+    shared = {
+        name
+        for name, field in every[0].items()
+        if all(name in fields and fields[name].default == field.default for fields in every)
+    }
     kind = copy(every[0]["kind"])
     kind.description = " or ".join(f"`{name}`" for name in KINDS)
     yield "destinations[].kind", kind
