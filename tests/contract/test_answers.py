@@ -205,7 +205,7 @@ def test_what_another_study_meets_does_not_keep_the_others(bench: Bench, pacs: A
     pacs.otherwise = lambda uids: _http(400) if set(uids) & set(bad) else HONEST
     bench.study("good")
     begun = bench.now
-    bench.go_on(HOUR_S / 2)
+    bench.go_on(HOUR_S / 2, at_rest_s=30.0)
     assert bench.state("good") is State.DELIVERED
     (receipt,) = bench.journal.receipts("good")
     assert receipt.verified_at is not None

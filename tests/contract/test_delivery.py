@@ -136,12 +136,12 @@ class Bench:
         assert study is not None
         return study.state
 
-    def go_on(self, seconds: float) -> None:
-        """Lets the loop work while so much time goes by; at rest it is asked once in a minute."""
+    def go_on(self, seconds: float, at_rest_s: float = 300.0) -> None:
+        """Lets the loop work while so much time goes by; at rest it is asked now and then."""
         end = self.now + seconds
         while self.now < end:
             wait = self.delivery.work_once()
-            self.now += max(wait, 60.0) if wait else 1.0
+            self.now += max(wait, at_rest_s) if wait else 1.0
 
     def work(self, seconds: float) -> None:
         """Lets the loop work while so much time goes by, as if each probe went through at once."""
