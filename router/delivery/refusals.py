@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from router.delivery.verdicts import MANY_BREAKS
 from router.errors import Code, DeliveryDeferred, StoreRefused
 
 if TYPE_CHECKING:
     from router.delivery.standing import Standing
     from router.delivery.verdicts import Verdicts
-    from router.errors import EdgeRouterError
+    from router.errors import EdgeRouterError, LinkDown
     from router.study import Receipt
 
 #: What a receipt's last code is after the destination answered with a refusal that is not final.
@@ -48,6 +49,18 @@ class Refusals:
         self._verdicts.failed(receipt, error)
         return None
 
+    def link_broke(self, receipt: Receipt, error: LinkDown) -> None:
+        """The link broke off in the middle of its body.
+
+        Once or twice says nothing. Where it always does, and others went through since the last
+        time, something on the way does not bear this body.
+        """
+        then = receipt.begun_at
+        if receipt.breaks >= MANY_BREAKS and then and self._standing.took_since(then):
+            self._verdicts.may_mend(receipt, error, counts=True)
+        else:
+            self._verdicts.broke_off(receipt, error.code)
+
     def pauses(self, receipt: Receipt, error: object) -> bool:
         """Whether ``take`` would say at once that it is about every image."""
         return isinstance(error, StoreRefused) and not self._is_its_own(receipt)
@@ -63,7 +76,9 @@ class Refusals:
     ) -> StoreRefused | None:
         self._standing.refused(receipt)
         refuses_all = self._standing.refuses_all
-        self._verdicts.may_mend(receipt, error, counts=not refuses_all)
+        self._verdicts.may_mend(
+            receipt, error, counts=not refuses_all, retry_after_s=error.retry_after_s
+        )
         if not refuses_all:
             return None
         return StoreRefused(Code.DESTINATION_REFUSES_ALL, error.sentence, error.retry_after_s)

@@ -213,7 +213,7 @@ class Sender:
                 self._journal.outbox.not_sent(receipts)
             elif isinstance(error, LinkDown):
                 for receipt in receipts:
-                    self._verdicts.broke_off(receipt, error.code)
+                    self._refusals.link_broke(receipt, error)
             raise
         return self._judge(outgoing, answers)
 

@@ -18,7 +18,6 @@ from router.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.errors import StoreRefused
     from router.journal import Journal
     from router.metrics import Metrics
     from router.study import Receipt
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
 #: Refusals of one instance after which a person decides.
 MOST_TRIES = 3
 _NO_ROOM_S = 30.0
-#: A body that keeps breaking off is tried again at least this often.
+#: A body that keeps breaking off is tried again at least this often; and from so many times on.
 _LONGEST_BREAK_S = 60.0
+MANY_BREAKS = 10
 #: What is wrong with what would be sent, whoever would get it.
 _OF_THE_COPY = frozenset({Code.COPY_DIFFERS})
 
@@ -61,9 +61,10 @@ class Verdicts:
         """The link broke in the middle of its body: others go first the next time.
 
         Perhaps it is the body (too large for a proxy on the way) and not the link. It costs no
-        attempts, and the wait stays short.
+        attempts, and the wait stays short at first.
         """
-        wait = backoff.delay_s(receipt.breaks + 1, self._draw(), longest_s=_LONGEST_BREAK_S)
+        longest_s = _LONGEST_BREAK_S if receipt.breaks < MANY_BREAKS else backoff.LONGEST_S
+        wait = backoff.delay_s(receipt.breaks + 1, self._draw(), longest_s=longest_s)
         self._journal.outbox.broke_off(receipt, code, self._now() + wait)
 
     def send_alone(self, receipt: Receipt, code: Code) -> None:
@@ -89,17 +90,23 @@ class Verdicts:
         self.put_off(receipt, error, backoff.delay_s(tries, self._draw()), counts=True)
 
     def may_mend(
-        self, receipt: Receipt, error: StoreRefused | DeliveryDeferred, *, counts: bool
+        self,
+        receipt: Receipt,
+        error: EdgeRouterError,
+        *,
+        counts: bool,
+        retry_after_s: float | None = None,
     ) -> None:
         """The destination refused it, and may take it later: an hour from now, three times in all.
 
         ``counts``: it takes others, so this was a try; otherwise it is nothing of the image's.
+        ``retry_after_s``: what the destination asks for.
         """
         tries = receipt.attempts + 1
         if counts and tries >= MOST_TRIES:
             self.hold(receipt, Code.DESTINATION_REFUSED, f"{error.sentence}, {tries} times")
             return
-        wait = backoff.mend_s(self._draw(), error.retry_after_s)
+        wait = backoff.mend_s(self._draw(), retry_after_s)
         self.put_off(receipt, error, wait, counts=counts)
 
     def no_room(self, receipt: Receipt, error: OSError) -> None:

@@ -62,7 +62,7 @@ class Fault:
 
 
 HONEST = Fault()
-#: Everything that passes by itself: afterwards each instance has to be there once.
+#: Everything that passes by itself within minutes: afterwards each instance has to be there once.
 PASSING: dict[str, Fault] = {
     "request timeout 408": Fault(408, b"", stores=0),
     "too early 425": Fault(425, b"", stores=0),
@@ -75,12 +75,9 @@ PASSING: dict[str, Fault] = {
     "gateway timeout 504 after storing": Fault(504, b""),
     "disk full 507": Fault(507, b"", stores=0),
     "out of resources A700": Fault(400, stores=0, reason=0xA700),
-    "processing failure 0110": Fault(409, stores=0, reason=0x0110),
     "partial 202": Fault(202, stores=1, reason=0xA700),
     "400 although stored": Fault(400),
     "202 although stored": Fault(202),
-    "400 without a word, stored": Fault(400, b""),
-    "400 without a word, not stored": Fault(400, b"", stores=0),
     "response lost after receipt": Fault(mute=True),
     "response lost, nothing stored": Fault(mute=True, stores=0),
     "hangs up before the body": Fault(deaf=True, stores=0),
@@ -94,6 +91,14 @@ PASSING: dict[str, Fault] = {
     "coerced B000": Fault(202, warning=0xB000),
     "slow": Fault(delay_s=1.0),
     "slow, byte by byte": Fault(trickles=True),
+}  # fmt: skip
+#: … and what the router tries again after an hour.
+MENDING: dict[str, Fault] = {
+    "processing failure 0110": Fault(409, stores=0, reason=0x0110),
+    "cannot understand C000": Fault(409, stores=0, reason=0xC000),
+    "failed dependency 424": Fault(424, b"", stores=0),
+    "400 without a word, stored": Fault(400, b""),
+    "400 without a word, not stored": Fault(400, b"", stores=0),
 }  # fmt: skip
 #: What one instance is held for.
 HOLDING: dict[str, Fault] = {

@@ -151,6 +151,22 @@ def test_an_image_that_alone_meets_what_speaks_of_everything_is_held_in_the_end(
     assert {bench.state(name) for name in names} == {State.DELIVERED}
 
 
+def test_an_image_that_always_breaks_the_link_is_held_in_the_end(
+    bench: Bench, pacs: Archive
+) -> None:
+    refused = bench.study("refused").sop_uid
+    pacs.otherwise = lambda uids: Fault(mute=True, stores=0) if refused in uids else HONEST
+    names = [f"s{n}" for n in range(10)]
+    for name in names:
+        bench.study(name)
+        bench.go_on(HOUR_S)
+    held = _held(bench, "refused")
+    assert held is not None
+    assert held[0] is Code.DESTINATION_REFUSED
+    assert len(pacs.came[refused]) <= 30
+    assert {bench.state(name) for name in names} == {State.DELIVERED}
+
+
 @pytest.mark.parametrize("fault", FINAL.values(), ids=FINAL)
 def test_what_is_final_costs_one_body(bench: Bench, pacs: Archive, fault: Fault) -> None:
     refused = bench.study("refused").sop_uid

@@ -6,18 +6,20 @@ import os
 import shutil
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
+from router import part10
 from router.delivery import Limits
 from router.destinations.dimse import Dimse, DimseSettings
 from router.errors import Code
 from router.study import State
 from tests import data
 from tests.contract import programs
+from tests.contract.conftest import ARCHIVE_AET
 from tests.contract.test_delivery import Bench
 from tests.waiting import until
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pydicom import FileDataset
 
     from router.study import Copy
+    from tests.contract.conftest import Archive
     from tests.contract.programs import Program
 
 #: Where they can be installed they are: then their absence is no reason to leave a test out.
@@ -50,7 +53,7 @@ def mammograms() -> list[FileDataset]:
 
 
 @contextmanager
-def _bench(folder: Path, port: int, **more: int) -> Iterator[Bench]:
+def _bench(folder: Path, port: int, **more: Any) -> Iterator[Bench]:
     settings = DimseSettings.model_validate({
         "kind": "dimse", "name": "archive", "host": "127.0.0.1", "port": port,
         "called_aet": programs.CALLED, "tls": False, "answer_timeout_s": 20, **more,
@@ -148,3 +151,20 @@ def test_pynetdicoms_archive_gets_every_image_as_it_is(
             assert _bodies(bench)["STORED"] == len(copies)
         _check(program, mammograms, copies)
         assert {d.file_meta.TransferSyntaxUID for d in program.kept()} == {JPEGLSLossless}
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_orthanc_as_an_archive_gets_every_image_as_it_is(
+    tmp_path: Path, archive: Archive, mammograms: list[FileDataset], most: int
+) -> None:
+    """By DICOM TLS, and with as many associations as are allowed."""
+    with _bench(
+        tmp_path, archive.orthanc.dicom_port, most_connections=most, host="localhost", tls=True,
+        called_aet=ARCHIVE_AET, ca_file=archive.authority.file,
+        client_certificate_file=archive.client.file, client_key_file=archive.client.key,
+    ) as bench:  # fmt: skip
+        copies = bench.images("mg", mammograms)
+        _deliver(bench, lambda: bench.state("mg") is State.DELIVERED)
+        assert _bodies(bench)["STORED"] == len(copies)
+    kept = {part10.digest(memoryview(archive.orthanc.file(i))) for i in archive.orthanc.instances()}
+    assert kept == {copy.digest for copy in copies}

@@ -8,7 +8,15 @@ import pytest
 
 from router.errors import Code
 from router.study import State
-from tests.contract.faulty_pacs import HOLDING, HONEST, PASSING, PAUSING, Fault, FaultyPacs
+from tests.contract.faulty_pacs import (
+    HOLDING,
+    HONEST,
+    MENDING,
+    PASSING,
+    PAUSING,
+    Fault,
+    FaultyPacs,
+)
 from tests.contract.test_delivery import Bench
 
 if TYPE_CHECKING:
@@ -43,7 +51,7 @@ def _hours(bench: Bench) -> None:
         bench.now += 60
 
 
-@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
+@pytest.mark.parametrize("fault", [*PASSING.values(), *MENDING.values()], ids=[*PASSING, *MENDING])
 @pytest.mark.parametrize("times", [1, 2])
 def test_what_passes_by_itself_leaves_each_instance_there_once(
     bench: Bench, pacs: FaultyPacs, fault: Fault, times: int
