@@ -132,7 +132,8 @@ def _wrong(journal: Journal, study: Study) -> Study:
         raise OperatorError(
             Code.NOT_REPLACEABLE,
             f"The UIDs of {study.alias} are not those of one other study (held names them): discard"
-            " it, and let the scanner send its images as new ones.",
+            " it, and let the scanner send its images as new ones. Where held names no other side, it"
+            " was held by an earlier release: release it under retry first.",
         )
     (name,) = wrong
     while (earlier := journal.corrections.of_replaced(str(name))) is not None:

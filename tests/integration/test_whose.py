@@ -223,33 +223,6 @@ def test_a_patient_corrected_on_the_scanner_after_a_delivery_takes_the_wrong_one
     assert "CT" not in places[places.index("KO") :]
 
 
-def test_what_comes_late_under_the_wrong_patient_is_held_and_a_second_correction_goes_too(
-    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
-) -> None:
-    people = [data.Patient.made(f"corrected {n}") for n in range(3)]
-    images = list(data.ct_series("twice", people[0], slices=2, size=32))
-    with router.running() as app:
-        scanner.store(images[:1], truck.dicom_port)
-        at_rest(app, 1)
-        for number, person in enumerate(people[1:]):
-            scanner.store(_corrected(images[:1], person), truck.dicom_port)
-            at_rest(app, 2 + number)
-            (row,) = _held(router)
-            done = router.command("replace", str(row["instance"]), "--reason", "wrong", "--by", "T")
-            assert done.returncode == 0, done.stdout + done.stderr
-            at_rest(app, 2 + number)
-            assert _held(router) == []
-        scanner.store(_corrected(images[1:], people[0]), truck.dicom_port)
-        until(lambda: _held(router), what="the late image")
-        at_rest(app, 3)
-        (row,) = _held(router)
-        assert row["code"] == "UID_CONFLICT"
-    found = _by_class(cloud)
-    assert len(found["KO"]) == 2
-    assert len({d.StudyInstanceUID for d in found["CT"]}) == 3
-    assert len({d.SOPInstanceUID for d in found["CT"]}) == 3
-
-
 def _follow(router: Router, row: dict[str, Any], command: str, **filled: str) -> None:
     """Types a command as the advice of a held image writes it, word by word."""
     told = str(row["do"])
