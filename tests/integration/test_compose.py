@@ -56,7 +56,7 @@ def test_what_has_no_sign_in_shares_no_network_with_what_faces_outside(
         name for name in stack["services"] if _networks(stack, name) & {"metrics"}
     } - {"prometheus"}  # fmt: skip
     assert beside <= {"cloud-proxy", "entrance"}
-    assert {"truck", "dicom", "machine", "cloud", "metrics", "monitoring"} <= internal
+    assert {"truck", "cloud", "metrics", "monitoring"} <= internal
 
 
 def test_nothing_of_the_machine_is_mounted_but_settings_to_read(stack: dict[str, Any]) -> None:
