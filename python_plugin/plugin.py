@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import identifiers
 import orphans
 import received
+import repeated
 import rules
 
 #: A waiting client holds one of Orthanc's HTTP threads, so it may not wait for ever.
@@ -87,6 +88,7 @@ _INDEX = Path(_CONFIGURATION.get("IndexDirectory") or _STORAGE) / "index"
 _INDEX_FILES = [_INDEX.with_name("index-wal"), _INDEX]
 
 _received = received.Received(_STORAGE / "edge-received.txt")
+_repeated = repeated.Repeated(_STORAGE / "edge-repeated")
 
 
 class Door:
@@ -159,7 +161,10 @@ def on_received_instance(file: bytes, origin: int) -> tuple[int, bytes | None]:
             return orthanc.ReceivedInstanceAction.MODIFY, identifiers.STAND_IN
         line = received.line_of(file)
         if line is not None:
-            # A full disk: Orthanc says so itself.
+            uid, digest = line.split()
+            # First the file, then the word for it. A full disk: Orthanc says so itself.
+            with contextlib.suppress(OSError, sqlite3.Error):
+                _repeated.note(uid, digest, file, time.time())
             with contextlib.suppress(OSError):
                 _received.note(line)
     return orthanc.ReceivedInstanceAction.KEEP_AS_IS, None
@@ -275,6 +280,22 @@ def on_received(output: Any, _uri: str, **request: Any) -> None:
         output.SendMethodNotAllowed("GET,POST")
 
 
+def on_repeated(output: Any, _uri: str, **request: Any) -> None:
+    """``GET /edge-router/repeated/D``: the file whose data set has the digest D; ``POST``: forget it."""
+    (digest,) = request["groups"]
+    if request["method"] == "POST":
+        _repeated.forget(digest)
+        output.AnswerBuffer("{}", "application/json")
+    elif request["method"] == "GET":
+        file = _repeated.file(digest)
+        if file is None:
+            output.SendHttpStatusCode(404)
+        else:
+            output.AnswerBuffer(file, "application/dicom")
+    else:
+        output.SendMethodNotAllowed("GET,POST")
+
+
 orthanc.RegisterOnChangeCallback(on_change)
 orthanc.RegisterIncomingCStoreInstanceFilter(on_c_store)
 orthanc.RegisterReceivedInstanceCallback(on_received_instance)
@@ -284,3 +305,4 @@ orthanc.RegisterRestCallback("/edge-router/wait", on_wait)
 orthanc.RegisterRestCallback("/edge-router/space", on_space)
 orthanc.RegisterRestCallback("/edge-router/door", on_door)
 orthanc.RegisterRestCallback("/edge-router/received", on_received)
+orthanc.RegisterRestCallback("/edge-router/repeated/([0-9a-f]{64})", on_repeated)

@@ -5,6 +5,7 @@ answers Success for the second, without a word about it. Pure but for the one fi
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 import threading
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ _PREAMBLE_BYTES = 128
 #: (0002,0003), Media Storage SOP Instance UID.
 _SOP_INSTANCE_UID = (0x0002, 0x0003)
 _LONG_VRS = frozenset({b"OB", b"OW", b"SQ", b"UN", b"UT"})
+#: What is no word of ASCII could not be read back from its line.
+_WORD = re.compile(r"[!-~]+")
 #: A router that is gone for long must not fill the disk with lines.
 _LARGEST = 16 * 1024 * 1024
 
@@ -42,7 +45,9 @@ def line_of(file: bytes) -> str | None:
                 .decode("ascii", "replace")
             )
         offset += head + length
-    return f"{uid} {hashlib.sha256(memoryview(file)[offset:]).hexdigest()}\n" if uid else None
+    if not _WORD.fullmatch(uid):
+        return None
+    return f"{uid} {hashlib.sha256(memoryview(file)[offset:]).hexdigest()}\n"
 
 
 class Received:

@@ -33,7 +33,7 @@ OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
 
 #: What stays on the truck: it is made of identifiers, or of what the scanner sent.
-_ROUTERS_OWN = frozenset({"/edge-router/received"})
+_ROUTERS_OWN = re.compile(r"/edge-router/(received|repeated(/.*)?)/?")
 
 _READING = frozenset({"GET", "HEAD"})
 
@@ -88,7 +88,7 @@ def allowed(method: str, uri: str, headers: Mapping[str, str]) -> bool:
     if user == HEALTH_USER:
         return method.upper() in _READING and uri in _HEALTH_MAY_READ
     if user != ROUTER_USER:
-        if _SLASHES.sub("/", uri.partition("?")[0]).rstrip("/") in _ROUTERS_OWN:
+        if _ROUTERS_OWN.fullmatch(_SLASHES.sub("/", uri.partition("?")[0])):
             return False
         return method.upper() in _READING
     if deletes(method, uri):

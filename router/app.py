@@ -29,6 +29,7 @@ from router.qc.public_names import public
 from router.space import Keeper, Watermarks
 from router.spool import Spool
 from router.steps import Bench, Calm, SiteRules, Steps
+from router.steps.contents import Contents
 from router.worker import Worker
 
 if TYPE_CHECKING:
@@ -137,9 +138,12 @@ class App:
             self._headers,
             self._calm,
         )
+        contents = Contents(self._orthanc, spool, self._analyser, self._headers)
         chosen = settings.profile()
         self._journal.profiles.enter(chosen.id, chosen.to_json())
-        self._intake = Intake(self._orthanc, self._journal, keys, chosen.id, metrics, time.time)
+        self._intake = Intake(
+            self._orthanc, self._journal, keys, chosen.id, metrics, time.time, contents
+        )
         bench = Bench(
             self._orthanc,
             self._journal,
@@ -184,6 +188,7 @@ class App:
             time.time,
             time.monotonic,
             self._stop.is_set,
+            contents,
         )
         self._deliveries = [
             Delivery(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from router.deid.clearance import POLICIES
 from router.errors import Code, OperatorError
+from router.study import Role
 
 if TYPE_CHECKING:
     from router.audit import Audit
@@ -59,11 +60,13 @@ def release(
     Returns the instances. Raises OperatorError (NOT_IN_JOURNAL, NOT_HELD, NOT_RELEASABLE,
     WRONG_ARGUMENT), JournalError.
     """
-    chosen = _held(journal, what)
-    if any(_was_delivered(journal, held) for held in chosen):
+    found = _held(journal, what)
+    # What else is held of a study goes on without them.
+    chosen = [held for held in found if not _came_second(journal, held)]
+    if not chosen:
         raise OperatorError(
             Code.NOT_RELEASABLE,
-            "An image under its UID was delivered: another one needs a new SOP Instance UID.",
+            "The image that came first under its UID stands: another one needs a new SOP Instance UID.",
         )
     if policy is None and any(held.destination is None for held in chosen):
         raise OperatorError(
@@ -120,8 +123,10 @@ def _discard(journal: Journal, held: Held, now: float) -> bool:
     return journal.discard(name, now, for_another=True)
 
 
-def _was_delivered(journal: Journal, held: Held) -> bool:
-    """Whether another image under its UID has arrived somewhere."""
+def _came_second(journal: Journal, held: Held) -> bool:
+    """Whether another image has its UID: Orthanc kept that one, or it has arrived somewhere."""
+    if held.instance.role is Role.REPEATED:
+        return True
     return held.hold.code is Code.SAME_UID_OTHER_BYTES and journal.may_have_been_sent(
         held.instance.orthanc_id
     )

@@ -258,9 +258,11 @@ ADVICE: dict[Code, Advice] = {
         _REPORT,
     ),
     Code.SAME_UID_OTHER_BYTES: Advice(
-        "The scanner sent another image under the SOP Instance UID of one that was delivered.",
-        "What was delivered stands. Compare the two digests; if the image was corrected, let the "
-        "scanner send it as a new one (with a new SOP Instance UID), and discard this one.",
+        "The scanner sent another image under the SOP Instance UID of an earlier one: it is not the "
+        "same image in another encoding.",
+        "The first one stands, and goes its way. If this one is to go too, because it was corrected "
+        "for instance, let the scanner send it as a new image (with a new SOP Instance UID). Then "
+        "discard this one.",
     ),
     Code.INSTANCE_CRASHES: Advice(
         "Each time a step began with it, Orthanc or the router died.",

@@ -24,14 +24,17 @@ from router.errors import (
     ResourceMissing,
 )
 from router.journal import Cursor, Journal, Pin
+from router.study import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from router.deid.pseudonyms import Key
+    from router.journal.purges import Returned
     from router.journal.sightings import Conflict
     from router.metrics import Metrics
     from router.orthanc import TruckOrthanc
+    from router.steps.contents import Contents
     from router.study import Arrival
 
 _PAGE = 200
@@ -55,6 +58,7 @@ class Intake:
         profile_id: str,
         metrics: Metrics,
         now: Callable[[], float],
+        contents: Contents,
     ) -> None:
         """``keys``: the current one first."""
         self._orthanc = orthanc
@@ -64,6 +68,7 @@ class Intake:
         self._profile_id = profile_id
         self._metrics = metrics
         self._now = now
+        self._contents = contents
         #: Copies of ours that the journal does not know (it was lost): not asked for again.
         self._own: set[str] = set()
         #: What could not be asked for: the next pass over all images tries it again.
@@ -110,25 +115,16 @@ class Intake:
         return found
 
     def _look_at_returned(self, present: Iterable[str]) -> None:
-        """What was purged and is there again: the same image goes again, another one is held."""
+        """What was purged and is there again: it goes again; of another image that is told."""
         for returned in self._journal.purges.returned(present):
             if returned.given_up and not returned.is_copy:
                 self._journal.take_back(returned.instance, self._now())
                 self._metrics.instances_received.inc()
                 continue
             try:
-                if not returned.is_copy:
-                    with self._orthanc.file(returned.file) as body:
-                        digest = part10.digest(body.view)
-                    if returned.original_digest not in {None, digest}:
-                        self._hold_other_bytes(
-                            returned.instance,
-                            returned.alias,
-                            (str(returned.original_digest), digest),
-                        )
-                        continue
+                if not returned.is_copy and not self._is_done_with(returned):
+                    continue
                 self._orthanc.delete(returned.file, "delivered and purged before; sent again")
-                self._metrics.duplicates.labels("SAME").inc()
             except ResourceMissing:
                 continue
             except Hold as hold:
@@ -153,13 +149,20 @@ class Intake:
             )
             self._orthanc.forget_received(until)
         for conflict in self._journal.sightings.conflicts():
+            same = (
+                False  # in doubt it is held: the other bytes may be all that there is of an image
+            )
             try:
-                if self._is_kept(conflict):
-                    continue
+                same = self._is_kept(conflict) or self._is_same_image(conflict)
             except Exception as error:  # noqa: BLE001
-                # In doubt it is held: the other bytes may be all that there is of an image.
                 self._failed(conflict.instance, error, "other bytes of an image cannot be read")
-            self._hold_other_bytes(conflict.instance, conflict.alias, conflict.digests)
+            if same:
+                self._orthanc.forget_repeated(conflict.digests[1])
+            else:
+                self._hold_other(conflict.instance, conflict.alias, conflict.digests)
+        for other, digest in self._journal.sightings.given_up():
+            self._orthanc.forget_repeated(digest)
+            self._journal.purges.purged([other], self._now())
         self._journal.sightings.settle(self._now(), _SIGHTINGS_KEPT_S)
 
     def _is_kept(self, conflict: Conflict) -> bool:
@@ -175,15 +178,58 @@ class Intake:
             return False
         return False
 
-    def _hold_other_bytes(self, instance: str, alias: str, digests: tuple[str, ...]) -> None:
-        detail = f"SHA-256 first {digests[0]}, then {digests[1]}"
-        self._journal.purges.hold(instance, Code.SAME_UID_OTHER_BYTES, detail, self._now())
-        self._metrics.duplicates.labels(Code.SAME_UID_OTHER_BYTES).inc()
-        self._metrics.holds.labels(Code.SAME_UID_OTHER_BYTES).inc()
+    def _is_done_with(self, returned: Returned) -> bool:
+        """Whether it may go again: the same image, or another one that a person has given up.
+
+        Raises OrthancError, Hold.
+        """
+        others = self._journal.sightings.others(returned.instance)
+        if Stage.HELD in others.values():
+            return False  # a person was told of it, and its bytes stay until he has decided
+        with self._orthanc.file(returned.file) as body:
+            digest, first = part10.digest(body.view), returned.original_digest
+            if first in {None, digest} or (
+                returned.content is not None
+                and self._contents.of_stored(returned.file, body) == returned.content
+            ):
+                self._metrics.duplicates.labels("SAME").inc()
+                return True
+        self._hold_other(returned.instance, returned.alias, (str(first), digest))
+        return others.get(digest) is Stage.DISCARDED
+
+    def _is_same_image(self, conflict: Conflict) -> bool:
+        """Whether the other bytes are the same image, in another encoding."""
+        other = self._orthanc.repeated_file(conflict.digests[1])
+        if other is None:
+            return False  # nobody has it any more: that it came is told
+        with other:
+            first = conflict.content or self._content_of(conflict.instance, conflict.digests[0])
+            same = first is not None and first == self._contents.of_file(other)
+        if same:
+            self._metrics.duplicates.labels("SAME").inc()
+        return same
+
+    def _content_of(self, instance: str, digest: str) -> str | None:
+        """Of the file with this digest; ``None``: another one, or none, is there under its id."""
+        try:
+            with self._orthanc.file(instance) as body:
+                if part10.digest(body.view) != digest:
+                    return None
+                return self._contents.of_stored(instance, body)
+        except (ResourceMissing, Hold):
+            return None
+
+    def _hold_other(self, instance: str, alias: str, digests: tuple[str, str]) -> None:
+        """The image that came first stands; the other one is held beside it, once."""
+        code, detail = Code.SAME_UID_OTHER_BYTES, f"SHA-256 first {digests[0]}, then {digests[1]}"
+        if not self._journal.sightings.hold(instance, digests[1], code, detail, self._now()):
+            return
+        self._metrics.duplicates.labels(code).inc()
+        self._metrics.holds.labels(code).inc()
         _log.warning(
             "an instance is held: %s",
             detail,
-            extra={"action": "hold", "study": alias, "code": Code.SAME_UID_OTHER_BYTES},
+            extra={"action": "hold", "study": alias, "code": code},
         )
 
     def _arrivals(self, instances: Iterable[str]) -> list[Arrival]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from router.study import Instance, Receipt
 
 FORMAT = 1
+_OF_SCANNER = frozenset({Role.SOURCE, Role.REPEATED})
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def make(
     states: dict[str, list[ReceiptState]] = defaultdict(list)
     for receipt in receipts:
         states[receipt.instance].append(receipt.state)
-    images = [instance for instance in instances if instance.role is Role.SOURCE]
+    images = [instance for instance in instances if instance.role in _OF_SCANNER]
     held = {i.orthanc_id for i in images if i.stage is Stage.HELD}
     discarded = {
         i.orthanc_id
@@ -64,7 +65,7 @@ def make(
         if is_given_up(states[i.orthanc_id])
         # What had arrived before it was given up has arrived.
         or (
-            i.role is Role.SOURCE
+            i.role in _OF_SCANNER
             and i.stage is Stage.DISCARDED
             and ReceiptState.VERIFIED not in states[i.orthanc_id]
         )

@@ -258,6 +258,22 @@ class TruckOrthanc:
             )
 
     @_reading_again
+    def repeated_file(self, digest: str) -> Body | None:
+        """A file that came under the UID of an earlier one, by its digest; ``None``: not kept."""
+        with _coded():
+            try:
+                return self._stream("GET", f"/edge-router/repeated/{digest}", None)
+            except ResourceMissing:
+                return None
+
+    def forget_repeated(self, digest: str) -> None:
+        """What it is has been written down."""
+        with _coded():
+            response = self._client.post(f"{self._client.url}/edge-router/repeated/{digest}")
+            if response.status_code != _NOT_FOUND:
+                _check(response)
+
+    @_reading_again
     def same_sop_uid(self, instance: str) -> list[str]:
         """The other instances that have its SOP Instance UID, under other patients or studies."""
         with _coded():

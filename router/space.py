@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from router.journal.purges import Purgeable
     from router.metrics import Metrics
     from router.orthanc import TruckOrthanc
+    from router.steps.contents import Contents
 
 _BATCH = 50
 #: The door stays shut for so many looks, if the router dies.
@@ -92,7 +93,9 @@ class Keeper:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         stopping: Callable[[], bool],
+        contents: Contents,
     ) -> None:
+        """``contents``: tells what an image is, so that it is known again when it is gone."""
         self._orthanc = orthanc
         self._journal = journal
         self._metrics = metrics
@@ -100,6 +103,7 @@ class Keeper:
         self._now = now
         self._monotonic = monotonic
         self._stopping = stopping
+        self._contents = contents
         self._forecast = Forecast()
         self._refusing = False
         self._aside = Aside()
@@ -169,11 +173,22 @@ class Keeper:
 
     def _remove(self, candidate: Purgeable) -> None:
         """First the files, then the word for it: a router that dies in between removes them again."""
+        if candidate.unnoted:
+            self._note_content(candidate.instance)
         for file in candidate.files:
             try:
                 self._orthanc.delete(file, _REASON)
             except ResourceMissing:
                 continue
+
+    def _note_content(self, instance: str) -> None:
+        try:
+            with self._orthanc.file(instance) as body:
+                content = self._contents.of_stored(instance, body)
+        except ResourceMissing:
+            return
+        if content is not None:
+            self._journal.purges.note_content(instance, content)
 
     def _guard(self, *, full: bool) -> None:
         """Shuts the door while there is room for nothing but the copies of what is there."""

@@ -106,7 +106,8 @@ def _fate(instance: Instance, states: list[ReceiptState]) -> str:
         return "held"
     if instance.stage in {Stage.ANONYMIZED, Stage.DISCARDED} and is_delivered(states):
         return "delivered"
-    if (instance.role is Role.SOURCE and instance.stage is Stage.DISCARDED) or is_given_up(states):
+    of_scanner = instance.role in {Role.SOURCE, Role.REPEATED}
+    if (of_scanner and instance.stage is Stage.DISCARDED) or is_given_up(states):
         return "discarded"
     return "under way"
 

@@ -98,6 +98,8 @@ class Role(StrEnum):
     SOURCE = "SOURCE"  # the scanner sent it
     CAPTURE = "CAPTURE"  # the router made it
     NOTE = "NOTE"  # the router made it: an archive is told to reject images of the study
+    #: The scanner sent it under the SOP Instance UID of another one, which Orthanc has kept instead.
+    REPEATED = "REPEATED"
 
 
 class Priority(IntEnum):

@@ -173,6 +173,13 @@ class Analyser:
         """
         return bool(self._child.ask({"action": "open", "source": str(source)})["opened"])
 
+    def content(self, source: Path) -> str:
+        """The identity of an image's content (``router.content``), hexadecimal.
+
+        Raises AnalysisSkipped where it cannot be said: PIXELS_UNDECODABLE where a codec is missing.
+        """
+        return str(self._child.ask({"action": "content", "source": str(source)})["content"])
+
     def close(self) -> None:
         """Ends the child; the next task starts a new one."""
         self._child.close()

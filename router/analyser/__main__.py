@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from router import capture, lossless, part10, pixels, qc
+from router import capture, content, lossless, part10, pixels, qc
 from router.analysis import ANALYSES, density
 from router.errors import AnalysisSkipped, Code, Hold
 from router.pixels import opening
@@ -57,6 +57,11 @@ def _open(task: dict[str, Any]) -> dict[str, Any]:
         return {"opened": opening.check(part10.read(stream), stream, _mapped(stream))}
 
 
+def _content(task: dict[str, Any]) -> dict[str, Any]:
+    with Path(task["source"]).open("rb") as stream:
+        return {"content": content.digest(part10.read(stream), stream, _mapped(stream))}
+
+
 def _mapped(stream: BinaryIO) -> memoryview:
     return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
 
@@ -74,7 +79,13 @@ def _compare(task: dict[str, Any]) -> dict[str, Any]:
     return {"same": lossless.same_pixels(Path(task["original"]), Path(task["copy"]))}
 
 
-_ACTIONS = {"capture": _capture, "look": _look, "open": _open, "compare": _compare}
+_ACTIONS = {
+    "capture": _capture,
+    "look": _look,
+    "open": _open,
+    "content": _content,
+    "compare": _compare,
+}
 
 
 def _answer(task: dict[str, Any]) -> dict[str, Any]:

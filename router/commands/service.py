@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from router import log
+from router.analyser import Analyser, HeaderCheck
 from router.audit import Audit
 from router.commands import routes
 from router.commands.terminal import ATTENTION, FINE, note, show, user
@@ -22,6 +23,7 @@ from router.journal import Journal
 from router.metrics import Metrics
 from router.settings import Settings
 from router.spool import Spool
+from router.steps.contents import Contents
 
 if TYPE_CHECKING:
     import argparse
@@ -55,16 +57,20 @@ def _reconcile(asked: argparse.Namespace) -> int:
     from router.app import orthanc_of  # noqa: PLC0415
 
     settings = Settings.load(asked.config)
-    now = time.time()
+    now, analysis = time.time(), settings.analysis
     Audit(settings.journal.audit).record(now, {"action": "reconcile", "by": user()})
+    spool = Spool(settings.journal.spool)
     with (
         closing(Journal(settings.journal.path)) as journal,
-        closing(orthanc_of(settings, Spool(settings.journal.spool))) as orthanc,
+        closing(orthanc_of(settings, spool)) as orthanc,
+        closing(Analyser(analysis.timeout_s, analysis.memory_mib)) as analyser,
+        closing(HeaderCheck(spool)) as headers,
     ):
         metrics = Metrics(CollectorRegistry())
         chosen = settings.profile()
         journal.profiles.enter(chosen.id, chosen.to_json())
-        intake = Intake(orthanc, journal, settings.keys(), chosen.id, metrics, time.time)
+        contents = Contents(orthanc, spool, analyser, headers)
+        intake = Intake(orthanc, journal, settings.keys(), chosen.id, metrics, time.time, contents)
         found = intake.reconcile()
     show(asked, {"found": found}, [f"{found} images that the journal did not know"])
     return FINE

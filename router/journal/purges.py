@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-    from router.errors import Code
     from router.journal.database import Database
 
 # An image may go when none of its receipts is on its way or held. While its study is still analysed
 # it stays, and so does one whose capture may still have to be made of it again.
 _MAY_GO = (
-    "i.purged_at IS NULL AND (i.stage = 'DISCARDED' AND s.state IN ('DELIVERED', 'DISCARDED')"
+    "i.purged_at IS NULL AND i.role <> 'REPEATED' AND (i.stage = 'DISCARDED' AND s.state IN ('DELIVERED', 'DISCARDED')"
     " OR i.stage = 'ANONYMIZED' AND s.state IN ('DELIVERED', 'ANALYSED', 'DISCARDED')"
     " AND EXISTS (SELECT 1 FROM receipt r WHERE r.instance = i.orthanc_id)"
     " AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.instance = i.orthanc_id"
@@ -48,6 +47,8 @@ class Purgeable:
     files: tuple[str, ...]
     #: Bytes of these files, as far as the journal knows them.
     size: int
+    #: The scanner sent it, and what its content is was not noted yet.
+    unnoted: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Returned:
     file: str
     #: SHA-256 of the data set that was delivered; ``None`` where it was not noted yet.
     original_digest: str | None
+    #: The identity of its content (``router.content``), where it was noted.
+    content: str | None
     #: Whether it is our copy that is there, and not the scanner's image.
     is_copy: bool
     #: Whether it was discarded before it left the truck: this is another one in its place.
@@ -75,7 +78,7 @@ class Purges:
     def candidates(self, limit: int, passed_over: Iterable[str] = ()) -> list[Purgeable]:
         """What may go, the oldest first; ``passed_over``: instances that are left alone for now."""
         rows = self._db.rows(
-            "SELECT i.orthanc_id, i.study, i.role, i.copy_id, i.size, i.original_size"  # noqa: S608
+            "SELECT i.orthanc_id, i.study, i.role, i.copy_id, i.size, i.original_size, i.content"  # noqa: S608
             " FROM instance i CROSS JOIN study s ON s.orthanc_id = i.study"
             f" WHERE {_MAY_GO} AND i.orthanc_id NOT IN (SELECT value FROM json_each(?))"
             " ORDER BY i.received_at LIMIT ?",
@@ -92,6 +95,7 @@ class Purges:
                 ),
                 (row["size"] or 0)
                 + (0 if row["role"] == Role.CAPTURE else row["original_size"] or row["size"] or 0),
+                row["role"] == Role.SOURCE and row["content"] is None,
             )
             for row in rows
         ]
@@ -166,13 +170,18 @@ class Purges:
                         (advance(state, Outcome.PURGE), now, now, study, state),
                     )
 
+    def note_content(self, instance: str, content: str) -> None:
+        """Before its original leaves the truck: what the image is, in whatever encoding it comes."""
+        with self._db.writing() as db:
+            db.execute("UPDATE instance SET content = ? WHERE orthanc_id = ?", (content, instance))
+
     def returned(self, present: Iterable[str]) -> list[Returned]:
         """What was purged and is on the truck all the same."""
         rows = self._db.rows(
-            f"SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest, {_GIVEN_UP}"  # noqa: S608
+            f"SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest, i.content, {_GIVEN_UP}"  # noqa: S608
             " FROM json_each(?) p CROSS JOIN instance i ON i.orthanc_id = p.value"
             " JOIN study s ON s.orthanc_id = i.study WHERE i.purged_at IS NOT NULL"
-            f" UNION ALL SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest, {_GIVEN_UP}"
+            f" UNION ALL SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest, i.content, {_GIVEN_UP}"
             " FROM json_each(?) p CROSS JOIN instance i ON i.copy_id = p.value"
             " JOIN study s ON s.orthanc_id = i.study"
             " WHERE i.purged_at IS NOT NULL AND i.orthanc_id <> i.copy_id",
@@ -185,28 +194,12 @@ class Purges:
                 row["alias"],
                 row["value"],
                 row["original_digest"],
+                row["content"],
                 is_copy=row["value"] != row["orthanc_id"],
                 given_up=bool(row["given_up"]),
             )
             for row in rows
         ]
-
-    def hold(self, instance: str, code: Code, detail: str, now: float) -> None:
-        """The scanner sent other bytes under the UID of an image that is known: held."""
-        with self._db.writing() as db:
-            db.execute(
-                "UPDATE instance SET stage = ?, hold_code = ?, hold_detail = ?, held_at = ?,"
-                " purged_at = NULL WHERE orthanc_id = ? AND stage IN (?, ?)",
-                (
-                    Stage.HELD,
-                    code,
-                    detail,
-                    now,
-                    instance,
-                    Stage.ANONYMIZED,
-                    Stage.RECEIVED,
-                ),
-            )
 
 
 def ask_removal(db: sqlite3.Connection, instance: str) -> None:
@@ -227,7 +220,7 @@ def take_back(db: sqlite3.Connection, instance: str, now: float) -> None:
     receipts.forget(db, instance)
     db.execute(
         "UPDATE instance SET stage = ?, attempts = 0, crashes = 0, step_at = NULL, policy = '',"  # noqa: S608
-        " analysis = NULL, original_digest = NULL, original_size = NULL, purged_at = NULL,"
+        " analysis = NULL, original_digest = NULL, content = NULL, original_size = NULL, purged_at = NULL,"
         f" received_at = ?, {records.SET_COPY} WHERE orthanc_id = ?",
         (Stage.RECEIVED, now, *[None] * len(records.COPY_COLUMNS), instance),
     )

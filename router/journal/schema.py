@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.journal.schema_content import CONTENT
 from router.journal.schema_people import PEOPLE
 from router.journal.schema_receipts import RECEIPTS
 from router.journal.schema_standing import STANDING
@@ -277,6 +278,8 @@ MIGRATIONS: tuple[str, ...] = (
         reason TEXT NOT NULL,              -- why the last call was refused; empty: it was accepted
         PRIMARY KEY (calling, address)
     ) STRICT;
+
+    {CONTENT}
     """,
 )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.study import Role
+from router.journal.purges import Purgeable
+from router.study import Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from router.errors import Code
     from router.journal.database import Database
 
 
@@ -22,7 +24,14 @@ class Conflict:
     alias: str
     sop_uid: str
     #: SHA-256 of each data set, hexadecimal: the one that was kept first.
-    digests: tuple[str, ...]
+    digests: tuple[str, str]
+    #: The identity of the first one's content, where it was noted.
+    content: str | None
+
+
+def repeated_name(instance: str, digest: str) -> str:
+    """The journal's name of another image under the UID of a known one: Orthanc has none for it."""
+    return f"{instance}+{digest[:12]}"
 
 
 class Sightings:
@@ -51,7 +60,8 @@ class Sightings:
     def conflicts(self) -> list[Conflict]:
         """Instances that are known by now, and of which other bytes were seen."""
         rows = self._db.rows(
-            "SELECT i.orthanc_id, i.study, s.alias, i.sop_uid, i.original_digest, g.digest"
+            "SELECT i.orthanc_id, i.study, s.alias, i.sop_uid, i.original_digest, g.digest,"
+            " i.content"
             " FROM sighting g JOIN instance i ON i.sop_uid = g.sop_uid"
             " JOIN study s ON s.orthanc_id = i.study"
             " WHERE g.settled = 0 AND i.role = ? AND i.original_digest IS NOT NULL"
@@ -65,7 +75,48 @@ class Sightings:
                 row["alias"],
                 row["sop_uid"],
                 (row["original_digest"], row["digest"]),
+                row["content"],
             )
+            for row in rows
+        ]
+
+    def hold(self, instance: str, digest: str, code: Code, detail: str, now: float) -> bool:
+        """Holds another image that came under the UID of a known one, which is not touched.
+
+        ``digest``: the other's. Whether it is new: an image that comes again is held once, and one
+        that was given up stays so.
+        """
+        with self._db.writing() as db:
+            return bool(
+                db.execute(
+                    "INSERT OR IGNORE INTO instance (orthanc_id, study, role, stage, origin,"
+                    " received_at, original_digest, hold_code, hold_detail, held_at)"
+                    " SELECT ?, study, ?, ?, origin, ?, ?, ?, ?, ? FROM instance"
+                    " WHERE orthanc_id = ?",
+                    (
+                        repeated_name(instance, digest), Role.REPEATED, Stage.HELD, now, digest,
+                        code, detail, now, instance,
+                    ),
+                ).rowcount
+            )  # fmt: skip
+
+    def others(self, instance: str) -> dict[str, Stage]:
+        """Other images under its UID that were told of: digest → what became of it."""
+        rows = self._db.rows(
+            "SELECT original_digest, stage FROM instance WHERE role = ? AND orthanc_id GLOB ?",
+            (Role.REPEATED, f"{instance}+*"),
+        )
+        return {row["original_digest"]: Stage(row["stage"]) for row in rows}
+
+    def given_up(self) -> list[tuple[Purgeable, str]]:
+        """Those that a person has discarded and whose bytes may still be there, with the digest."""
+        rows = self._db.rows(
+            "SELECT orthanc_id, study, original_digest FROM instance"
+            " WHERE role = ? AND stage = ? AND purged_at IS NULL",
+            (Role.REPEATED, Stage.DISCARDED),
+        )
+        return [
+            (Purgeable(row["orthanc_id"], row["study"], (), 0), row["original_digest"] or "")
             for row in rows
         ]
 

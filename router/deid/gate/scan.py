@@ -77,6 +77,18 @@ def scan(view: memoryview, offset: int, syntax: UID, deepest: int, *, strict: bo
     return level
 
 
+def items_in(value: bytes, deepest: int) -> list[Level] | None:
+    """The items of a value that is a sequence in implicit VR, under whatever VR it was sent.
+
+    ``None``: it is none.
+    """
+    reader = _Reader(memoryview(value), deepest, big=False, strict=False)
+    try:
+        return reader.items(0, len(value), 1, implicit=True)[0]
+    except (Hold, struct.error, IndexError):
+        return None
+
+
 def _broken(why: str) -> Hold:
     return Hold(Code.GATE_UNREADABLE, why)
 
@@ -130,13 +142,13 @@ class _Reader:
             items: list[Level] | None = None
             start = at
             if vr == "SQ" or (length == _UNDEFINED and tag not in _PIXELS):
-                items, at = self._items(at, length, depth + 1, implicit=inner_implicit)
+                items, at = self.items(at, length, depth + 1, implicit=inner_implicit)
             elif length == _UNDEFINED:
                 at = self._fragments(at)
             else:
                 at += length
                 if vr == "UN" and length and known_vr(tag) == "SQ":
-                    items, _ = self._items(start, length, depth + 1, implicit=True)
+                    items, _ = self.items(start, length, depth + 1, implicit=True)
             if at > end:
                 raise _broken(f"({tag:08x}) is longer than what holds it")
             found[tag] = Element(tag, vr, start, at, items)
@@ -144,9 +156,7 @@ class _Reader:
             raise _broken("an item does not end")
         return found, at
 
-    def _items(
-        self, at: int, length: int, depth: int, *, implicit: bool
-    ) -> tuple[list[Level], int]:
+    def items(self, at: int, length: int, depth: int, *, implicit: bool) -> tuple[list[Level], int]:
         end = len(self._view) if length == _UNDEFINED else at + length
         if end > len(self._view):
             raise _broken("a sequence is longer than the file")
