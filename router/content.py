@@ -65,6 +65,18 @@ def digest(dataset: FileDataset, stream: BinaryIO, view: memoryview) -> str:
     return hashed.hexdigest()
 
 
+def pixels_digest(dataset: FileDataset, stream: BinaryIO, view: memoryview) -> str:
+    """SHA-256, hexadecimal, of the pixels alone: all pages, all bits. Arguments as of ``digest``.
+
+    Raises AnalysisSkipped (NO_PIXELS, PIXELS_UNDECODABLE), Hold (UNREADABLE).
+    """
+    if not any(tag in dataset for tag in _PIXELS):
+        raise AnalysisSkipped(Code.NO_PIXELS, "it has no pixels")
+    hashed = hashlib.sha256()
+    _add_pixels(hashed, dataset, stream, view)
+    return hashed.hexdigest()
+
+
 def _level(level: Level, view: memoryview, *, big: bool, nested: bool = False) -> list[bytes]:
     """Tag, length and value of each element in order of tags; a sequence as its items."""
     parts: list[bytes] = []

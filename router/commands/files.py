@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from router import capture, comparing, part10, pixels, qc
+from router import capture, comparing, content, part10, pixels, qc
 from router.analysis import density
 from router.commands.terminal import ATTENTION, FINE, show
 from router.comparing import What
-from router.errors import AnalysisSkipped, Code, OperatorError
+from router.errors import AnalysisSkipped, Code, Hold, OperatorError
 
 if TYPE_CHECKING:
     import argparse
@@ -131,9 +132,8 @@ def _compare(asked: argparse.Namespace) -> int:
     ):
         found = list(comparing.changes(original, anonymized))
         before, after = _frame(original, first), _frame(anonymized, second)
-    same = None
-    if before is not None and after is not None:
-        same = bool(np.array_equal(before.pixels, after.pixels))
+        was, now = _pixels(original, first), _pixels(anonymized, second)
+    same = None if was is None or now is None else was == now
     summary = comparing.summary(found, same_pixels=same)
     _write(asked.output, comparing.picture(_panel(before), _panel(after), summary))
     listed = [f"{change.what:<9}{change.path}" for change in found if change.what != What.KEPT]
@@ -143,6 +143,15 @@ def _compare(asked: argparse.Namespace) -> int:
         [*listed, *summary],
     )
     return ATTENTION if same is False else FINE
+
+
+def _pixels(dataset: FileDataset, stream: BinaryIO) -> str | None:
+    """What stands for all pages and all bits; ``None``: they cannot be decoded here."""
+    view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    try:
+        return content.pixels_digest(dataset, stream, view)
+    except (AnalysisSkipped, Hold):
+        return None
 
 
 def _frame(dataset: FileDataset, stream: BinaryIO) -> Frame | None:

@@ -159,6 +159,13 @@ class Orthanc(Failing):
         self.at(file)
 
 
+class Contents:
+    """What an image is."""
+
+    def of_stored(self, name: str, _body: MemoryBody) -> str:
+        return name
+
+
 def _parsed(name: str) -> tuple[str, int]:
     study, _, number = name.partition("-")
     return study, int(number)
@@ -177,8 +184,9 @@ def test_intake(fault: Exception, at: int) -> None:
         keys = [Key("key", b"k" * 32)]
         orthanc = Orthanc(NAMES[at], fault)
         intake = Intake(
-            cast("Any", orthanc), known, keys, "basic-1", Metrics(CollectorRegistry()), lambda: NOW
-        )
+            cast("Any", orthanc), known, keys, "basic-1", Metrics(CollectorRegistry()),
+            lambda: NOW, cast("Any", Contents()),
+        )  # fmt: skip
         rounds(intake.follow_changes, 2)
         rounds(intake.reconcile)
         assert others(NAMES, at) <= {i.orthanc_id for s in known.studies(99)
@@ -336,6 +344,7 @@ def test_purging(fault: Exception, at: int) -> None:
         keeper = Keeper(
             cast("Any", orthanc), known, Metrics(CollectorRegistry()),
             Watermarks(80, 0, 90, 0, 1), lambda: NOW, lambda: 0.0, lambda: False,
+            cast("Any", Contents()),
         )  # fmt: skip
         rounds(keeper.look, 3)
         left = {i.instance for i in known.purges.candidates(99)}

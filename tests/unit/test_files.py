@@ -101,6 +101,18 @@ def test_compare_names_attributes_and_no_values(
     assert size_of(picture)[0] == 2 * 384 + 8
 
 
+@pytest.mark.parametrize("surplus", [b"\1\0", bytes(2), b"more"])
+def test_compare_says_when_something_was_cut_off_behind_the_first_page(
+    original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], surplus: bytes
+) -> None:
+    longer = apply_plan.read(original.read_bytes())
+    longer.PixelData += surplus
+    other = tmp_path / "longer.dcm"
+    other.write_bytes(data.file_bytes(longer))
+    assert main(["compare", str(other), str(original), "-o", str(tmp_path / "p.png")]) == 1
+    assert "pixels: NOT the same" in capsys.readouterr().out
+
+
 def test_compare_says_when_pixels_changed(
     original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -190,3 +190,30 @@ def test_its_deliveries_go_on_also_where_the_router_dies_right_after_the_migrati
     assert refused <= there["cloud"].stored.keys()
     assert not any(pacs.different for pacs in there.values())
     journal.close()
+
+
+def test_what_was_held_for_another_image_s_sake_stands_and_the_other_is_held_beside_it(
+    path: Path,
+) -> None:
+    detail = f"SHA-256 first {'a' * 64}, then {'b' * 64}"
+    with sqlite3.connect(path) as stored:
+        stored.execute(
+            "UPDATE instance SET stage = 'HELD', hold_code = 'SAME_UID_OTHER_BYTES',"
+            " hold_detail = ?, held_at = 1700000005.0 WHERE orthanc_id IN"
+            " ('delivered-1', 'received-1')",
+            (detail,),
+        )
+    stored.close()
+    opened = Journal(path)
+    try:
+        first, other = (
+            next(i for i in opened.instances("delivered") if i.orthanc_id == name)
+            for name in ("delivered-1", f"delivered-1+{'b' * 12}")
+        )
+        assert (first.stage, first.hold) == (Stage.ANONYMIZED, None)
+        assert (other.role, other.stage) == (Role.REPEATED, Stage.HELD)
+        assert opened.sightings.others("delivered-1") == {"b" * 64: Stage.HELD}
+        # What had not gone anywhere is still the question that it was.
+        assert ("received-1", None, Code.SAME_UID_OTHER_BYTES) in _held(opened)
+    finally:
+        opened.close()
