@@ -446,7 +446,7 @@ def _walk(dataset: Dataset, depth: int, seen: set[tuple[int, bytes]]) -> Iterato
             element = dataset[tag]
         except (BytesLengthException, ValueError, TypeError, NotImplementedError) as error:
             raise Hold(
-                Code.GATE_UNREADABLE, f"{tag} breaks its VR ({type(error).__name__})"
+                Code.UNREADABLE, f"{tag} breaks its VR ({type(error).__name__})"
             ) from None
         yield element
         if element.VR == "SQ":
