@@ -225,15 +225,17 @@ ADVICE: dict[Code, Advice] = {
     Code.PIXELS_UNDECLARED: Advice(
         "Its pixels hold more than its header declares (the detail says what). No viewer shows it, "
         "and it may tell who the patient is.",
-        "Ask the scanner's maker what it is. Where it is known to name nobody, release the image "
-        "under pixels-checked: it then goes as it is, every byte of it. Else let the scanner send "
-        "it without that as a new image (with a new SOP Instance UID), and discard this one.",
+        "Ask the scanner's maker what it is. Where it is known to name nobody: edge-router release "
+        "INSTANCE --policy pixels-checked --reason WHY. It then goes as it is, every byte of it. Else "
+        "first edge-router discard INSTANCE --reason WHY; after that, and not before, let the scanner "
+        "send the image again without it.",
     ),
     Code.PIXELS_UNDECODABLE: Advice(
         "Its pixels cannot be opened: they break off or are damaged, and no viewer would show them.",
-        "Look at it on the scanner. If it opens there, let the scanner send it as a new image (with "
-        "a new SOP Instance UID) and discard this one; if it does not, the picture has to be taken "
-        "again while the patient is there. To have it delivered as it is, release it under as-it-is.",
+        "Look at it on the scanner. If it opens there, first edge-router discard INSTANCE --reason "
+        "WHY; after that, and not before, let the scanner send the image again. If it does not, the "
+        "picture has to be taken again while the patient is there. To have it delivered as it is: "
+        "edge-router release INSTANCE --policy as-it-is --reason WHY.",
     ),
     Code.ANONYMIZATION_REFUSED: Advice(
         "Orthanc refused three times to anonymize it.",
@@ -261,8 +263,8 @@ ADVICE: dict[Code, Advice] = {
         "The scanner sent another image under the SOP Instance UID of an earlier one: it is not the "
         "same image in another encoding.",
         "The first one stands, and goes its way. If this one is to go too, because it was corrected "
-        "for instance, let the scanner send it as a new image (with a new SOP Instance UID). Then "
-        "discard this one.",
+        "for instance, let the scanner send it as a new image (with a new SOP Instance UID). Then: "
+        "edge-router discard INSTANCE --reason WHY.",
     ),
     Code.INSTANCE_CRASHES: Advice(
         "Each time a step began with it, Orthanc or the router died.",

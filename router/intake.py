@@ -117,11 +117,10 @@ class Intake:
     def _look_at_returned(self, present: Iterable[str]) -> None:
         """What was purged and is there again: it goes again; of another image that is told."""
         for returned in self._journal.purges.returned(present):
-            if returned.given_up and not returned.is_copy:
-                self._journal.take_back(returned.instance, self._now())
-                self._metrics.instances_received.inc()
-                continue
             try:
+                if returned.given_up and not returned.is_copy:
+                    self._take_back(returned)
+                    continue
                 if not returned.is_copy and not self._is_done_with(returned):
                     continue
                 self._orthanc.delete(returned.file, "delivered and purged before; sent again")
@@ -134,6 +133,13 @@ class Intake:
                 )
             except Exception as error:  # noqa: BLE001
                 self._failed(returned.file, error, "an image that was sent again is left alone")
+
+    def _take_back(self, returned: Returned) -> None:
+        """Another image in the place of one that was discarded: nothing need be compared with it."""
+        with self._orthanc.file(returned.file) as body:
+            self._orthanc.forget_repeated(part10.digest(body.view))
+        self._journal.take_back(returned.instance, self._now())
+        self._metrics.instances_received.inc()
 
     def _look_at_sightings(self) -> None:
         """Other bytes under the UID of an image that the truck holds: Orthanc kept the first."""
@@ -149,9 +155,8 @@ class Intake:
             )
             self._orthanc.forget_received(until)
         for conflict in self._journal.sightings.conflicts():
-            same = (
-                False  # in doubt it is held: the other bytes may be all that there is of an image
-            )
+            # In doubt it is held: the other bytes may be all that there is of an image.
+            same = False
             try:
                 same = self._is_kept(conflict) or self._is_same_image(conflict)
             except Exception as error:  # noqa: BLE001
@@ -221,15 +226,17 @@ class Intake:
 
     def _hold_other(self, instance: str, alias: str, digests: tuple[str, str]) -> None:
         """The image that came first stands; the other one is held beside it, once."""
-        code, detail = Code.SAME_UID_OTHER_BYTES, f"SHA-256 first {digests[0]}, then {digests[1]}"
-        if not self._journal.sightings.hold(instance, digests[1], code, detail, self._now()):
+        detail = f"SHA-256 first {digests[0]}, then {digests[1]}"
+        if not self._journal.sightings.hold(
+            instance, digests[1], Code.SAME_UID_OTHER_BYTES, detail, self._now()
+        ):
             return
-        self._metrics.duplicates.labels(code).inc()
-        self._metrics.holds.labels(code).inc()
+        self._metrics.duplicates.labels(Code.SAME_UID_OTHER_BYTES).inc()
+        self._metrics.holds.labels(Code.SAME_UID_OTHER_BYTES).inc()
         _log.warning(
             "an instance is held: %s",
             detail,
-            extra={"action": "hold", "study": alias, "code": code},
+            extra={"action": "hold", "study": alias, "code": Code.SAME_UID_OTHER_BYTES},
         )
 
     def _arrivals(self, instances: Iterable[str]) -> list[Arrival]:

@@ -207,6 +207,27 @@ def test_an_image_that_nobody_can_open_is_told_at_once_and_goes_when_a_person_sa
     assert arrived.PixelData == image.PixelData
 
 
+@pytest.mark.parametrize("fault", ["no end", "surplus"])
+def test_the_advice_leads_to_a_good_image_under_the_same_uid(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest, fault: str
+) -> None:
+    good = ct_image(f"advice {fault}")
+    bad = without_its_end(f"advice {fault}") if fault == "no end" else pages(f"advice {fault}", 2)
+    scanner.store([bad], truck.dicom_port)
+    with router.running() as app:
+        at_rest(app, 1)
+        (row,) = held(router)
+        done = router.command("discard", row["instance"], "--reason", "broken", "--by", "Ana")
+        assert done.returncode == 0
+        until(lambda: not truck.instances(), what="the broken one to go")
+        scanner.store([good], truck.dicom_port)
+        until(lambda: len(cloud.instances()) == 2, what="the good one and its capture")
+        at_rest(app, 1)
+        assert not held(router)
+    (arrived,) = sources(cloud)
+    assert stored_bytes(arrived) == good.PixelData
+
+
 def test_by_setting_it_goes_by_itself_and_is_told_all_the_same(
     router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
 ) -> None:

@@ -445,9 +445,7 @@ def _walk(dataset: Dataset, depth: int, seen: set[tuple[int, bytes]]) -> Iterato
         try:
             element = dataset[tag]
         except (BytesLengthException, ValueError, TypeError, NotImplementedError) as error:
-            raise Hold(
-                Code.UNREADABLE, f"{tag} breaks its VR ({type(error).__name__})"
-            ) from None
+            raise Hold(Code.UNREADABLE, f"{tag} breaks its VR ({type(error).__name__})") from None
         yield element
         if element.VR == "SQ":
             for item in element.value or ():
