@@ -13,6 +13,7 @@ from router.decisions import Reason, What, discard, release
 from router.deid.pseudonyms import Key
 from router.errors import Code, OperatorError
 from router.journal import Identities, Journal, Pin
+from router.journal.sightings import repeated_name
 from router.receipt import ReceiptState
 from router.study import Arrival, Copy, Outcome, Stage, State, VerifiedBy
 
@@ -302,13 +303,18 @@ def test_a_manifest_of_what_was_given_up_everywhere_proves_nothing(
     assert (entries, made.complete, made.left_out) == ([], False, 1)
 
 
-def test_what_had_arrived_before_it_was_given_up_has_arrived(
+def test_what_has_arrived_stands_where_another_image_under_its_uid_is_given_up(
     journal: Journal, receipts: dict[str, Receipt]
 ) -> None:
     for receipt in receipts.values():
         _prove(journal, receipt)
-    journal.purges.hold("7", Code.SAME_UID_OTHER_BYTES, "other bytes", 30.0)
-    assert journal.discard("7", 31.0)
+    code, other = Code.SAME_UID_OTHER_BYTES, "b" * 64
+    assert journal.sightings.hold("7", other, code, "other bytes", 30.0)
+    assert not journal.sightings.hold("7", other, code, "other bytes", 30.0)
+    assert (_seen(journal)["delivered"], _seen(journal)["held"]) == (1, 1)
+    assert journal.discard(repeated_name("7", other), 31.0)
+    assert not journal.sightings.hold("7", other, code, "other bytes", 32.0)
     made, entries = _manifest(journal)
-    assert (len(entries), made.verified, made.complete, made.left_out) == (3, 3, True, 0)
-    assert _seen(journal)["delivered"] == 1
+    assert (len(entries), made.verified, made.complete, made.left_out) == (3, 3, True, 1)
+    seen = _seen(journal)
+    assert (seen["delivered"], seen["held"], seen["discarded"]) == (1, 0, 1)
