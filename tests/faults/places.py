@@ -6,8 +6,9 @@ audit asks nobody else.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +19,6 @@ from tests.link.emulator import Link
 from tests.orthancs import PASSWORD
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -128,16 +128,13 @@ class DimsePeer(FakeScp):
     def __init__(self) -> None:
         super().__init__()
         self.account = Account()
-        #: Only its queue of faults and its counter are used: one policy for both kinds.
-        self._faults = StowPeer()
-        self.script = self._faults.script
+        self._taking = threading.Lock()
+        #: As those of ``FaultyPacs``: what comes next, and what is answered when that is told.
+        self.script: deque[Fault] = deque()
         self.otherwise: Callable[[list[str]], Fault] = lambda _: HONEST
+        self.requests = 0
         self.files: dict[str, bytes] = {}
         self.different = 0
-
-    @property
-    def requests(self) -> int:
-        return self._faults.requests
 
     @property
     def address(self) -> tuple[str, int]:
@@ -146,8 +143,12 @@ class DimsePeer(FakeScp):
     def _store(self, event: Event) -> int:
         request: Any = event.request
         uid = str(request.AffectedSOPInstanceUID)
-        self._faults.otherwise = self.otherwise
-        fault = self._faults.next_fault([uid])
+        with self._taking:
+            return self._answer(event, uid)
+
+    def _answer(self, event: Event, uid: str) -> int:
+        self.requests += 1
+        fault = self.script.popleft() if self.script else self.otherwise([uid])
         if fault == HONEST:
             fault = self.account.answer([uid]) or HONEST
         keeps = fault.stores is None
