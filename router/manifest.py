@@ -46,6 +46,8 @@ class Manifest:
     complete: bool
     #: Deliveries to single destinations that a person gave up; the same images' others stand.
     given_up: int = 0
+    #: Destinations that verifiably got the note by which these images are rejected.
+    rejected_at: tuple[str, ...] = ()
 
 
 def make(
@@ -89,6 +91,9 @@ def make(
         "given_up": sum(
             r.state is ReceiptState.DISCARDED and r.instance not in discarded for r in receipts
         ),
+        "rejected_at": sorted(
+            e["destination"] for e in entries if e["role"] is Role.NOTE and e["verified_at"]
+        ),
         "complete": bool(entries) and not waiting and all(e["verified_at"] for e in entries),
         "instances": entries,
     }
@@ -131,6 +136,8 @@ def check(text: str, keys: Mapping[str, Key]) -> Manifest:
         left_out=content["held"] + content["discarded"],
         given_up=content.get("given_up", 0),  # earlier routers knew no such thing
         complete=content["complete"],
+        # Of a router that knew no correction yet, there is none.
+        rejected_at=tuple(content.get("rejected_at", ())),
     )
 
 

@@ -73,10 +73,11 @@ def _verify(asked: argparse.Namespace) -> int:
 
 def _sentence(made: Manifest) -> str:
     state = "complete" if made.complete else "not complete"
+    rejected = f"; rejected at {', '.join(made.rejected_at)}" if made.rejected_at else ""
     return (
         f"study {made.study} of {made.truck}, {made.made_at}: {made.verified} of {made.entries} "
         f"deliveries of {made.instances} instances verified, {made.left_out} left out, "
-        f"{made.given_up} given up at single destinations; {state}"
+        f"{made.given_up} given up at single destinations; {state}{rejected}"
     )
 
 

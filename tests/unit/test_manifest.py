@@ -129,3 +129,14 @@ def test_what_a_person_left_on_the_truck_is_counted_and_not_hidden() -> None:
     )  # fmt: skip
     found = manifest.check(_made(instances=(INSTANCE, held)), KEYS)
     assert (found.left_out, found.complete) == (1, True)
+
+
+def test_it_says_where_its_images_were_rejected_since() -> None:
+    note = replace(INSTANCE, orthanc_id="note", role=Role.NOTE)
+    there = replace(RECEIPT, instance="note")
+    waits = replace(
+        there, destination="other", state=ReceiptState.WAITING, verified_at=None, verified_by=None
+    )
+    made = _made((INSTANCE, note), (RECEIPT, there, waits))
+    assert manifest.check(made, KEYS).rejected_at == ("cloud",)
+    assert manifest.check(_made(), KEYS).rejected_at == ()
