@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -89,6 +90,11 @@ class Queue:
         flight = Flight([chosen], doubtful=self._is_doubtful(chosen))
         self._flying[chosen.instance] = flight
         return flight
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be sent, be it due or not."""
+        return not self._outbox.to_send(self._destination, math.inf, 1)
 
     def landed(self, flight: Flight) -> None:
         with self._lock:

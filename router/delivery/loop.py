@@ -137,6 +137,9 @@ class Delivery:
             if not self.gate.open and (left := self._probe()) > 0:
                 return left
             worked = self._work()
+            if not worked and self.gate.is_trying and self._queue.is_empty:
+                self.gate.served()  # nothing is left that could be refused
+                self._show_gate()
             if not worked and not (self._reached and self._in_the_way is None):
                 # Before there is anything to send: who looks before the first patient is to know.
                 self._probe()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
+_PAUSED = "edge_router_destination_paused"
 
 
 def _http(status: int, body: bytes = b"") -> Fault:
@@ -226,3 +227,17 @@ def test_what_another_study_meets_does_not_keep_the_others(bench: Bench, pacs: A
     (receipt,) = bench.journal.receipts("good")
     assert receipt.verified_at is not None
     assert receipt.verified_at - begun < 600
+
+
+def test_a_destination_is_no_longer_paused_once_nothing_waits_for_it(
+    bench: Bench, pacs: Archive
+) -> None:
+    """A person has taken away what it refused."""
+    bench.study("refused")
+    pacs.otherwise = lambda _: _http(503)
+    bench.go_on(HOUR_S)
+    assert bench.metrics.get_sample_value(_PAUSED, {"destination": "cloud"}) == 1.0
+    (receipt,) = bench.journal.receipts("refused")
+    bench.journal.outbox.hold(receipt, Code.DESTINATION_REFUSED, "by hand", bench.now)
+    bench.go_on(2 * HOUR_S)
+    assert bench.metrics.get_sample_value(_PAUSED, {"destination": "cloud"}) == 0.0
