@@ -39,6 +39,8 @@ class Way:
     prometheus: Service
     cloud: Cloud
     target: Counted
+    #: The truck's certificate, where it shows one.
+    shown: dict[Path, str]
 
     @contextmanager
     def truck(self, ca: Path | None = None, end: str = "stop") -> Iterator[Service]:
@@ -53,6 +55,7 @@ class Way:
                 self.folder / "password": "/run/secrets/health_password",
                 self.folder / "metrics_password": "/run/secrets/metrics_password",
                 ca or self.authority.file: "/run/secrets/cloud_ca",
+                **self.shown,
             },
             kept={queue: "/var/lib/vmagent"},
             REMOTE_WRITE_URL="https://cloud-proxy:8443/api/v1/write", TRUCK_ID="A",
@@ -80,8 +83,11 @@ class Way:
 
 
 @contextmanager
-def way(folder: Path, scrape_s: int = 1) -> Iterator[Way]:
-    """vmagent is not started; it asks every so many seconds."""
+def way(folder: Path, scrape_s: int = 1, *, certificates: bool = False) -> Iterator[Way]:
+    """vmagent is not started; it asks every so many seconds.
+
+    With ``certificates`` the cloud lets no truck in without one, and this truck shows its own.
+    """
     (folder / "password").write_text("x")
     (folder / "metrics_password").write_text(cloud.password_of("metrics-A"))
     for name in ("password", "metrics_password"):
@@ -90,16 +96,24 @@ def way(folder: Path, scrape_s: int = 1) -> Iterator[Way]:
     scrape.rename(folder / "scrape.yml")
     settings = monitoring.hastened("prometheus/prometheus.yml", folder)
     authority = Authority(folder, "ca")
+    shown, asks, needs = {}, {}, {}
+    if certificates:
+        own = authority.sign("A", "clientAuth")
+        shown = {own.file: "/run/secrets/truck_certificate",
+                 own.key: "/run/secrets/truck_certificate_key"}  # fmt: skip
+        asks = {authority.file: "/run/secrets/trucks_ca"}
+        needs = {"TRUCK_CERTIFICATES": "required"}
     with (
         Network() as network,
         monitoring.running(
             "prometheus", monitoring.PROMETHEUS, network, "/-/ready",
             files={settings: "/etc/edge-prometheus/prometheus.yml"},
         ) as prometheus,
-        cloud.cloud(network, folder / "cloud", authority, ("A", "B")) as fleet,
+        cloud.cloud(network, folder / "cloud", authority, ("A", "B"),
+                    proxy_files=asks, of_entrance=needs) as fleet,
         monitoring.counting_target() as target,
     ):  # fmt: skip
-        yield Way(network, folder, authority, prometheus, fleet, target)
+        yield Way(network, folder, authority, prometheus, fleet, target, shown)
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,12 @@ def test_after_an_outage_with_restarts_the_dashboards_gap_is_filled(way: Way) ->
     assert found.flat_after_s <= found.longest_gap_s + 2
 
 
+def test_metrics_arrive_where_the_cloud_asks_trucks_for_a_certificate(tmp_path: Path) -> None:
+    with remote_way.way(tmp_path, certificates=True) as made, made.truck() as vmagent:
+        until(made.numbers, 60, what="the first scrapes")
+        assert not _refused(vmagent)
+
+
 def _series(now: float, ahead_s: float, **labels: str) -> bytes:
     times = np.array([int((now + ahead_s) * 1000)], np.int64)
     return remote_write.series(
