@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from entrance.settings import Settings
+    from entrance.oidc import SignIn
+    from entrance.settings import Provider, Settings
 
     Carried: TypeAlias = Callable[[Request, Ticket], Awaitable[Response]]
 
@@ -62,7 +63,16 @@ class Entrance:
             accounts, self._state, self._tickets, lockout, self._metrics, now, settings.own_url,
             archives["reader"], archives["store"],
         )  # fmt: skip
-        self._pages = Pages(accounts, self._state, self._tickets, lockout, self._metrics, now)
+        self._pages = Pages(
+            accounts,
+            self._state,
+            self._tickets,
+            lockout,
+            self._metrics,
+            now,
+            with_provider=settings.provider is not None,
+        )
+        self._provider = _sign_in_of(settings.provider, accounts, self._pages)
         #: Unpacked metrics are the largest things in memory: one request at a time.
         self._sieving = anyio.Semaphore(1)
 
@@ -73,6 +83,9 @@ class Entrance:
             "/sign-in/style.css": self._pages.style,
             "/sign-out": self._pages.sign_out,
         }
+        if self._provider is not None:
+            pages["/sign-in/with-provider"] = self._provider.leave
+            pages["/sign-in/back"] = self._provider.back
         carried = {
             Action.STORE: self._store, Action.DIGEST: self._digest, Action.MEASURE: self._measure,
         }  # fmt: skip
@@ -168,6 +181,15 @@ class Entrance:
             self._metrics.future_seconds.labels(truck).set(sieved.ahead_s)
         said = ", ".join(f"{reason} {count}" for reason, count in sorted(sieved.refused.items()))
         return PlainTextResponse(f"samples of truck {truck} were refused: {said}\n", 400)
+
+
+def _sign_in_of(provider: Provider | None, accounts: Accounts, pages: Pages) -> SignIn | None:
+    if provider is None:
+        return None
+    # Half of the memory that the entrance may take; most have no provider.
+    from entrance.oidc import SignIn  # noqa: PLC0415
+
+    return SignIn(provider, accounts, pages)
 
 
 async def _alive(_: Request) -> Response:

@@ -7,7 +7,7 @@ import http
 import logging
 import secrets
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import anyio.to_thread
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -54,7 +54,8 @@ _FORM = """{said}<form method="post" action="/sign-in">
 <input id="user" name="user" autocomplete="username" autocapitalize="none" required autofocus>
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>
-<button>Sign in</button></form>"""
+<button>Sign in</button></form>{provider}"""
+_PROVIDER = '<p><a href="/sign-in/with-provider?next={to}">Sign in with your organisation</a></p>'
 _OUT = """<p>You are signed in as {name}.</p><form method="post" action="/sign-out">
 <input type="hidden" name="form" value="{form}"><button>Sign out</button></form>"""
 
@@ -66,7 +67,7 @@ class Pages:
 
     def __init__(
         self, accounts: Accounts, state: State, tickets: Tickets, lockout: Lockout,
-        metrics: Metrics, now: Callable[[], float],
+        metrics: Metrics, now: Callable[[], float], *, with_provider: bool = False,
     ) -> None:  # fmt: skip
         self._accounts = accounts
         self._state = state
@@ -74,6 +75,7 @@ class Pages:
         self._lockout = lockout
         self._metrics = metrics
         self._now = now
+        self._with_provider = with_provider
         self._busy = 0
 
     async def style(self, _: Request, __: Ticket) -> Response:
@@ -106,6 +108,11 @@ class Pages:
         answer = RedirectResponse(to, http.HTTPStatus.SEE_OTHER)
         answer.set_cookie(SESSION_COOKIE, token, secure=True, httponly=True, samesite="lax")
         return answer
+
+    def say(self, text: str, status: int) -> Response:
+        """A page that says one thing, and leads back to the form."""
+        content = f'<p role="alert">{html.escape(text)}</p><p><a href="/sign-in">Sign in</a></p>'
+        return HTMLResponse(_PAGE.format(title="Sign in", content=content), status)
 
     async def _try(self, request: Request, form: dict[str, str]) -> Response:
         user, to = form.get("user", "").strip(), whither(form.get("next", "/"))
@@ -142,6 +149,7 @@ class Pages:
         content = _FORM.format(
             said=f'<p role="alert">{html.escape(said)}</p>' if said else "",
             next=html.escape(to, quote=True), form="{form}",
+            provider=_PROVIDER.format(to=quote(to, safe="")) if self._with_provider else "",
         )  # fmt: skip
         return self._page(request, "Sign in", content, status)
 

@@ -114,6 +114,11 @@ _SEARCHED = frozenset(
 _RENDERED = frozenset({"accept", "quality", "viewport", "window"})
 _ACCEPT = frozenset({"accept"})
 
+#: OAuth 2.0 (RFC 6749, 4.1.2; RFC 9207) and OpenID Connect Session Management.
+_OF_PROVIDER = frozenset(
+    {"code", "state", "iss", "error", "error_description", "error_uri", "session_state", "scope"}
+)
+
 _INSTANCE = "/dicom-web/studies/{study}/series/{series}/instances/{instance}"
 
 
@@ -155,6 +160,8 @@ ROUTES = (
     Route(_SEE, "/sign-in", Action.PAGE, _ANYONE, frozenset({"next"})),
     Route(_POST, "/sign-in", Action.PAGE, _ANYONE),
     Route(_SEE, "/sign-in/style.css", Action.PAGE, _ANYONE),
+    Route(_GET, "/sign-in/with-provider", Action.PAGE, _ANYONE, frozenset({"next"})),
+    Route(_GET, "/sign-in/back", Action.PAGE, _ANYONE, _OF_PROVIDER),
     Route(_SEE, "/sign-out", Action.PAGE, _READER),
     Route(_POST, "/sign-out", Action.PAGE, _READER),
     Route(_SEE, "/", Action.VIEWER, _READER),

@@ -15,6 +15,19 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True)
+class Provider:
+    """An OpenID provider that readers may sign in with."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    #: Which claim of its ID token is the reader's name here.
+    claim: str = "preferred_username"
+    #: The authority that signed its certificate; empty: the public ones.
+    ca_file: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
     """All of them."""
 
@@ -31,6 +44,7 @@ class Settings:
     #: The truck whose studies those are that are in the archive and nobody's: stored before it had
     #: an entrance. Empty: nobody's.
     adopting: str = ""
+    provider: Provider | None = None
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -49,6 +63,24 @@ def load(environment: Mapping[str, str]) -> Settings:
         archive_users=passwords,
         certificates=_choice(environment, "TRUCK_CERTIFICATES", "required", "optional"),
         adopting=environment.get("ADOPTING_TRUCK", ""),
+        provider=_provider(environment),
+    )
+
+
+def _provider(environment: Mapping[str, str]) -> Provider | None:
+    issuer = environment.get("OIDC_ISSUER", "").rstrip("/")
+    if not issuer:
+        return None
+    if not issuer.startswith("https://"):
+        raise SettingsError("OIDC_ISSUER must be an address of https")
+    if not environment.get("OIDC_CLIENT_ID"):
+        raise SettingsError("OIDC_ISSUER needs OIDC_CLIENT_ID")
+    return Provider(
+        issuer,
+        environment["OIDC_CLIENT_ID"],
+        _secret(environment.get("OIDC_CLIENT_SECRET_FILE", "/run/secrets/oidc_client_secret")),
+        environment.get("OIDC_CLAIM", "preferred_username"),
+        environment.get("OIDC_CA_FILE", ""),
     )
 
 
