@@ -1,8 +1,9 @@
 """The door and the doorbell: guards the truck's Orthanc and wakes the router.
 
 It knows nothing of the router's journal, and keeps nothing that could be lost: only, until the
-router fetches them, the digests of what the scanner sent. Without the router it goes on taking
-images; without it the router still finds every image by polling.
+router fetches them, the digests of what the scanner sent, and files that Orthanc drops because
+it has their UID. Without the router it goes on taking images; without it the router still finds
+every image by polling.
 """
 
 from __future__ import annotations

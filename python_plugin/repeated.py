@@ -38,13 +38,27 @@ class Repeated:
         """Whether the UID came before with another digest: then the file is kept."""
         name = hashlib.sha256(uid.encode()).digest()[:16]
         with self._lock:
-            table = self._opened(now)
-            table.execute("INSERT OR IGNORE INTO first VALUES (?, ?, ?)", (name, digest, int(now)))
-            (first,) = table.execute("SELECT digest FROM first WHERE uid = ?", (name,)).fetchone()
+            try:
+                first = self._first(name, digest, now)
+            except sqlite3.DatabaseError:
+                self._start_over()
+                raise
             if first == digest:
                 return False
             self._keep(digest, file)
         return True
+
+    def _first(self, name: bytes, digest: str, now: float) -> str:
+        table = self._opened(now)
+        table.execute("INSERT OR IGNORE INTO first VALUES (?, ?, ?)", (name, digest, int(now)))
+        (first,) = table.execute("SELECT digest FROM first WHERE uid = ?", (name,)).fetchone()
+        return str(first)
+
+    def _start_over(self) -> None:
+        """A power cut can spoil the table: the next image begins a new one."""
+        self.close()
+        for path in self._folder.glob("first.db*"):
+            path.unlink()
 
     def file(self, digest: str) -> bytes | None:
         """The file that has this digest; ``None``: there is none (any more)."""
@@ -62,7 +76,8 @@ class Repeated:
                 self._folder / "first.db", timeout=_BUSY_S, isolation_level=None,
                 check_same_thread=False,
             )  # fmt: skip
-            # What a power cut takes is told as before: that other bytes came.
+            # Every image waits for it. What a power cut takes is told as before: that other bytes came.
+            table.execute("PRAGMA journal_mode = WAL")
             table.execute("PRAGMA synchronous = OFF")
             table.execute(
                 "CREATE TABLE IF NOT EXISTS first (uid BLOB PRIMARY KEY, digest TEXT NOT NULL,"
@@ -81,7 +96,7 @@ class Repeated:
             part.replace(path)
 
     def close(self) -> None:
-        """For tests: the table is closed."""
+        """The next image opens it again."""
         if self._table is not None:
             with closing(self._table):
                 self._table = None

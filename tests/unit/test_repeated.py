@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,17 @@ def test_it_is_known_after_a_restart_and_forgotten_after_three_months(tmp_path: 
         with closing(Repeated(tmp_path / "repeated")) as repeated:
             digest = FIRST if not moment else OTHER
             assert repeated.note("1.2.3", digest, b"file", moment) is kept
+
+
+def test_a_spoilt_table_is_begun_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "repeated"
+    folder.mkdir()
+    (folder / "first.db").write_bytes(b"spoilt" * 1000)
+    with closing(Repeated(folder)) as repeated:
+        with pytest.raises(sqlite3.DatabaseError):
+            repeated.note("1.2.3", FIRST, b"first", 0.0)
+        assert not repeated.note("1.2.3", FIRST, b"first", 0.0)
+        assert repeated.note("1.2.3", OTHER, b"other", 0.0)
 
 
 def test_it_does_not_fill_the_disk(repeated: Repeated) -> None:
