@@ -205,7 +205,7 @@ def _odd_dates(scene: Scene) -> None:
         scene.must(copy.get("AcquisitionDate", "") == moved, f"{variant}: dates differ")
         originals = [d for d in (date, born) if len(d) >= 8 and d != b"00000000" and d in file]
         scene.must(not originals, f"{variant}: the original {originals} stands in the file")
-    flags = [flag["flag"] for study in scene.stack.studies() for image in study["look_at"]
+    flags = [flag["flag"] for study in scene.studies() for image in study["look_at"]
              for flag in image["flags"]]  # fmt: skip
     scene.must(flags.count("DATE_UNUSUAL") >= 4, "the radiographer is not told")
 

@@ -21,6 +21,7 @@ from tests.cases import lab
 from tests.cases.case import Case
 from tests.contract.fake_pacs import Answer, FakePacs, failed, stored
 from tests.contract.test_delivery import Bench
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,11 +136,17 @@ def _associations(scene: Scene) -> None:
     refused = [calling for calling, (answer,) in answers.items() if not answer]
     if not refused:
         return
-    said = " ".join(
-        json.dumps(scene.command(command)[1]) for command in ("status", "callers", "held")
-    )
-    for calling in refused:
-        scene.must(calling in said, f"that {calling!r} was refused is nowhere to be seen")
+
+    def told() -> bool:
+        said = json.dumps(scene.command("callers")[1])
+        return all(calling in said for calling in refused)
+
+    try:
+        until(told, 60, what="that the operator can see the refusal", pause_s=2)
+    except AssertionError:
+        scene.must(False, f"that {refused} were refused is nowhere to be seen")
+    status = scene.command("status")[1]
+    scene.must(status.get("callers_refused"), "status says nothing of a refusal")
 
 
 CASES = (

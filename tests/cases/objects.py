@@ -44,10 +44,10 @@ def _sent_again(scene: Scene) -> None:
     scene.must(answers == ["0000"], f"the truck answered {answers}")
 
     def compared() -> bool:
-        scene.command("reconcile")
+        # By the router itself, at its next comparison: a command would not count for its metrics.
         return scene.metric("edge_router_duplicates_total") > seen
 
-    until(compared, 90, what="what the truck makes of the second file", pause_s=2)
+    until(compared, 150, what="what the truck makes of the second file", pause_s=2)
     scene.must_not_be_held()
     scene.must(len(scene.arrived()) == 1, f"{len(scene.arrived())} images in the cloud")
     code, told = scene.command("status")
@@ -162,10 +162,9 @@ def _oddities() -> Iterator[tuple[str, bytes, FileDataset]]:
     lab.set_raw(image, "PatientID", "LO", b"B5550123")
     yield "without CR LF", lab.file_of(image), image
     image = lab.ct("c28g")
-    plain = lab.ct("c28g")
     image.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
     image.PixelData = np.frombuffer(image.PixelData, "<i2").astype(">i2").tobytes()
-    yield "big endian", lab.file_of(image), plain
+    yield "big endian", lab.file_of(image), image
     image = lab.mg("c28h")
     image.compress(RLELossless, generate_instance_uid=False)
     yield "RLE", lab.file_of(image), image
@@ -198,10 +197,11 @@ def _wire(scene: Scene) -> None:
             patients[name] = str(one.dataset.PatientID)
             copy = pydicom.dcmread(io.BytesIO(one.file))
             if name != "odd length of the pixels":
-                scene.must(content_of(copy) == content_of(image), f"{name}: other pixels")
+                same = np.array_equal(copy.pixel_array, image.pixel_array)
+                scene.must(same, f"{name}: other pixels")
     same = patients.get("a barcode reader's CR LF") == patients.get("without CR LF")
     scene.must(same, "CR LF at the end of a number made another patient")
-    for name in ("zero bytes behind", "without CR LF", "RLE"):
+    for name in ("PatientID out of order", "a barcode reader's CR LF", "without CR LF", "RLE"):
         scene.must(name in patients, f"{name}: not delivered")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydicom
 import requests
+from pydicom.uid import UID
 from pynetdicom import _config
 
 from tests import scanner
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pydicom.dataset import FileDataset
+    from pynetdicom.association import Association
 
     from tests.stack import Stack
 
 #: Answers to a C-STORE with which the truck has the image (PS3.4, B.2.3).
+_LONGEST_UID = 64
 _TAKEN = frozenset({"0000", "B000"})
 
 
@@ -58,10 +61,9 @@ class Scene:
 
     def mark(self) -> None:
         """From here on what comes is looked at."""
-        self._images = self._number()
         self._before = self._cloud.instances()
         self._held = {row["instance"] for row in self._all_held()}
-        self._studies = {study["study"]: study["images"] for study in self.stack.studies()}
+        self._studies = {study["study"]: study["images"] for study in self.studies()}
 
     def send(
         self, files: Sequence[bytes], calling: str = "SCANNER", called: str = "EDGETRUCK"
@@ -81,6 +83,7 @@ class Scene:
         with scanner.associated(entity, port, called) as association:
             if not association.is_established or not association.accepted_contexts:
                 return ""
+            _cut_long_uids(association)
             answer = association.send_c_store(path)
             return f"{answer.Status:04X}" if "Status" in answer else ""
 
@@ -93,20 +96,38 @@ class Scene:
     def settle(self, images: int, deadline_s: float = 90) -> list[dict[str, Any]]:
         """The studies that came or grew by so many images since the mark, as soon as all rest."""
 
+        wanted = sum(self._studies.values()) + images
+
         def rested() -> bool:
-            studies = self.stack.studies()
-            return self._number() >= self._images + images and all(s["at_rest"] for s in studies)
+            studies = self.studies()
+            there = sum(study["images"] for study in studies)
+            return there >= wanted and all(study["at_rest"] for study in studies)
 
         try:
             until(rested, deadline_s, what="every study at rest", pause_s=0.3)
         except AssertionError:
-            ways = [(s["state"], s["way"], s["waits_for"]) for s in self.stack.studies()]
+            ways = [(s["state"], s["way"], s["waits_for"]) for s in self._grown()]
             self.must(False, f"not at rest after {deadline_s:.0f} s: {ways}")
-        return [
-            study
-            for study in self.stack.studies()
-            if study["images"] != self._studies.get(study["study"])
-        ]
+        return self._grown()
+
+    def _grown(self) -> list[dict[str, Any]]:
+        return [s for s in self.studies() if s["images"] != self._studies.get(s["study"])]
+
+    def studies(self) -> list[dict[str, Any]]:
+        """What the router says of all studies. Raises AssertionError where it says nothing."""
+
+        def asked() -> tuple[list[dict[str, Any]]] | None:
+            try:
+                url = f"http://127.0.0.1:{self.stack.port('router', 8080)}/status"
+                answer = requests.get(url, timeout=20)
+                answer.raise_for_status()
+                return (answer.json()["studies"],)
+            except (requests.RequestException, subprocess.CalledProcessError):
+                return None
+
+        answered = until(asked, 60, what="an answer of the router")
+        assert answered is not None
+        return answered[0]
 
     def arrived(self) -> list[Arrived]:
         """Images that came to the cloud since the mark; captures are not among them."""
@@ -147,13 +168,10 @@ class Scene:
         rows: list[dict[str, Any]] = self.command("held")[1]["held"]
         return rows
 
-    def _number(self) -> int:
-        return sum(study["images"] for study in self.stack.studies())
-
 
 @contextmanager
 def _as_they_are() -> Iterator[None]:
-    """pynetdicom sends the bytes of a file instead of what it reads of them, and any UID."""
+    """pynetdicom sends the bytes of a file instead of what it reads of them, whatever its UIDs."""
     before, valid = _config.STORE_SEND_CHUNKED_DATASET, _config.VALIDATORS["UI"]
     _config.STORE_SEND_CHUNKED_DATASET = True
     _config.VALIDATORS["UI"] = lambda _: (True, "")
@@ -161,3 +179,14 @@ def _as_they_are() -> Iterator[None]:
         yield
     finally:
         _config.STORE_SEND_CHUNKED_DATASET, _config.VALIDATORS["UI"] = before, valid
+
+
+def _cut_long_uids(association: Association) -> None:
+    """A command carries no UID of more than 64 characters: senders cut it there, and only there."""
+    send = association.dimse.send_msg
+
+    def cut(message: Any, context: int) -> None:
+        message.AffectedSOPInstanceUID = UID(message.AffectedSOPInstanceUID[:_LONGEST_UID])
+        send(message, context)
+
+    association.dimse.send_msg = cut  # type: ignore[assignment]
