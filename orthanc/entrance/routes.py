@@ -123,7 +123,11 @@ _INSTANCE = "/dicom-web/studies/{study}/series/{series}/instances/{instance}"
 
 
 def _search(path: str) -> Route:
-    return Route(_GET, path, Action.SEARCH, _ARCHIVES, _SEARCHED)
+    # What the path names the query does not name again.
+    named = {"StudyInstanceUID"} if "{study}" in path else set()
+    named |= {"SeriesInstanceUID"} if "{series}" in path else set()
+    named |= {_ATTRIBUTES[name] for name in named}
+    return Route(_GET, path, Action.SEARCH, _ARCHIVES, _SEARCHED - named)
 
 
 def _retrieve(path: str, query: frozenset[str] = _ACCEPT) -> Route:

@@ -7,6 +7,7 @@ Both ways lead to the same archive, take turns in one run, and get images of the
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import statistics
@@ -78,19 +79,27 @@ def _compare(new: Cloud, old: Service) -> None:
     said = []
     for kind, (count, pixels, together, connections) in _KINDS.items():
         times: dict[str, list[float]] = {"old": [], "new": []}
+        spent = {"old": 0.0, "new": 0.0}
         for number in range(_ROUNDS + 1):
             for way in ("old", "new") if number % 2 else ("new", "old"):
                 url = new.url if way == "new" else old.url
                 auth = ("truck-A", password_of("truck-A")) if way == "new" else ("store", PASSWORD)
-                seconds = _store(url, auth, ca, _images(count, pixels), together, connections)
+                servers = [new.archive, *([new.proxy, new.entrance] if way == "new" else [old])]
+                images = _images(count, pixels)
+                before = sum(map(_processor_s, servers))
+                seconds = _store(url, auth, ca, images, together, connections)
                 if number:  # the first warms up
                     times[way].append(seconds)
+                    spent[way] += sum(map(_processor_s, servers)) - before
         ratios = [before / after for before, after in zip(times["old"], times["new"], strict=True)]
         rate = count * pixels / statistics.median(times["new"]) / 1e6
         print(f"  {kind}: old {statistics.median(times['old']):.3f} s, new "
               f"{statistics.median(times['new']):.3f} s, {rate:.0f} MB/s, ratios "
               + " ".join(f"{one:.2f}" for one in ratios))  # fmt: skip
-        said.append(f"{kind}_ratio={statistics.median(ratios):.3f}")
+        said.append(
+            f"{kind}_ratio={statistics.median(ratios):.3f}"
+            f" {kind}_processor_ratio={spent['old'] / spent['new']:.3f}"
+        )
     status = subprocess.run(
         ["docker", "exec", new.entrance.id, "cat", "/proc/1/status"],
         capture_output=True, text=True, check=True,
@@ -98,6 +107,19 @@ def _compare(new: Cloud, old: Service) -> None:
     peak = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert peak is not None
     print(f"bench entrance: {' '.join(said)} entrance_peak_mib={int(peak[1]) / 1024:.0f}")
+
+
+def _processor_s(service: Service) -> float:
+    """What all processes of a container have used; on a busy machine it says more than the time."""
+    out = subprocess.run(
+        ["docker", "exec", service.id, "sh", "-c", "cat /proc/[0-9]*/stat"],
+        capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    ticks = 0
+    for line in out.splitlines():
+        fields = line.rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _images(count: int, pixels: int) -> list[bytes]:

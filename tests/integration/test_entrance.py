@@ -288,6 +288,33 @@ def test_a_trucks_studies_are_its_own(running: Cloud) -> None:
         assert study not in running.ask("GET", path, "truck-B", headers=_JSON).text
 
 
+def test_no_mixture_of_its_own_and_anothers_uids_shows_a_truck_anything(running: Cloud) -> None:
+    mine, other = image(), image()
+    assert store(running, [file_of(mine)]).status_code == 200
+    assert store(running, [file_of(other)], "truck-B").status_code == 200
+    study, series = str(mine.StudyInstanceUID), str(other.SeriesInstanceUID)
+    sop = str(other.SOPInstanceUID)
+    shown = []
+    for path in (
+        f"/series/{series}", f"/series/{series}/metadata", f"/series/{series}/instances",
+        f"/series/{series}/instances/{sop}", f"/series/{series}/instances/{sop}/metadata",
+        f"/series/{series}/instances/{sop}/frames/1", f"/series/{series}/instances/{sop}/rendered",
+        f"/series/{mine.SeriesInstanceUID}/instances/{sop}/metadata",
+        f"/series/{mine.SeriesInstanceUID}/instances/{sop}",
+        *(f"{search}?{name}={value}" for search in ("/series", "/instances")
+          for name in ("StudyInstanceUID", "0020000D", "0020000d")
+          for value in ("*", str(other.StudyInstanceUID))),
+        f"/instances?SOPInstanceUID={sop}", f"/series?SeriesInstanceUID={series}",
+    ):  # fmt: skip
+        answer = running.ask("GET", f"/dicom-web/studies/{study}{path}", "truck-A")
+        # What is refused may say what was asked for.
+        is_search = answer.headers.get("Content-Type", "").startswith("application/dicom+json")
+        told = sop.encode() in answer.content or series.encode() in answer.content
+        if answer.ok and (told or not is_search):
+            shown.append((path, answer.status_code, answer.content[:200]))
+    assert shown == []
+
+
 def test_a_new_study_that_comes_over_many_connections_is_taken_whole(running: Cloud) -> None:
     for _ in range(5):
         study = data_uid()

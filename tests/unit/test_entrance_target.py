@@ -101,6 +101,11 @@ def test_a_method_that_a_route_does_not_have_is_refused() -> None:
             routes.find(method, target.parse("/dicom-web/studies/1.2"))
 
 
-def test_a_query_parameter_that_a_route_does_not_have_is_refused() -> None:
+@pytest.mark.parametrize(
+    "raw", ["/1.2/metadata?PatientName=a", "/1.2/series?StudyInstanceUID=1.3",
+            "/1.2/instances?0020000d=*", "/1.2/series/1.3/instances?SeriesInstanceUID=1.4",
+            "?x=1"],
+)  # fmt: skip
+def test_a_query_parameter_that_a_route_does_not_have_is_refused(raw: str) -> None:
     with pytest.raises(routes.BadQueryError):
-        routes.find("GET", target.parse("/dicom-web/studies/1.2/metadata?PatientName=a"))
+        routes.find("GET", target.parse(f"/dicom-web/studies{raw}"))
