@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.abuse.attack import LONG, PARTS, SHORT, attack
+from tests.abuse.amounts import LONG, PARTS, SHORT
+from tests.abuse.attack import attack
 
 
 def main() -> int:

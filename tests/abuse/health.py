@@ -14,7 +14,7 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from tests.stack import Stack
 
-_WATCHED = ("truck-orthanc", "cloud-orthanc", "router", "door", "cloud-proxy")
+_WATCHED = ("truck-orthanc", "cloud-orthanc", "router", "door", "entrance", "cloud-proxy")
 #: The first byte of an A-ASSOCIATE-AC.
 ACCEPTED = bytes([2])
 

@@ -12,14 +12,16 @@ import random
 import ssl
 import time
 from base64 import b64encode
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cramjam
 import numpy as np
+import requests
 
 from tests import remote_write
+from tests.abuse.canaries import MARK
+from tests.cloud import sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +79,8 @@ _QUERIES = (
 _INSIDE = (b'"DicomAet"', b'"ParentPatient"', b'"ParentStudy"', b'"MainDicomTags"', b'"DatabaseVersion"',
            b"orthanc_count_", b'"ChangeType"', b'"CountInstances"', b'"TotalDiskSize"')  # fmt: skip
 _OK = range(200, 300)
+#: What a wrong password may be answered with: who are you, no, too often, come later.
+SHUT = frozenset({401, 403, 429, 503})
 
 
 @dataclass
@@ -94,12 +98,14 @@ class Entrance:
     def __init__(self, stack: Stack) -> None:
         self._port = stack.port("cloud-proxy", 8443)
         self._context = ssl.create_default_context(cafile=str(stack.secrets / "cloud" / "ca.pem"))
+        self.ca = str(stack.secrets / "cloud" / "ca.pem")
+        self._cookie = "; ".join(f"{one.name}={one.value}" for one in stack.reader().cookies)
         self._kept: http.client.HTTPSConnection | None = None
         truck = stack.secrets / "trucks" / "TRUCK1"
         self.users: dict[str, tuple[str, str] | None] = {
             "nobody": None,
+            "radiologist": None,  # has signed in, by a cookie
             "wrong": ("radiologist", "wrong"),
-            "radiologist": ("radiologist", _word(stack.secrets / "cloud" / "radiologist_password")),
             "truck": ("truck-TRUCK1", _word(truck / "cloud_password")),
             "metrics": ("metrics-TRUCK1", _word(truck / "metrics_password")),
         }
@@ -110,7 +116,9 @@ class Entrance:
     ) -> Answer:  # fmt: skip
         """Sends a request line as it is written here."""
         sent = dict(headers or {})
-        if (known := self.users[user]) is not None:
+        if user == "radiologist":
+            sent["Cookie"] = self._cookie
+        elif (known := self.users[user]) is not None:
             sent["Authorization"] = "Basic " + b64encode(":".join(known).encode()).decode()
         for again in (True, False):
             connection = self._connection()
@@ -244,11 +252,19 @@ def forged_samples(number: int, seed: int) -> Iterator[tuple[str, bytes]]:
         yield "a bomb", bytes(cramjam.snappy.compress_raw(bytes(size)))
 
 
-def sign_in_tries(entrance: Entrance, number: int) -> list[int]:
-    """Wrong passwords of a reader: the statuses."""
-    with closing(entrance):
-        tried = []
-        for index in range(number):
-            entrance.users["wrong"] = ("radiologist", f"guess-{index}")
+def sign_in_tries(entrance: Entrance, url: str, number: int) -> list[int]:
+    """Wrong passwords of a reader and of a truck, by the form and by the header: the statuses."""
+    tried = []
+    session = requests.Session()
+    session.trust_env, session.verify = False, entrance.ca
+    for index in range(number):
+        guess = f"{MARK}-guess-{index}"
+        if index % 2:
+            name = "radiologist" if index % 4 == 1 else "truck-TRUCK1"
+            entrance.users["wrong"] = (name, guess)
             tried.append(entrance.ask("GET", "/dicom-web/studies", "wrong").status)
-        return tried
+        else:
+            tried.append(sign_in(session, url, "radiologist", guess).status_code)
+    entrance.close()
+    session.close()
+    return tried

@@ -1,6 +1,7 @@
 """Looks at studies through the cloud's viewer, as a radiologist does, and says what was drawn.
 
     view.py STUDY_INSTANCE_UID...
+    view.py --attacked              meets another site's page while it is signed in
 
 Runs in the browser container, inside the stack's network. Prints one JSON object; the last
 study's page is in it as a PNG, and so is the page on which something did not come in time.
@@ -9,11 +10,13 @@ study's page is in it as a PNG, and so is the page on which something did not co
 from __future__ import annotations
 
 import base64
+import http.server
 import json
 import os
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -51,6 +54,72 @@ _MEASURE = """canvas => {
   }
   return {greys: greys.filter(n => n >= 10).length, coloured};
 }"""
+
+
+#: What another site's page tries in a reader's name; it returns what it could read.
+_FOREIGN = """async cloud => {
+  const read = [];
+  const ask = async (path, how) => {
+    try {
+      const answer = await fetch(cloud + path, {credentials: 'include', ...how});
+      if (answer.type !== 'opaque') read.push(`${how.method || 'GET'} ${path} ${answer.status}`);
+    } catch { /* refused by the browser, or by the cloud */ }
+  };
+  for (const path of ['/dicom-web/studies', '/', '/sign-out', '/api/v1/write', '/app-config.js'])
+    for (const mode of ['cors', 'no-cors']) {
+      await ask(path, {mode});
+      await ask(path, {mode, method: 'POST', body: 'x=1'});
+    }
+  for (const [path, fields] of [['/sign-out', {}], ['/sign-out', {form: 'x'}],
+       ['/dicom-web/studies', {x: 1}], ['/sign-in', {user: 'radiologist', password: 'x'}]]) {
+    const frame = document.body.appendChild(document.createElement('iframe'));
+    frame.name = `frame${document.querySelectorAll('iframe').length}`;
+    const form = document.body.appendChild(document.createElement('form'));
+    Object.assign(form, {method: 'post', action: cloud + path, target: frame.name});
+    for (const [name, value] of Object.entries(fields))
+      form.appendChild(Object.assign(document.createElement('input'), {name, value}));
+    form.submit();
+  }
+  for (const path of ['/', '/viewer', '/sign-out'])
+    document.body.appendChild(document.createElement('iframe')).src = cloud + path;
+  for (const path of ['/sign-out', '/dicom-web/studies'])
+    document.body.appendChild(document.createElement('img')).src = cloud + path;
+  await new Promise(done => setTimeout(done, 3000));
+  return read;
+}"""
+
+
+class _Elsewhere(http.server.BaseHTTPRequestHandler):
+    """A site of somebody else's, with an empty page."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><body>")
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def attacked() -> int:
+    """Signs in, opens another site's page, and says what that could do."""
+    trust_the_ca()
+    site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere)
+    threading.Thread(target=site.serve_forever, daemon=True).start()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        page = signed_in(browser, {})
+        page.goto(f"http://localhost:{site.server_port}/")
+        read = page.evaluate(_FOREIGN, CLOUD)
+        framed = [frame.url for frame in page.frames if frame.url.startswith(CLOUD)]
+        page.goto(f"{CLOUD}/", wait_until="commit")
+        own = page.url  # the sign-in's, where somebody has signed the reader out
+        browser.close()
+    print(json.dumps({"read": read, "framed": framed, "own": own}))
+    return 0
 
 
 def main() -> int:
@@ -203,4 +272,4 @@ def until(ask: Callable[[], bool], what: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(attacked() if sys.argv[1:] == ["--attacked"] else main())

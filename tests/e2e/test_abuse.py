@@ -1,19 +1,17 @@
-"""A short attack on a truck of its own: nothing breaks, and nothing gets out.
-
-The cloud's entrance is attacked by tests of its own and by scripts/abuse.
-"""
+"""A short attack on a stack of its own: nothing breaks, nothing gets in, and nothing gets out."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.abuse.attack import SHORT, attack
+from tests.abuse.amounts import SHORT
+from tests.abuse.attack import attack
 from tests.abuse.report import Report
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return attack(tmp_path_factory.mktemp("abuse"), SHORT, seed=2, parts=["truck"])
+    return attack(tmp_path_factory.mktemp("abuse"), SHORT, seed=2)
 
 
 @pytest.mark.timeout(900)
