@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import jpeg_ls
 import numpy as np
 import pydicom
 import pytest
+import requests
 from pydicom.encaps import encapsulate, generate_fragments, generate_frames
 from pydicom.uid import (
     CTImageStorage,
@@ -155,6 +157,7 @@ def test_whatever_the_bits_every_byte_arrives_as_it_was(
     scanner.store(images.values(), truck.dicom_port)
     with compressing.running() as app:
         studies = at_rest(app, len(images))
+        metrics = requests.get(f"http://127.0.0.1:{app.port}/metrics", timeout=10).text
     assert {study["state"] for study in studies} == {"DELIVERED"}, held(compressing)
     arrived = sources(cloud)
     came = sorted(bytes(image.PixelData) for image in images.values())
@@ -162,6 +165,17 @@ def test_whatever_the_bits_every_byte_arrives_as_it_was(
     syntaxes = [image.file_meta.TransferSyntaxUID for image in arrived]
     # What can be compressed without losing a bit is.
     assert syntaxes.count(JPEGLSLossless) >= 4
+    # It is counted by how much smaller they are: what is left of their pixels is not saved.
+    smaller = [
+        len(stored_bytes(image)) - len(image.PixelData)
+        for image in arrived
+        if image.file_meta.TransferSyntaxUID == JPEGLSLossless
+    ]
+    (saved,) = re.findall(
+        r"^edge_router_compression_saved_bytes_total (\S+)", metrics, re.MULTILINE
+    )
+    headers = 4096 * len(images)
+    assert sum(smaller) - headers < float(saved) < sum(smaller) + headers
 
 
 # --- what nobody can open -------------------------------------------------------------------------
