@@ -263,3 +263,26 @@ def test_import_says_when_the_truck_does_not_let_it_in(router: Router, truck: Or
     done = router.command("import", str(file.parent), "--port", port, "--called", "WRONG")
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"] == "TRUCK_UNREACHABLE"
+
+
+def test_an_image_that_orthanc_cannot_transcode_keeps_no_later_one_and_is_named(
+    tmp_path: Path, busy_truck: Orthanc, cloud: Orthanc
+) -> None:
+    """496 bytes of JPEG that are none: Orthanc answers 500 to the request for its pixels."""
+    router = Router(tmp_path, busy_truck.url, cloud.url)
+    broken, *others = mammograms("broken")
+    broken.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    broken.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xf7" + bytes(492)])
+    broken["PixelData"].is_undefined_length = True
+    broken = pydicom.dcmread(io.BytesIO(data.file_bytes(broken)))
+    with router.running() as app:
+        assert scanner.store([broken], busy_truck.dicom_port) == [scanner.SUCCESS]
+        assert scanner.store(others, busy_truck.dicom_port) == [scanner.SUCCESS] * 3
+        study = until(lambda: s if (s := seen(app)).get("unseen") == 0 else {}, what="the looks")
+    assert study["images"] == 4
+    (row,) = checked(router)
+    assert row["unseen"] == 0
+    named = [one["code"] for one in row["left_out"]]
+    named += [flag["flag"] for image in row["look_at"] for flag in image["flags"]]
+    assert named
+    assert row["seen"] >= 3
