@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from typing import TYPE_CHECKING
 
@@ -169,8 +170,9 @@ def test_what_is_plain_is_read_as_so_many_elements_as_were_counted(data: st.Data
     if counted is None:
         return
     try:
-        parsed = part10.read(io.BytesIO(bytes(whole)))
-        found = sum(1 for _ in parsed.iterall())
+        with warnings.catch_warnings(action="ignore"):  # of damaged character sets
+            parsed = part10.read(io.BytesIO(bytes(whole)))
+            found = sum(1 for _ in parsed.iterall())
     except (Hold, ValueError, EOFError):  # damaged: it is held, and has cost no more
         return
     assert found <= counted
