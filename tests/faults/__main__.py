@@ -17,6 +17,7 @@ from router.errors import Code
 from tests.faults import truck
 from tests.faults.every import SCENARIOS, SMALL_TRUCK, SMALL_TRUCK_MIB
 from tests.faults.reconcile import Auditor, Held
+from tests.faults.refusing import HOUR_S
 from tests.faults.scanning import Scanner
 from tests.faults.scenarios import DEFAULT, LONG, SHORT, Amounts, Run
 from tests.waiting import until
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from tests.orthancs import Orthanc
 
 REST_S = 420.0
+#: Nothing has moved for so long: what is left waits for its time.
+_STILL_S = 60.0
+_MOST_HOURS = 4
 #: Bodies of an image that a destination may be sent before its final answer is believed.
 _WASTED = 1
 
@@ -146,7 +150,8 @@ def rested(under_test: truck.Truck, scanner: Scanner) -> None:
     """Waits until every study of what was acknowledged is known and at rest.
 
     As long as studies come to rest one after the other, it waits: how long all of them take is the
-    machine's affair.
+    machine's affair. What a destination refused while it took others is tried again in an hour: when
+    nothing moves any more, hours go by on the router's clock.
     """
     wanted = {
         study_alias(truck.KEY, image.patient.patient_id, image.study_uid)
@@ -175,9 +180,23 @@ def rested(under_test: truck.Truck, scanner: Scanner) -> None:
         lost = any(row["code"] == Code.SOURCE_MISSING for row in under_test.router.held())
         return not lost and under_way() == 0
 
+    hours = 0
     while left:
-        until(fewer, REST_S, what="another study at rest")
+        if hours < _MOST_HOURS and not _comes_true(fewer, _STILL_S):
+            hours += 1
+            under_test.router.set_clock(hours * HOUR_S)
+        elif hours == _MOST_HOURS:
+            until(fewer, REST_S, what="another study at rest")
     until(at_rest, REST_S, what="all studies at rest, and nothing missing on the truck")
+    under_test.router.set_clock(0.0)
+
+
+def _comes_true(condition: Callable[[], bool], seconds: float) -> bool:
+    try:
+        until(condition, seconds)
+    except AssertionError:
+        return False
+    return True
 
 
 @contextmanager

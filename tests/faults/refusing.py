@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.faults.scenarios import Run
 
 #: A little more than what lies between two tries of what may mend.
-_HOUR_S = 4200.0
+HOUR_S = 4200.0
 _MOST_TRIES = 3
 
 
@@ -46,7 +46,7 @@ def refused_for_good(run: Run) -> None:
     _settled(run, every)
     # The refused do not come back by themselves, whatever time goes by.
     for hours in range(1, 4):
-        run.truck.router.set_clock(hours * _HOUR_S)
+        run.truck.router.set_clock(hours * HOUR_S)
         run.between(1.0, 2.0)
 
 
@@ -75,7 +75,7 @@ def refused_until_mended(run: Run) -> None:
         _tried(run, place, never[1], 1)
         del place.peer.account.refuses[pseudonymous_uid(KEY, mended[1].sop_uid)]
     for hours in range(1, _MOST_TRIES + 3):
-        run.truck.router.set_clock(hours * _HOUR_S)
+        run.truck.router.set_clock(hours * HOUR_S)
         run.scanner.hand_over(run.scanner.ct(slices=1))  # it takes others all the while
         for place in places:
             _tried(run, place, never[1], min(hours + 1, _MOST_TRIES))
@@ -124,7 +124,7 @@ def everything_refused(run: Run) -> None:
             place.peer.otherwise = partial(_always, HONEST)
         assert _held(run) == held_before, f"something is held for {fault}"
     # Some of it may as well have been meant for single images: these are tried again in an hour.
-    run.truck.router.set_clock(_HOUR_S)
+    run.truck.router.set_clock(HOUR_S)
     until(lambda: run.truck.undelivered() == 0, 180, what="everything at every destination")
 
 
