@@ -219,6 +219,8 @@ class Anonymizing:
             ExitStack() as held,
         ):
             if not self._bench.headers.is_plain(original):
+                # Who holds this waits for the first image later on, which may want it, too.
+                self._leader.wait_for_key(instance.orthanc_id)
                 held.enter_context(self._large_header)
             dataset = part10.read(original.stream())
             route = self._route(instance, dataset)

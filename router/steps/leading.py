@@ -26,6 +26,11 @@ class Leader:
         with self._passing(instance, self._key):
             yield
 
+    def wait_for_key(self, instance: str) -> None:
+        """Returns once the first image has its key; to the first image itself at once."""
+        if instance != self._instance:
+            self._key.wait()
+
     @contextmanager
     def before_patient(self, instance: str) -> Iterator[None]:
         """Inside, its patient is compared with what is known, and becomes known."""

@@ -11,15 +11,19 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from router.analyser import HeaderCheck
+from router.deid import policies
 from router.deid.profile import BASIC
 from router.deid.pseudonyms import Key
 from router.errors import Code, OrthancBrokeOff, OrthancError, OrthancFull, ResourceMissing
 from router.journal import Journal, Pin
 from router.looking import Looking as QualityCheck
 from router.metrics import Metrics
+from router.routing import Routing, Rule
+from router.spool import MemoryBody
 from router.steps import CALM_S, Bench, Calm, SiteRules, Steps
 from router.study import Arrival
 from router.worker import Worker
+from tests import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
 
     from router.analyser import Analyser
     from router.orthanc import TruckOrthanc
-    from router.routing import Routing
     from router.spool import Body, Spool
 
 STUDY = "study"
@@ -49,12 +52,18 @@ class Truck:
         self.calm = Calm(lambda: self.now)
         bench = Bench(
             cast("TruckOrthanc", self), self.journal, cast("Spool", None),
-            {"key": Key("key", b"k" * 32)}, "TRUCK1", SiteRules((), frozenset()),
+            {"key": Key("key", b"k" * 32)}, "TRUCK1", SiteRules(policies.SHIPPED, frozenset()),
             Metrics(CollectorRegistry()), lambda: self.now, lambda: False, self.calm,
-            HeaderCheck(cast("Spool", None)),
+            self.headers(),
         )  # fmt: skip
-        steps = Steps(bench, None, cast("Routing", None), None, lambda: False, None)
+        steps = Steps(bench, None, self.routing(), None, lambda: False, None)
         self.worker = Worker(self.journal, steps, ["cloud"], lambda: self.now, lambda: 0.0)
+
+    def headers(self) -> HeaderCheck:
+        return HeaderCheck(cast("Spool", None))
+
+    def routing(self) -> Routing:
+        return cast("Routing", None)
 
     def file(self, instance: str) -> Body:
         assert instance == IMAGE
@@ -150,6 +159,47 @@ def test_an_image_that_was_beside_what_orthanc_dies_of_is_tried_again_alone(
     assert three.held() == {Code.INSTANCE_CRASHES: 1, Code.SOURCE_MISSING: 2}
     assert three.order.count(IMAGE) == 3
     assert three.order.count(ThreeImages.OTHER) == 2
+
+
+class LargeHeaders(ThreeImages):
+    """Every header is large; that of the first image is known last, when others are far ahead."""
+
+    def __init__(self, journal: Journal) -> None:
+        patient = data.Patient.made("large headers")
+        images = data.ct_series("large headers", patient, slices=3, size=8)
+        names = (self.FIRST, IMAGE, self.OTHER)
+        self.files = dict(zip(names, map(data.file_bytes, images), strict=True))
+        self.ahead = threading.Event()
+        super().__init__(journal)
+
+    def headers(self) -> HeaderCheck:
+        truck = self
+
+        class Checked(HeaderCheck):
+            def is_plain(self, body: Body) -> bool:
+                if bytes(body.view) == truck.files[truck.FIRST]:
+                    truck.ahead.wait(30)
+                    threading.Event().wait(0.5)  # time for another to take what there is one of
+                truck.ahead.set()
+                return False
+
+        return Checked(cast("Spool", None))
+
+    def routing(self) -> Routing:
+        return Routing((), Rule("fallback", {}), ("cloud",))
+
+    def file(self, instance: str) -> Body:
+        return MemoryBody(self.files[instance])
+
+
+def test_large_headers_wait_for_the_first_image_and_not_the_other_way_round(
+    three: ThreeImages,
+) -> None:
+    truck = LargeHeaders(three.journal)
+    working = threading.Thread(target=truck.work, args=(1.0,), daemon=True)
+    working.start()
+    working.join(30)
+    assert not working.is_alive(), "they wait for each other"
 
 
 class NoSizes(ThreeImages):
