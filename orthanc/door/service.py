@@ -279,10 +279,19 @@ class Door:
 
     async def _watch(self) -> None:
         """Looks at all calls as long as there are any."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._busy.wait()
+            looked_at = loop.time()
             await asyncio.sleep(_LOOK_S)
-            self._look(asyncio.get_running_loop().time())
+            now = loop.time()
+            late = now - looked_at - _LOOK_S
+            if late > _LOOK_S:
+                # The machine did not let the door run: what came meanwhile has not been read.
+                for room in (self._waiting, self._shaking):
+                    for call in room.all():
+                        call.began_at += late
+            self._look(now)
             if not (any(map(len, self._rooms)) or self._last_words):
                 self._busy.clear()
 
