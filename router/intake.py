@@ -71,6 +71,8 @@ class Intake:
         self._contents = contents
         #: Copies of ours that the journal does not know (it was lost): not asked for again.
         self._own: set[str] = set()
+        #: The last change when they had gone back: they are not read again for the same one.
+        self._went_back_to: int | None = None
         #: What could not be asked for: the next pass over all images tries it again.
         self._aside = Aside()
 
@@ -82,9 +84,15 @@ class Intake:
         database = str(self._orthanc.system()["DatabaseServerIdentifier"])
         cursor = self._journal.cursor()
         since = cursor.sequence if cursor and cursor.database == database else 0
-        if since > self._orthanc.last_change():
+        last = self._orthanc.last_change()
+        if since > last and last != self._went_back_to:
+            # A power cut took them back; or what was purged took its changes with it, and then
+            # nothing is found, and the last one stays below the cursor until an image comes.
             _log.warning("the changes went back: starting over", extra={"action": "intake"})
             since = 0
+            self._went_back_to = last
+        elif since <= last:
+            self._went_back_to = None
         new = 0
         while True:
             page = self._orthanc.changes(since, _PAGE)
