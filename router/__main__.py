@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from router import __version__
 from router.commands import TOPICS
 from router.commands.terminal import ATTENTION
-from router.errors import EdgeRouterError
-from router.settings import DEFAULT_PATH
+from router.config.settings import DEFAULT_PATH
+from router.records.errors import EdgeRouterError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

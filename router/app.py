@@ -13,30 +13,33 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from router import __version__, callers, check_now, golden, status
-from router.analyser import Analyser, HeaderCheck
-from router.api import Api
-from router.delivery import Delivery, Limits
+from router import __version__
 from router.destinations import KINDS
-from router.errors import Code, EdgeRouterError, JournalError, OrthancError
-from router.intake import Intake
+from router.imaging.quality.public_names import public
+from router.imaging.worker_process import Analyser, HeaderCheck
 from router.journal import Journal, lock
-from router.looking import Looking
-from router.machine import MachineFigures
-from router.metrics import JournalFigures, Metrics, QualityFigures
-from router.orthanc import TruckOrthanc
-from router.qc.public_names import public
-from router.space import Keeper, Watermarks
-from router.spool import Spool
-from router.steps import Bench, Calm, SiteRules, Steps
-from router.steps.contents import Contents
-from router.worker import Worker
+from router.observe.http import Api
+from router.observe.machine import MachineFigures
+from router.observe.metrics import JournalFigures, Metrics, QualityFigures
+from router.operator import quality_report, status
+from router.pipeline import regression_images
+from router.pipeline.deliver import Delivery, Limits
+from router.pipeline.intake import Intake
+from router.pipeline.purge import Keeper, Watermarks
+from router.pipeline.quality_check import Looking
+from router.pipeline.steps import Bench, Calm, SiteRules, Steps
+from router.pipeline.stored_content import Contents
+from router.pipeline.worker import Worker
+from router.records.errors import Code, EdgeRouterError, JournalError, OrthancError
+from router.truck import callers
+from router.truck.orthanc import TruckOrthanc
+from router.truck.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from router.orthanc import Ring
-    from router.settings import Settings
+    from router.config.settings import Settings
+    from router.truck.orthanc import Ring
 
 _IDLE_S = 1.0
 #: Between two looks at the changes: an image that comes alone is seen at once, of many in a row
@@ -86,7 +89,7 @@ def show_journal(
             lambda: journal.quality.totals(now()),
             journal.quality.count_flags,
             lambda: [public(device, digest) for device in journal.quality.devices(now())],
-            lambda: check_now.count_missing(journal, expected_views, now()),
+            lambda: quality_report.count_missing(journal, expected_views, now()),
         )
     )
 
@@ -350,8 +353,8 @@ class App:
         """Analyses the golden images at the start and every week."""
         folder = self._settings.analysis.golden
         while folder is not None and not self._stop.is_set():
-            found = golden.check(folder, self._analyser, self._spool.path(".golden"))
-            self._metrics.golden_moved.labels(golden.ALGORITHM).set(len(found.moved))
+            found = regression_images.check(folder, self._analyser, self._spool.path(".golden"))
+            self._metrics.golden_moved.labels(regression_images.ALGORITHM).set(len(found.moved))
             if found.moved:
                 _log.error(
                     "the analysis gives other results than before",
@@ -362,7 +365,7 @@ class App:
                     "golden images could not be analysed",
                     extra={"action": "golden", "count": len(found.failed)},
                 )
-            self._stop.wait(golden.WEEK_S)
+            self._stop.wait(regression_images.WEEK_S)
 
     def _worker_loop(self) -> None:
         while not self._stop.is_set():

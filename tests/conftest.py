@@ -101,7 +101,7 @@ answer_timeout_s = 20
     @contextmanager
     def running(self) -> Iterator[App]:
         from router.app import App  # noqa: PLC0415  (unit tests never need it)
-        from router.settings import Settings  # noqa: PLC0415
+        from router.config.settings import Settings  # noqa: PLC0415
 
         app = App(Settings.load(self.config))
         app.start()

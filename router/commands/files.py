@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from router import capture, comparing, content, part10, pixels, qc
-from router.analysis import density
 from router.commands.terminal import ATTENTION, FINE, show
-from router.comparing import What
-from router.errors import AnalysisSkipped, Code, Hold, OperatorError
+from router.dicom import differences, part10
+from router.dicom.differences import What
+from router.imaging import content_identity, pixels, quality, secondary_capture
+from router.imaging.analysis import density
+from router.records.errors import AnalysisSkipped, Code, Hold, OperatorError
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
     from router.commands.terminal import Add
-    from router.frame import Frame
+    from router.imaging.frame import Frame
 
 _LONGEST_LINE = 120
 
@@ -71,7 +72,7 @@ def _write(path: Path, picture: NDArray[np.uint8]) -> None:
 def _inspect(asked: argparse.Namespace) -> int:
     with _opened(asked.file) as (dataset, stream):
         header = [line[:_LONGEST_LINE] for line in _header_lines(dataset)]
-        acquisition = qc.acquisition(dataset)
+        acquisition = quality.acquisition(dataset)
         figures = dict(acquisition.figures)
         flags: list[str] = []
         left_out = None
@@ -80,12 +81,12 @@ def _inspect(asked: argparse.Namespace) -> int:
         except AnalysisSkipped as skipped:
             left_out = skipped
         else:
-            figures |= qc.features(frame)
-            flags = [one.flag for one in qc.judge(acquisition.modality, figures)]
+            figures |= quality.features(frame)
+            flags = [one.flag for one in quality.judge(acquisition.modality, figures)]
             if asked.output is not None:
-                _write(asked.output, capture.panel(frame)[0])
+                _write(asked.output, secondary_capture.panel(frame)[0])
     lines = [*header, "", *(f"{name}: {value:.6g}" for name, value in figures.items())]
-    lines += [f"look at: {qc.LOOK[qc.Flag(flag)]} ({flag})" for flag in flags]
+    lines += [f"look at: {quality.LOOK[quality.Flag(flag)]} ({flag})" for flag in flags]
     if left_out is not None:
         lines.append(f"no picture: {left_out}")
     show(
@@ -108,9 +109,9 @@ def _segment(asked: argparse.Namespace) -> int:
     with _opened(asked.file) as (dataset, stream):
         frame = pixels.to_frame(dataset, stream)
         finding = density.analyse(frame, asked.classes)
-        raised = qc.judge(qc.acquisition(dataset).modality, qc.features(frame))
-    flags = [qc.LOOK[one.flag] for one in raised]
-    _write(asked.output, capture.picture(frame, finding, flags))
+        raised = quality.judge(quality.acquisition(dataset).modality, quality.features(frame))
+    flags = [quality.LOOK[one.flag] for one in raised]
+    _write(asked.output, secondary_capture.picture(frame, finding, flags))
     classes = [
         {"name": c.name, "fraction": c.fraction, "of": c.whole, "mean": c.centre}
         for c in finding.classes
@@ -130,12 +131,12 @@ def _compare(asked: argparse.Namespace) -> int:
         _opened(asked.original) as (original, first),
         _opened(asked.anonymized) as (anonymized, second),
     ):
-        found = list(comparing.changes(original, anonymized))
+        found = list(differences.changes(original, anonymized))
         before, after = _frame(original, first), _frame(anonymized, second)
         was, now = _pixels(original, first), _pixels(anonymized, second)
     same = None if was is None or now is None else was == now
-    summary = comparing.summary(found, same_pixels=same)
-    _write(asked.output, comparing.picture(_panel(before), _panel(after), summary))
+    summary = differences.summary(found, same_pixels=same)
+    _write(asked.output, differences.picture(_panel(before), _panel(after), summary))
     listed = [f"{change.what:<9}{change.path}" for change in found if change.what != What.KEPT]
     show(
         asked,
@@ -149,7 +150,7 @@ def _pixels(dataset: FileDataset, stream: BinaryIO) -> str | None:
     """What stands for all pages and all bits; ``None``: they cannot be decoded here."""
     view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
     try:
-        return content.pixels_digest(dataset, stream, view)
+        return content_identity.pixels_digest(dataset, stream, view)
     except (AnalysisSkipped, Hold):
         return None
 
@@ -163,4 +164,6 @@ def _frame(dataset: FileDataset, stream: BinaryIO) -> Frame | None:
 
 def _panel(frame: Frame | None) -> NDArray[np.uint8]:
     """An empty panel stands for pixels that are not shown."""
-    return np.zeros((64, 256), dtype=np.uint8) if frame is None else capture.panel(frame)[0]
+    return (
+        np.zeros((64, 256), dtype=np.uint8) if frame is None else secondary_capture.panel(frame)[0]
+    )

@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from router import golden
-from router.analyser import Analyser
 from router.commands.terminal import ATTENTION, FINE, note, show
-from router.errors import Code, OperatorError
-from router.settings import Settings
+from router.config.settings import Settings
+from router.imaging.worker_process import Analyser
+from router.pipeline import regression_images
+from router.records.errors import Code, OperatorError
 
 if TYPE_CHECKING:
     import argparse
@@ -33,10 +33,10 @@ def _golden(asked: argparse.Namespace) -> int:
         tempfile.TemporaryDirectory() as name,
         closing(Analyser(analysis.timeout_s, analysis.memory_mib)) as analyser,
     ):
-        found = golden.check(analysis.golden, analyser, Path(name) / "capture")
+        found = regression_images.check(analysis.golden, analyser, Path(name) / "capture")
     lines = [f"{name}: {kind}" for kind in ("same", "moved", "new", "failed")
              for name in getattr(found, kind)]  # fmt: skip
-    value = {"algorithm": golden.ALGORITHM, "same": found.same, "moved": found.moved,
+    value = {"algorithm": regression_images.ALGORITHM, "same": found.same, "moved": found.moved,
              "new": found.new, "failed": found.failed}  # fmt: skip
     show(asked, value, lines or ["there are no golden images"])
     return ATTENTION if found.moved or found.failed else FINE

@@ -11,15 +11,16 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
-from router import part10
-from router.analyser import HeaderCheck
-from router.audit import Audit
 from router.commands.terminal import FINE, add_reason, note, show
-from router.deid import clearance, explain
-from router.errors import Code, Hold, OperatorError
+from router.config.settings import Settings
+from router.deid import eligibility
+from router.deid.planning import explain
+from router.dicom import part10
+from router.imaging.worker_process import HeaderCheck
 from router.journal import Journal
-from router.settings import Settings
-from router.spool import MemoryBody, Spool
+from router.observe.audit import Audit
+from router.records.errors import Code, Hold, OperatorError
+from router.truck.spool import MemoryBody, Spool
 
 if TYPE_CHECKING:
     import argparse
@@ -85,7 +86,7 @@ def _explain(asked: argparse.Namespace) -> int:
     chosen = settings.profile()
     verdict = "It may leave the truck, if the gate finds nothing."
     try:
-        regions = clearance.check(dataset, rules=settings.policies(), chosen=chosen)
+        regions = eligibility.check(dataset, rules=settings.policies(), chosen=chosen)
     except Hold as hold:
         regions, verdict = (), f"It is held: {hold.code}: {hold.sentence}"
     rows = explain.rows(

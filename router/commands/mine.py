@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from router import part10, pixels, qc
-from router.analysis import ANALYSES, density
 from router.commands.terminal import ATTENTION, FINE, show
-from router.errors import AnalysisSkipped, Code, Hold, OperatorError
+from router.dicom import part10
+from router.imaging import pixels, quality
+from router.imaging.analysis import ANALYSES, density
+from router.records.errors import AnalysisSkipped, Code, Hold, OperatorError
 
 if TYPE_CHECKING:
     import argparse
@@ -106,7 +107,7 @@ def _moments(folder: Path, counted: Counter[str]) -> Moments:
         raise OperatorError(Code.FILE_UNREADABLE, f"{folder} holds no image that can be read.")
     streams = tuple(sorted(seen))
     dates = sorted({date for images in seen.values() for date, _ in images})
-    features = tuple(name for name in qc.EXPORTED
+    features = tuple(name for name in quality.EXPORTED
                      if any(name in f for i in seen.values() for _, f in i))  # fmt: skip
     sums = np.zeros((3, len(streams), len(features), len(dates)))
     for row, stream in enumerate(streams):
@@ -125,7 +126,7 @@ def _days(dates: list[str]) -> np.typing.NDArray[np.int64]:
     return np.array([day.astype("datetime64[D]").astype(np.int64) for day in known], np.int64)
 
 
-def _read(path: Path) -> tuple[qc.Acquisition, str, dict[str, float]] | None:
+def _read(path: Path) -> tuple[quality.Acquisition, str, dict[str, float]] | None:
     """Header and figures of an image; ``None``: it is none, or cannot be decoded here."""
     try:
         with path.open("rb") as stream:
@@ -133,8 +134,8 @@ def _read(path: Path) -> tuple[qc.Acquisition, str, dict[str, float]] | None:
             frame = pixels.to_frame(source, stream)
     except (OSError, AnalysisSkipped, Hold):
         return None
-    acquisition = qc.acquisition(source)
-    figures = qc.features(frame) | acquisition.figures
+    acquisition = quality.acquisition(source)
+    figures = quality.features(frame) | acquisition.figures
     try:
         finding = ANALYSES[density.ALGORITHM](frame)
         figures["dense_fraction"] = finding.classes[-1].fraction

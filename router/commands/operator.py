@@ -8,8 +8,6 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from router import decisions, discarded, examined, status
-from router.audit import Audit
 from router.commands.terminal import (
     ATTENTION,
     FINE,
@@ -19,14 +17,17 @@ from router.commands.terminal import (
     open_journal,
     show,
 )
-from router.decisions import RELEASE_POLICIES, Reason, What
-from router.deid.clearance import POLICIES
-from router.errors import CALLER_ADVICE, OrthancError
-from router.examined import Examined
+from router.config.settings import Settings
+from router.deid.eligibility import POLICIES
 from router.journal import Journal
-from router.receipt import FINAL
-from router.settings import Settings
-from router.spool import Spool
+from router.observe.audit import Audit
+from router.operator import decisions, examined, status
+from router.operator.decisions import RELEASE_POLICIES, Reason, What
+from router.operator.examined import Examined
+from router.pipeline import discarded
+from router.records.errors import CALLER_ADVICE, OrthancError
+from router.records.receipt import FINAL
+from router.truck.spool import Spool
 
 if TYPE_CHECKING:
     import argparse

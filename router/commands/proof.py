@@ -9,18 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from router import decisions, manifest
-from router.audit import Audit
 from router.commands.terminal import ATTENTION, FINE, note, show, user
-from router.errors import Code, OperatorError, SettingsError
+from router.config.settings import Settings
 from router.journal import Journal
-from router.settings import Settings
+from router.observe.audit import Audit
+from router.operator import decisions, manifest
+from router.records.errors import Code, OperatorError, SettingsError
 
 if TYPE_CHECKING:
     import argparse
 
     from router.commands.terminal import Add
-    from router.manifest import Manifest
+    from router.operator.manifest import Manifest
 
 _STANDARD = "-"
 

@@ -10,12 +10,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from router import check_now, decisions
-from router.audit import Audit
 from router.commands.terminal import ATTENTION, FINE, add_reason, note, show
+from router.config.settings import Settings
+from router.imaging.quality.public_names import public
 from router.journal import Journal
-from router.qc.public_names import public
-from router.settings import Settings
+from router.observe.audit import Audit
+from router.operator import decisions, quality_report
 
 if TYPE_CHECKING:
     from router.commands.terminal import Add
@@ -72,7 +72,9 @@ def _check_now(asked: argparse.Namespace) -> int:
     settings = Settings.load(asked.config)
     note(settings, asked)
     with closing(Journal(settings.journal.path)) as journal:
-        rows = check_now.recent(journal, settings.quality.expected_views, time.time(), asked.study)
+        rows = quality_report.recent(
+            journal, settings.quality.expected_views, time.time(), asked.study
+        )
         for row in rows:
             row["both_writings"] = _both_writings(journal, row["study"])
     lines = [line for row in rows for line in _lines(row)]

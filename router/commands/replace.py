@@ -7,14 +7,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from router import replacing
-from router.audit import Audit
 from router.commands.terminal import FINE, add_reason, show
-from router.decisions import Reason
-from router.errors import Code, OperatorError
+from router.config.settings import Settings
+from router.imaging.rejection_note import Title
 from router.journal import Journal
-from router.rejection import Title
-from router.settings import Settings
+from router.observe.audit import Audit
+from router.operator import replacement
+from router.operator.decisions import Reason
+from router.records.errors import Code, OperatorError
 
 if TYPE_CHECKING:
     import argparse
@@ -53,13 +53,13 @@ def _replace(asked: argparse.Namespace) -> int:
     audit, reason = Audit(settings.journal.audit), Reason(asked.by, asked.reason)
     with closing(Journal(settings.journal.path)) as journal:
         if asked.list is not None:
-            return _write_list(asked, replacing.rejected(journal, asked.study))
+            return _write_list(asked, replacement.rejected(journal, asked.study))
         if asked.told is not None:
-            done = replacing.told(journal, audit, asked.study, asked.told, reason, time.time())
+            done = replacement.told(journal, audit, asked.study, asked.told, reason, time.time())
             lines = [f"{done.study} goes to {asked.told} now"]
         else:
             title = _BECAUSE[asked.because]
-            done = replacing.replace(journal, audit, asked.study, title, reason, time.time())
+            done = replacement.replace(journal, audit, asked.study, title, reason, time.time())
             lines = [
                 f"{done.study} takes the place of {done.replaces}",
                 *(f"{name} is told to reject that first" for name in done.destinations),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from router import part10
-from router.analysis import ANALYSES
 from router.commands.terminal import FINE, show
-from router.deid import clearance, rule_policy
-from router.errors import Code, Hold, OperatorError
-from router.routing import Header, Term
+from router.deid import eligibility
+from router.dicom import part10
+from router.imaging.analysis import ANALYSES
+from router.records.errors import Code, Hold, OperatorError
+from router.rules import rule_policy
+from router.rules.routing import Header, Term
 
 if TYPE_CHECKING:
     import argparse
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import FileDataset
 
-    from router.routing import Trial
-    from router.settings import Settings
+    from router.config.settings import Settings
+    from router.rules.routing import Trial
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
@@ -78,7 +79,7 @@ def _asked(trial: Trial) -> dict[str, Any]:
 def _held(dataset: FileDataset, policy: str, settings: Settings) -> dict[str, str] | None:
     """Why it would be held before it is anonymized; the gate may hold it still."""
     try:
-        clearance.check(dataset, rules=settings.policies(), chosen=settings.profile())
+        eligibility.check(dataset, rules=settings.policies(), chosen=settings.profile())
         rule_policy.check(dataset, policy, ())
     except Hold as hold:
         return {"code": hold.code, "message": hold.sentence}

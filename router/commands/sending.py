@@ -33,14 +33,14 @@ def register(add: Add) -> None:
 
 
 def _import(asked: argparse.Namespace) -> int:
-    from router import sending  # pynetdicom takes its time  # noqa: PLC0415
+    from router.operator import import_files  # pynetdicom takes its time  # noqa: PLC0415
 
-    door = sending.Door(asked.host, asked.port, asked.called, asked.calling)
+    door = import_files.Door(asked.host, asked.port, asked.called, asked.calling)
     with (
-        sending.files_of(asked.place) as files,
+        import_files.files_of(asked.place) as files,
         tqdm(total=len(files), unit="file", file=sys.stderr, disable=asked.json) as bar,
     ):
-        results = sending.send(files, door, bar.update)
+        results = import_files.send(files, door, bar.update)
     faults = [result for result in results if result.fault is not None]
     stored = len(results) - len(faults)
     show(

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from router import log
-from router.analyser import Analyser, HeaderCheck
-from router.audit import Audit
 from router.commands import routes
 from router.commands.terminal import ATTENTION, FINE, note, show, user
+from router.config.settings import Settings
 from router.destinations import KINDS
-from router.errors import Code, EdgeRouterError, OrthancError, SettingsError
-from router.intake import Intake
+from router.imaging.worker_process import Analyser, HeaderCheck
 from router.journal import Journal
-from router.metrics import Metrics
-from router.settings import Settings
-from router.spool import Spool
-from router.steps.contents import Contents
+from router.observe import log
+from router.observe.audit import Audit
+from router.observe.metrics import Metrics
+from router.pipeline.intake import Intake
+from router.pipeline.stored_content import Contents
+from router.records.errors import Code, EdgeRouterError, OrthancError, SettingsError
+from router.truck.spool import Spool
 
 if TYPE_CHECKING:
     import argparse

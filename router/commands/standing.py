@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from pydicom.uid import UID
 
-from router import standing
-from router.audit import Audit
 from router.commands.terminal import FINE, add_reason, moment, open_journal, show
-from router.decisions import Reason
+from router.config.settings import Settings
 from router.journal import Journal
-from router.settings import Settings
+from router.observe.audit import Audit
+from router.operator import standing_decisions
+from router.operator.decisions import Reason
 
 if TYPE_CHECKING:
     import argparse
@@ -51,11 +51,11 @@ def _add_kind(sub: argparse.ArgumentParser) -> None:
 def _decide(asked: argparse.Namespace) -> int:
     settings = Settings.load(asked.config)
     with closing(Journal(settings.journal.path)) as journal:
-        kind = standing.kind_named(
+        kind = standing_decisions.kind_named(
             journal, asked.name, asked.image_type, settings.policies(),
             settings.profile().options,
         )  # fmt: skip
-        discarded = standing.decide(
+        discarded = standing_decisions.decide(
             journal, Audit(settings.journal.audit), kind, Reason(asked.by, asked.reason),
             time.time(),
         )  # fmt: skip
@@ -87,8 +87,8 @@ def _decisions(asked: argparse.Namespace) -> int:
 def _revoke(asked: argparse.Namespace) -> int:
     settings = Settings.load(asked.config)
     with closing(Journal(settings.journal.path)) as journal:
-        kind = standing.kind_decided(journal, asked.name, asked.image_type)
-        standing.revoke(
+        kind = standing_decisions.kind_decided(journal, asked.name, asked.image_type)
+        standing_decisions.revoke(
             journal, Audit(settings.journal.audit), kind, Reason(asked.by, asked.reason),
             time.time(),
         )  # fmt: skip

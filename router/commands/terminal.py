@@ -12,10 +12,10 @@ from contextlib import closing
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from router.audit import Audit
-from router.errors import JournalError
+from router.config.settings import Settings
 from router.journal import Journal
-from router.settings import Settings
+from router.observe.audit import Audit
+from router.records.errors import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from pydicom.uid import UID
 
 from router.deid.mask import Region
 from router.deid.profile import Option
-from router.errors import Code, SettingsError
+from router.records.errors import Code, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

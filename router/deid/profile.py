@@ -22,10 +22,10 @@ from pydicom.datadict import dictionary_has_tag, dictionary_keyword, dictionary_
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
-from router.deid import iod, vocabulary
-from router.deid.iod import Need
-from router.deid.private import SHIPPED as SAFE_PRIVATE
-from router.deid.private import SafeElement
+from router.deid.standard import iod, vocabulary
+from router.deid.standard.iod import Need
+from router.deid.standard.safe_private import SHIPPED as SAFE_PRIVATE
+from router.deid.standard.safe_private import SafeElement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

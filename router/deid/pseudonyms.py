@@ -14,7 +14,7 @@ import hmac
 from dataclasses import dataclass, field
 
 from router.deid.issuers import NO_TABLE, Issuers
-from router.errors import Code, SettingsError
+from router.records.errors import Code, SettingsError
 
 #: UIDs from 128 bits as a decimal number (PS3.5 B.2); the root says nothing of who made them.
 UID_ROOT = "2.25."

@@ -25,10 +25,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from router import __version__, lossless
+from router import __version__
 from router.destinations import tls
 from router.destinations.peer_words import peer_words
-from router.errors import (
+from router.dicom import lossless
+from router.dicom.mapped_bytes import Trail
+from router.records.errors import (
     Code,
     DeliveryDeferred,
     DestinationPaused,
@@ -36,7 +38,6 @@ from router.errors import (
     LinkDown,
     SyntaxRefused,
 )
-from router.passing import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from router.errors import DestinationPaused, EdgeRouterError, LinkDown
+from router.records.errors import DestinationPaused, EdgeRouterError, LinkDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from router.study import Copy, VerifiedBy
+    from router.records.study import Copy, VerifiedBy
 
 #: Bytes handed to the socket at a time. With one large body the connect timeout would bound the
 #: whole upload (measured); in pieces each piece has its own time.

@@ -20,7 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from router.destinations import tls
 from router.destinations.expectations import Expecting
-from router.errors import Code, LinkDown
+from router.records.errors import Code, LinkDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

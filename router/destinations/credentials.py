@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from requests.auth import AuthBase
 
-from router.errors import Code, DestinationPaused, SettingsError
+from router.records.errors import Code, DestinationPaused, SettingsError
 
 if TYPE_CHECKING:
     import requests

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from router import part10
 from router.destinations.association import Association, Peer
 from router.destinations.base import OneByOne, Outgoing, ReadBack, Stored
 from router.destinations.statuses import judge
 from router.destinations.tls import LOOPBACK, TlsSettings, make_context
-from router.errors import (
+from router.dicom import part10
+from router.records.errors import (
     Code,
     DeliveryDeferred,
     DestinationPaused,
@@ -30,14 +30,14 @@ from router.errors import (
     SettingsError,
     SyntaxRefused,
 )
-from router.study import VerifiedBy
+from router.records.study import VerifiedBy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from router.destinations.association import Pair
     from router.destinations.tls import TlsContext
-    from router.study import Copy
+    from router.records.study import Copy
 
 #: Pairs that an association is asked for at most. Each is asked for without compression, too; there
 #: can be 128 presentation contexts, and two are for C-FIND and C-ECHO.

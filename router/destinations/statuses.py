@@ -13,13 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from router.destinations.base import Stored
-from router.errors import (
-    Code,
-    DeliveryDeferred,
-    Hold,
-    StoreRefused,
-    SyntaxRefused,
-)
+from router.records.errors import Code, DeliveryDeferred, Hold, StoreRefused, SyntaxRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,15 +21,15 @@ from router.destinations.retry_after import date_s, retry_after_s
 from router.destinations.statuses import HTTP, Meaning, meaning_of
 from router.destinations.stow_answers import judge, value
 from router.destinations.tls import LOOPBACK, TlsSettings
-from router.errors import (
+from router.dicom.mapped_bytes import pieces
+from router.records.errors import (
     Code,
     DeliveryDeferred,
     DestinationPaused,
     EdgeRouterError,
     StoreRefused,
 )
-from router.passing import pieces
-from router.study import Copy, VerifiedBy
+from router.records.study import Copy, VerifiedBy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from pydantic import Field, FilePath, model_validator
 
 from router.destinations.base import DestinationSettings
-from router.errors import Code, DestinationPaused, SettingsError
+from router.records.errors import Code, DestinationPaused, SettingsError
 
 if TYPE_CHECKING:
     import socket

@@ -11,8 +11,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router import backoff
-from router.errors import Code, IllegalTransition
 from router.journal import corrections, holds, purges, quality, receipts, records
 from router.journal.callers import Callers
 from router.journal.copies import Copies
@@ -30,7 +28,9 @@ from router.journal.routes import Routes
 from router.journal.sightings import Sightings
 from router.journal.standing import StandingDecisions
 from router.journal.trials import Trials
-from router.study import (
+from router.records import backoff
+from router.records.errors import Code, IllegalTransition
+from router.records.study import (
     CAPTURE_GONE,
     TABLE,
     Arrival,

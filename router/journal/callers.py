@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.callers import Caller
+from router.truck.callers import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

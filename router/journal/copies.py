@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.errors import Code
 from router.journal import receipts, records, routes
 from router.journal.corrections import in_place_of
 from router.journal.identities import Conflict, Identities, enter, enter_study
 from router.journal.routes import inherit
-from router.study import CAPTURED, Copy, Instance, Original, Rank, Role, Route, Stage
+from router.records.errors import Code
+from router.records.study import CAPTURED, Copy, Instance, Original, Rank, Role, Route, Stage
 
 if TYPE_CHECKING:
     import sqlite3

@@ -11,15 +11,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.errors import Code
 from router.journal import receipts, records
-from router.study import Rank, Role, Stage
+from router.records.errors import Code
+from router.records.study import Rank, Role, Stage
 
 if TYPE_CHECKING:
     import sqlite3
 
     from router.journal.database import Database
-    from router.study import Copy
+    from router.records.study import Copy
 
 
 @dataclass(frozen=True)

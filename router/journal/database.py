@@ -8,8 +8,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from router.errors import Code, JournalError
 from router.journal.schema import MIGRATIONS, NEWEST
+from router.records.errors import Code, JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

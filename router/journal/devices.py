@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from router.qc import Device
+from router.imaging.quality import Device
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from router.imaging.quality import Acquisition
     from router.journal.database import Database
-    from router.qc import Acquisition
 
 #: Names of a kind. A header that says something else each time makes no more than these.
 MOST_OF_A_KIND = 4

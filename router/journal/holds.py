@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.errors import Code
 from router.journal import records
+from router.records.errors import Code
 
 if TYPE_CHECKING:
     import sqlite3
 
     from router.journal.database import Database
-    from router.study import HoldRecord, Instance, Study
+    from router.records.study import HoldRecord, Instance, Study
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from router.deid import identity
-from router.deid.identity import Comparison, Likeness
+from router.deid import same_patient
 from router.deid.issuers import NO_TABLE, Issuers
-from router.errors import Code, Hold
+from router.deid.same_patient import Comparison, Likeness
+from router.records.errors import Code, Hold
 
 if TYPE_CHECKING:
     import sqlite3
@@ -260,7 +260,7 @@ def _compare(known: Mapping[str, Any], found: Mapping[str, str]) -> Comparison:
     writings = [known, *({**known, **also} for also in known.get("also", []))]
     order = list(Likeness)
     return min(
-        (identity.compare(one, found) for one in writings),
+        (same_patient.compare(one, found) for one in writings),
         key=lambda comparison: order.index(comparison.likeness),
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.deid import issuers
-from router.errors import Code, SettingsError
 from router.journal.identities import USED
+from router.records.errors import Code, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

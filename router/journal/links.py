@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.errors import Code
+from router.records.errors import Code
 
 if TYPE_CHECKING:
     from router.journal.database import Database

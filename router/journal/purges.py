@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.journal import receipts, records
-from router.study import Outcome, Role, Stage, State, advance
+from router.records.study import Outcome, Role, Stage, State, advance
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,7 +61,7 @@ class Returned:
     file: str
     #: SHA-256 of the data set that was delivered; ``None`` where it was not noted yet.
     original_digest: str | None
-    #: The identity of its content (``router.content``), where it was noted.
+    #: The identity of its content (``router.imaging.content_identity``), where it was noted.
     content: str | None
     #: Whether it is our copy that is there, and not the scanner's image.
     is_copy: bool

@@ -8,11 +8,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from router.errors import Code
+from router.imaging.quality import EXPORTED, Acquisition, Device, Flag, Raised, Shown, Total
+from router.imaging.quality.baseline import WINDOW, Baseline
 from router.journal import devices
-from router.qc import EXPORTED, Acquisition, Device, Flag, Raised, Shown, Total
-from router.qc.baseline import WINDOW, Baseline
-from router.study import Role, State
+from router.records.errors import Code
+from router.records.study import Role, State
 
 if TYPE_CHECKING:
     import sqlite3

@@ -8,18 +8,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from router import backoff
 from router.journal import records
-from router.receipt import RECEIPT_TABLE, ReceiptOutcome, ReceiptState, advance_receipt
-from router.study import HEAD_START_S, Priority, Rank, Role, Stage
+from router.records import backoff
+from router.records.receipt import RECEIPT_TABLE, ReceiptOutcome, ReceiptState, advance_receipt
+from router.records.study import HEAD_START_S, Priority, Rank, Role, Stage
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Sequence
 
-    from router.errors import Code
     from router.journal.database import Database
-    from router.study import Copy, Receipt, VerifiedBy
+    from router.records.errors import Code
+    from router.records.study import Copy, Receipt, VerifiedBy
 
 # SQLite uses a partial index only for a query that holds the very words of its condition.
 _TO_SEND = "r.state IN ('WAITING', 'UNCERTAIN')"

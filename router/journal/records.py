@@ -1,13 +1,23 @@
-"""Between the rows of the journal and the records of ``router.study``."""
+"""Between the rows of the journal and the records of ``router.records.study``."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from router.errors import Code
-from router.receipt import ReceiptState
-from router.study import Copy, HoldRecord, Instance, Receipt, Role, Stage, State, Study, VerifiedBy
+from router.records.errors import Code
+from router.records.receipt import ReceiptState
+from router.records.study import (
+    Copy,
+    HoldRecord,
+    Instance,
+    Receipt,
+    Role,
+    Stage,
+    State,
+    Study,
+    VerifiedBy,
+)
 
 if TYPE_CHECKING:
     import sqlite3

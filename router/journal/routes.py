@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from router.errors import Code
 from router.journal.receipts import hasten
-from router.study import Priority, Route, Stage
+from router.records.errors import Code
+from router.records.study import Priority, Route, Stage
 
 if TYPE_CHECKING:
     import sqlite3

@@ -12,7 +12,7 @@ RECEIPTS = """
         instance TEXT NOT NULL REFERENCES instance (orthanc_id),
         destination TEXT NOT NULL,
         study TEXT NOT NULL,
-        state TEXT NOT NULL,               -- of router.receipt's table
+        state TEXT NOT NULL,               -- of router.records.receipt's table
         digest TEXT NOT NULL,              -- of the bytes that are sent
         md5 TEXT,                          -- of the file, where it is sent in another syntax
         syntax TEXT,                       -- NULL: sent as the copy is stored

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.journal.purges import Purgeable
-from router.study import Role, Stage
+from router.records.study import Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from router.errors import Code
     from router.journal.database import Database
+    from router.records.errors import Code
 
 
 @dataclass(frozen=True)

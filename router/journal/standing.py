@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.deid.policies import Kind
-from router.errors import Code
+from router.records.errors import Code
 
 if TYPE_CHECKING:
     from router.journal.database import Database

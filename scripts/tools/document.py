@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from router.errors import ADVICE
-from router.receipt import RECEIPT_TABLE
-from router.study import TABLE
-from tools.tables import actions, answers, metrics, privacy, settings
+from router.records.errors import ADVICE
+from router.records.receipt import RECEIPT_TABLE
+from router.records.study import TABLE
+from tools.tables import actions, answers, house, metrics, privacy, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +47,11 @@ def hold_table() -> str:
 #: Document → marker → what stands there.
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"settings": settings.table},
-    "docs/architecture.md": {"states": state_table, "receipts": receipt_table},
+    "docs/architecture.md": {
+        "states": state_table,
+        "receipts": receipt_table,
+        "house": house.table,
+    },
     "docs/metrics.md": {"metrics": metrics.table},
     "docs/operations.md": {"answers": answers.table, "holds": hold_table},
     "docs/privacy.md": {

@@ -24,11 +24,12 @@ import numpy as np
 from pydicom.uid import BreastTomosynthesisImageStorage
 from sklearn.cluster import KMeans
 
-from router import capture, part10, pixels, qc
-from router.analysis import density
-from router.analysis.kmeans import optimal_cuts
-from router.frame import Frame
-from router.qc.baseline import COLD, Baseline
+from router.dicom import part10
+from router.imaging import pixels, quality, secondary_capture
+from router.imaging.analysis import density
+from router.imaging.analysis.kmeans import optimal_cuts
+from router.imaging.frame import Frame
+from router.imaging.quality.baseline import COLD, Baseline
 from tests import data, image_faults
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import FileDataset
 
-    from router.frame import Finding
+    from router.imaging.frame import Finding
 
 HISTOGRAMS = 100_000
 RUNS = 1_000
@@ -183,15 +184,15 @@ def _memory(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def secondary_capture(frame: Frame) -> tuple[float, float]:
+def capture_cost(frame: Frame) -> tuple[float, float]:
     """Milliseconds to draw and encode, and KiB, for a mammogram."""
     source = next(data.mammogram_study("bench", data.Patient.made("bench"), 64, 52))
     finding = density.analyse(frame)
-    uids = capture.CaptureUids("2.25.1", "2.25.2")
+    uids = secondary_capture.CaptureUids("2.25.1", "2.25.2")
 
     def make() -> bytes:
-        rgb = capture.picture(frame, finding)
-        return capture.secondary_capture(source, rgb, finding, uids)
+        rgb = secondary_capture.picture(frame, finding)
+        return secondary_capture.secondary_capture(source, rgb, finding, uids)
 
     return best_ms(make), len(make()) / 1024
 
@@ -199,9 +200,9 @@ def secondary_capture(frame: Frame) -> tuple[float, float]:
 def flags() -> tuple[float, float]:
     """Share of injected faults that got a flag of their own, and of clean images with any."""
     right = {
-        "blank": qc.Flag.BLANK, "saturated": qc.Flag.SATURATED,
-        "low_contrast": qc.Flag.LOW_CONTRAST, "lost_rows": qc.Flag.LOST_LINES,
-        "kvp_step": qc.Flag.EXPOSURE_UNUSUAL, "wrong_padding": qc.Flag.PADDING_WRONG,
+        "blank": quality.Flag.BLANK, "saturated": quality.Flag.SATURATED,
+        "low_contrast": quality.Flag.LOW_CONTRAST, "lost_rows": quality.Flag.LOST_LINES,
+        "kvp_step": quality.Flag.EXPOSURE_UNUSUAL, "wrong_padding": quality.Flag.PADDING_WRONG,
     }  # fmt: skip
     found = faulty = wrong = clean = 0
     for modality in ("CT", "CR", "MG"):
@@ -213,8 +214,8 @@ def flags() -> tuple[float, float]:
         cold: Counter[str] = Counter()
         for n in range(CLEAN):
             kind, view, features = _look(image_faults.clean(modality, f"clean-{n}"))
-            wrong += bool(qc.judge(kind, features, usual.get(view, COLD)))
-            cold["clean"] += bool(qc.judge(kind, features))
+            wrong += bool(quality.judge(kind, features, usual.get(view, COLD)))
+            cold["clean"] += bool(quality.judge(kind, features))
             clean += 1
         hit: Counter[str] = Counter()
         for name, inject in image_faults.FAULTS.items():
@@ -222,9 +223,9 @@ def flags() -> tuple[float, float]:
                 image = image_faults.clean(modality, f"{name}-{n}")
                 inject(image, np.random.default_rng([n, len(name)]))
                 kind, view, features = _look(image)
-                raised = qc.judge(kind, features, usual.get(view, COLD))
+                raised = quality.judge(kind, features, usual.get(view, COLD))
                 hit[name] += right[name] in {one.flag for one in raised}
-                cold[name] += right[name] in {one.flag for one in qc.judge(kind, features)}
+                cold[name] += right[name] in {one.flag for one in quality.judge(kind, features)}
                 faulty += 1
         found += sum(hit.values())
         print(f"flags {modality}: of {FAULTY} each {dict(hit)}  before anything is learned"
@@ -233,8 +234,8 @@ def flags() -> tuple[float, float]:
 
 
 def _look(image: FileDataset) -> tuple[str, str, dict[str, float]]:
-    seen = qc.acquisition(image)
-    features = qc.features(pixels.to_frame(image, for_processing=True)) | seen.figures
+    seen = quality.acquisition(image)
+    features = quality.features(pixels.to_frame(image, for_processing=True)) | seen.figures
     return seen.modality, seen.view, features
 
 
@@ -250,7 +251,7 @@ def main() -> None:
     same = same_bytes(Frame(data.ct_slice("bench", 4), "CT"), RUNS)
     print(f"labels of {RUNS} runs byte-identical: {same}; extra memory of MG {mg['extra']:.2f}"
           f" x the image; {HISTOGRAMS} histograms against brute force")  # fmt: skip
-    sc_ms, sc_kib = secondary_capture(breast)
+    sc_ms, sc_kib = capture_cost(breast)
     flags_found, flags_false = flags()
     print(
         f"bench imaging: ct_ms={ct['ms']:.2f} mg_ms={mg['ms']:.1f} mg_vs_seed={mg['seed']:.0f}"

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from router import check_now, qc, status
 from router.app import show_journal
 from router.deid.pseudonyms import Key
+from router.imaging import quality
 from router.journal import Journal
-from router.metrics import Metrics
+from router.observe.metrics import Metrics
+from router.operator import quality_report, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ _SCRAPE_S = 15.0
 _SCRAPES = 10
 #: So many studies arrived in the hours in which a view that is missing can still be taken.
 _RECENT = 100
-_SEEN = qc.Acquisition(
+_SEEN = quality.Acquisition(
     modality="MG", view="CC", side="R", part="", implant_displaced=False, partial=False,
     for_processing=False, kind="2D", exposure="e" * 64, device="d" * 64, kernel="", series_number=2,
     image_number=1, figures={"kvp_kv": 29.0, "exposure_mas": 80.0, "thickness_mm": 55.0},
@@ -87,7 +88,7 @@ def filled(path: Path, studies: int) -> Journal:
 def look_at_all(journal: Journal) -> None:
     """Every image is a mammogram that was looked at."""
     seen = json.dumps(asdict(_SEEN))
-    figures = json.dumps(dict.fromkeys(qc.EXPORTED, 2.0))
+    figures = json.dumps(dict.fromkeys(quality.EXPORTED, 2.0))
     with journal._db.writing() as db:
         db.execute(
             "INSERT INTO quality SELECT orthanc_id, study, received_at, NULL, 'MG', 'CC', 'd', ?, ?"
@@ -100,9 +101,14 @@ def scrape_s(journal: Journal, studies: int) -> float:
     """Processor seconds of one scrape: the mean of some."""
     registry = CollectorRegistry()
     Metrics(registry).begin(_CLOUD)
-    now = studies - _RECENT + check_now.RECENT_S  # a second between two studies
+    now = studies - _RECENT + quality_report.RECENT_S  # a second between two studies
     show_journal(
-        registry, journal, [_CLOUD], qc.EXPECTED_VIEWS, lambda: now, Key("bench", b"k" * 32).digest
+        registry,
+        journal,
+        [_CLOUD],
+        quality.EXPECTED_VIEWS,
+        lambda: now,
+        Key("bench", b"k" * 32).digest,
     )
     text = generate_latest(registry).decode()
     missing = f"edge_router_qc_studies_view_missing {_RECENT + 1}.0"
@@ -136,8 +142,8 @@ def questions(journal: Journal, studies: int) -> dict[str, Callable[[], object]]
         "oldest_undelivered": lambda: journal.outbox.oldest_undelivered(["cloud"]),
         "find_study": lambda: journal.find_study(f"a{studies}"),
         "overview": lambda: status.overview(journal),
-        "missing_views": lambda: check_now.count_missing(
-            journal, qc.EXPECTED_VIEWS, studies - _RECENT + check_now.RECENT_S
+        "missing_views": lambda: quality_report.count_missing(
+            journal, quality.EXPECTED_VIEWS, studies - _RECENT + quality_report.RECENT_S
         ),
     }
 

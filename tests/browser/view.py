@@ -37,7 +37,7 @@ PASSWORD = Path("/run/secrets/radiologist_password")
 _DEADLINE_S = 20.0
 _SHOWN_GREYS = 32
 
-# The overlay's colours (router/analysis/density.py), blended at 45 % over grey: what is left of a
+# The overlay's colours (router/imaging/analysis/density.py), blended at 45 % over grey: what is left of a
 # pixel without the colour's share must be grey, and no brighter than 55 %.
 _MEASURE = """canvas => {
   const colours = [[0, 114, 178], [230, 159, 0], [204, 121, 167]], off = 6;

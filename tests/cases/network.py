@@ -15,7 +15,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, CTImageStorage
 from pynetdicom import evt
 
-from router.study import State
+from router.records.study import State
 from tests import scanner
 from tests.cases import lab
 from tests.cases.case import Case

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from router.errors import Code
-from router.receipt import ReceiptState
-from router.study import State
+from router.records.errors import Code
+from router.records.receipt import ReceiptState
+from router.records.study import State
 from tests.contract.faulty_pacs import HONEST, Fault, FaultyPacs
 from tests.contract.test_delivery import Bench
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
-from router import part10
-from router.delivery import Limits
 from router.destinations.dimse import Dimse, DimseSettings
-from router.errors import Code
-from router.study import State
+from router.dicom import part10
+from router.pipeline.deliver import Limits
+from router.records.errors import Code
+from router.records.study import State
 from tests import data
 from tests.contract import programs
 from tests.contract.conftest import ARCHIVE_AET
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pydicom import FileDataset
 
-    from router.study import Copy
+    from router.records.study import Copy
     from tests.contract.conftest import Archive
     from tests.contract.programs import Program
 

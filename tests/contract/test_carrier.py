@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router import carrier
-from router.carrier import Carrier
-from router.errors import EdgeRouterError, OrthancBrokeOff, OrthancUnreachable
+from router.records.errors import EdgeRouterError, OrthancBrokeOff, OrthancUnreachable
+from router.truck import transport
+from router.truck.transport import Carrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +100,7 @@ def test_a_body_goes_in_pieces_with_its_length() -> None:
 
 
 def test_a_connection_that_was_idle_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carrier, "_IDLE_S", 0.0)
+    monkeypatch.setattr(transport, "_IDLE_S", 0.0)
     with asked(_OK + b"first", _OK + b"other") as (served, made):
         assert (text(made), text(made)) == ("first", "other")
         assert served.connections == 2

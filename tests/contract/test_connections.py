@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from router.destinations.connections import Connections
-from router.orthanc import TruckOrthanc
-from router.spool import Spool
+from router.truck.orthanc import TruckOrthanc
+from router.truck.spool import Spool
 from tests.waiting import until
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ import pydicom
 import pytest
 from prometheus_client import CollectorRegistry
 
-from router import part10
-from router.delivery import Delivery, Limits
 from router.destinations import KINDS
 from router.destinations.stow import StowSettings
-from router.errors import Code, OrthancError
+from router.dicom import part10
 from router.journal import Identities, Journal, Pin
-from router.metrics import Metrics
-from router.spool import MemoryBody
-from router.study import Arrival, Copy, Outcome, Priority, Route, State
+from router.observe.metrics import Metrics
+from router.pipeline.deliver import Delivery, Limits
+from router.records.errors import Code, OrthancError
+from router.records.study import Arrival, Copy, Outcome, Priority, Route, State
+from router.truck.spool import MemoryBody
 from tests import data
 from tests.contract.fake_pacs import Answer, FakePacs, stored
 from tests.waiting import until
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pydicom import FileDataset
 
     from router.destinations import Destination
-    from router.orthanc import TruckOrthanc
-    from router.spool import Body
+    from router.truck.orthanc import TruckOrthanc
+    from router.truck.spool import Body
 
 CLOUD = "cloud"
 _LIMITS = Limits()

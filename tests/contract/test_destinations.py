@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from router import part10
 from router.destinations import KINDS
 from router.destinations.base import Outgoing, Stored
 from router.destinations.dimse import Dimse, DimseSettings
 from router.destinations.stow import StowSettings
-from router.errors import (
+from router.dicom import part10
+from router.records.errors import (
     Code,
     DeliveryDeferred,
     DestinationPaused,
@@ -27,7 +27,7 @@ from router.errors import (
     StoreRefused,
     SyntaxRefused,
 )
-from router.study import Copy, VerifiedBy
+from router.records.study import Copy, VerifiedBy
 from tests import data
 from tests.contract.conftest import ARCHIVE_AET
 from tests.contract.fake_pacs import Answer, FakePacs, coerced, failed, stored

@@ -22,10 +22,10 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from router import part10
 from router.destinations.base import Outgoing, Stored
 from router.destinations.dimse import Dimse, DimseSettings
-from router.errors import (
+from router.dicom import part10
+from router.records.errors import (
     Code,
     DeliveryDeferred,
     DeliveryError,
@@ -36,7 +36,7 @@ from router.errors import (
     StoreRefused,
     SyntaxRefused,
 )
-from router.study import Copy, VerifiedBy
+from router.records.study import Copy, VerifiedBy
 from tests import data
 from tests.certificates import Authority, Certificate
 from tests.contract.fake_dimse import CALLED, CALLING, Answer, FakeScp

@@ -13,7 +13,7 @@ import pytest
 
 from router.destinations.base import Outgoing, Stored
 from router.destinations.stow import Stow, StowSettings
-from router.errors import Hold, StoreRefused
+from router.records.errors import Hold, StoreRefused
 from tests.certificates import Authority
 from tests.contract.fake_pacs import stored
 from tests.contract.test_destinations import _file, _send

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from router.errors import Code
-from router.study import State
+from router.records.errors import Code
+from router.records.study import State
 from tests.contract.faulty_pacs import (
     HOLDING,
     HONEST,

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from router.destinations.stow import Stow, StowSettings
-from router.errors import Code, DestinationPaused, LinkDown, SettingsError
+from router.records.errors import Code, DestinationPaused, LinkDown, SettingsError
 from tests.certificates import Authority, Certificate
 from tests.contract.fake_pacs import Answer, FakePacs, stored
 from tests.contract.test_destinations import _file, _send

@@ -13,8 +13,8 @@ from unittest import mock
 import pydicom
 from pynetdicom import AE
 
-from router.orthanc import instance_id
-from router.steps.anonymize import Anonymizing
+from router.pipeline.anonymize.scheduling import Anonymizing
+from router.truck.orthanc import instance_id
 from tests.conftest import Router
 from tests.waiting import until
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.deid.pseudonyms import Key
-    from router.study import Instance, Study
+    from router.records.study import Instance, Study
     from tests.orthancs import Orthanc
 
 _REST = ("DELIVERED", "HELD", "PURGED", "DISCARDED")

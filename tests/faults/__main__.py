@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from router.errors import Code
+from router.records.errors import Code
 from tests.faults import truck
 from tests.faults.every import SCENARIOS, SMALL_TRUCK, SMALL_TRUCK_MIB
 from tests.faults.reconcile import Auditor, Held

@@ -96,7 +96,7 @@ port = {self.port}
         return time.time() + float(self._offset.read_text())
 
     def start(self) -> None:
-        with (self.folder / "router.log").open("ab") as log:
+        with (self.folder / "router.observe.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.clocked", str(self._offset), "run",
                  "--config", str(self.folder / "config.toml")],
@@ -125,7 +125,7 @@ port = {self.port}
             self._process = None
 
     def last_words(self) -> str:
-        return (self.folder / "router.log").read_text(errors="replace")[-2000:]
+        return (self.folder / "router.observe.log").read_text(errors="replace")[-2000:]
 
     def studies(self) -> list[dict[str, Any]]:
         """What its status says of each study that is under way or held, and of the newest others.

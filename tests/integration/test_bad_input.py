@@ -21,7 +21,7 @@ from pydicom.uid import (
     UltrasoundImageStorage,
 )
 
-from router.errors import ADVICE, Code
+from router.records.errors import ADVICE, Code
 from tests import data, scanner
 from tests.orthancs import IMAGES
 from tests.waiting import until

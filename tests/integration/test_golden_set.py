@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from router import golden
+from router.pipeline import regression_images
 from tests import data
 from tests.waiting import until
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.conftest import Router
     from tests.orthancs import Orthanc
 
-SERIES = f'edge_router_golden_moved{{algorithm="{golden.ALGORITHM}"}}'
+SERIES = f'edge_router_golden_moved{{algorithm="{regression_images.ALGORITHM}"}}'
 
 
 def moved(app: App) -> list[float]:
@@ -36,17 +36,17 @@ def test_a_golden_image_with_another_result_than_before_is_shown_and_stays_shown
         image = data.radiograph(f"golden {number}", data.Patient.made("golden"), 96, 64)
         image.save_as(folder / f"{number}.dcm", enforce_file_format=True)
     router.write_config(truck.url, cloud.url, f'[analysis]\ngolden = "{folder}"\n')
-    results = folder / golden.RESULTS
+    results = folder / regression_images.RESULTS
     for _ in range(2):  # accepted by the first, found again by the second
         with router.running() as app:
             assert until(lambda app=app: moved(app), what="the analysis") == [0.0]  # type: ignore[misc]
     known = json.loads(results.read_text())
-    first = min(known[golden.ALGORITHM])
-    known[golden.ALGORITHM][first] = "another"
+    first = min(known[regression_images.ALGORITHM])
+    known[regression_images.ALGORITHM][first] = "another"
     results.write_text(json.dumps(known))
     for _ in range(2):
         with router.running() as app:
             assert until(lambda app=app: moved(app), what="the analysis") == [1.0]  # type: ignore[misc]
-    assert json.loads(results.read_text())[golden.ALGORITHM][first] == "another"
+    assert json.loads(results.read_text())[regression_images.ALGORITHM][first] == "another"
     assert not truck.request("GET", "/instances").json()
     assert not cloud.request("GET", "/instances").json()

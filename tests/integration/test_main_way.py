@@ -10,7 +10,7 @@ import pydicom
 import pytest
 import requests
 
-from router.study import State
+from router.records.study import State
 from tests import data, scanner
 from tests.orthancs import DELETE
 from tests.waiting import until

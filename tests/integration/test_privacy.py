@@ -23,7 +23,8 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from router.deid import dates, pseudonyms
+from router.deid import pseudonyms
+from router.deid.planning import dates
 from tests import data, scanner
 from tests.conftest import KEY
 from tests.waiting import until

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from router.journal import Journal
-from router.study import Stage, State
+from router.records.study import Stage, State
 from tests import data, scanner
 from tests.faults.scanning import Image, Scanner
 from tests.waiting import until

@@ -7,18 +7,18 @@ from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING
 
-from router import part10
 from router.destinations.base import OneByOne, Outgoing, ReadBack, Stored
-from router.errors import Code, DeliveryDeferred, Hold, LinkDown, ResourceMissing
+from router.dicom import part10
 from router.journal import Identities, Journal
-from router.spool import MemoryBody
-from router.study import Copy, Outcome, Role, Stage, State, Study, VerifiedBy, rest
+from router.records.errors import Code, DeliveryDeferred, Hold, LinkDown, ResourceMissing
+from router.records.study import Copy, Outcome, Role, Stage, State, Study, VerifiedBy, rest
+from router.truck.spool import MemoryBody
 from tests import data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from router.spool import Body
+    from router.truck.spool import Body
 
 #: So many instances each study of the world may have; the last is one that the truck must hold.
 PER_STUDY = 4

@@ -13,7 +13,7 @@ from router.destinations import statuses
 from router.destinations.base import Stored
 from router.destinations.peer_words import WORDS, peer_words
 from router.destinations.stow_answers import judge
-from router.errors import (
+from router.records.errors import (
     Code,
     DeliveryDeferred,
     EdgeRouterError,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from router.deid import plan, pseudonyms
+from router.deid import pseudonyms
+from router.deid.planning import plan
 from router.deid.profile import SCREENING, Profile
-from router.errors import EdgeRouterError
+from router.records.errors import EdgeRouterError
 from tests.corpus import people
 from tests.corpus.maker import Corpus
 from tests.corpus.score import Scorer

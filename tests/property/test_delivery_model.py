@@ -22,12 +22,12 @@ from hypothesis.stateful import (
 )
 from prometheus_client import CollectorRegistry
 
-from router import status
-from router.delivery import Delivery
 from router.journal import Cursor, Journal, Pin
-from router.metrics import Metrics
-from router.study import Arrival, State
-from router.worker import Worker
+from router.observe.metrics import Metrics
+from router.operator import status
+from router.pipeline.deliver import Delivery
+from router.pipeline.worker import Worker
+from router.records.study import Arrival, State
 from tests.property.delivery_world import (
     FAULTS,
     PER_STUDY,
@@ -43,11 +43,11 @@ from tests.property.delivery_world import (
 )
 
 if TYPE_CHECKING:
-    from router.errors import Code
     from router.journal import Held
-    from router.orthanc import TruckOrthanc
-    from router.steps import Steps
-    from router.study import Receipt
+    from router.pipeline.steps import Steps
+    from router.records.errors import Code
+    from router.records.study import Receipt
+    from router.truck.orthanc import TruckOrthanc
 
 STUDIES = ("s1", "s2", "s3")
 DESTINATIONS = ("archive", "cloud", "research")

@@ -18,28 +18,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from router import errors, golden, part10, qc
-from router.analyser import Look
 from router.deid.pseudonyms import Key
-from router.delivery import Delivery
-from router.errors import Code, EdgeRouterError
-from router.intake import Intake
+from router.dicom import part10
+from router.imaging import quality
+from router.imaging.worker_process import Look
 from router.journal import Journal, Pin
-from router.looking import Looking
-from router.metrics import Metrics
-from router.orthanc import Changes, Space
-from router.space import Keeper, Watermarks
-from router.spool import MemoryBody
-from router.steps import Calm
-from router.study import Arrival, Outcome, State
-from router.worker import Worker
+from router.observe.metrics import Metrics
+from router.pipeline import regression_images
+from router.pipeline.deliver import Delivery
+from router.pipeline.intake import Intake
+from router.pipeline.purge import Keeper, Watermarks
+from router.pipeline.quality_check import Looking
+from router.pipeline.steps import Calm
+from router.pipeline.worker import Worker
+from router.records import errors
+from router.records.errors import Code, EdgeRouterError
+from router.records.study import Arrival, Outcome, State
+from router.truck.orthanc import Changes, Space
+from router.truck.spool import MemoryBody
 from tests.property.delivery_world import LocalSteps, Pacs, Truck, instance, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from router.destinations.base import Outgoing, ReadBack, Stored
-    from router.study import Copy, Study
+    from router.records.study import Copy, Study
 
 _ITEMS = 5
 _ROUNDS = 12
@@ -221,7 +224,7 @@ class Analyser(Failing):
         return Look(ACQUISITION, {}, Code.NO_PIXELS)
 
 
-ACQUISITION = qc.acquisition(part10.read(BytesIO(instance("S0", 0)[0])))
+ACQUISITION = quality.acquisition(part10.read(BytesIO(instance("S0", 0)[0])))
 
 
 class Spool:
@@ -366,7 +369,9 @@ def test_golden_images(fault: Exception, at: int) -> None:
         for one in NAMES:
             (folder / one).write_bytes(one.encode())
         analyser = Golden(NAMES[at], fault)
-        found = golden.check(folder, cast("Any", analyser), folder.parent / f"{folder.name}.work")
+        found = regression_images.check(
+            folder, cast("Any", analyser), folder.parent / f"{folder.name}.work"
+        )
     assert set(found.new) >= others(NAMES, at)
     if not isinstance(fault, errors.AnalysisSkipped):  # which is a result
         assert found.failed == (NAMES[at],)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from router.analysis.kmeans import optimal_cuts
+from router.imaging.analysis.kmeans import optimal_cuts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

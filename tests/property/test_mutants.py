@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from router.deid import gate, plan, pseudonyms
+from router.deid import gate, pseudonyms
+from router.deid.planning import plan
 from router.deid.profile import SCREENING, Profile
-from router.errors import EdgeRouterError, Hold
+from router.records.errors import EdgeRouterError, Hold
 from tests.corpus import mutants
 from tests.corpus.key import Verdict
 from tests.corpus.maker import Corpus

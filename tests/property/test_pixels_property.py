@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
-from router import lossless
-from router.deid import clearance
-from router.errors import Code, Hold
-from router.pixels import undeclared
+from router.deid import eligibility
+from router.dicom import lossless
+from router.imaging.pixels import undeclared
+from router.records.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
 
@@ -28,7 +28,7 @@ PATIENT = data.Patient.made("pixel property")
 #: The encoder of these tests has no room for smaller ones.
 LARGE = (12, 16)
 #: Eight bits of CT count as a picture of a screen: not the question here.
-SCREENS = clearance.Release("of a test", frozenset({Code.BURNED_IN_TEXT}))
+SCREENS = eligibility.Release("of a test", frozenset({Code.BURNED_IN_TEXT}))
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def held(image: Image) -> Code | None:
     file = data.file_bytes(image.dataset())
     try:
         dataset = apply_plan.read(file)
-        clearance.check(dataset, SCREENS)
+        eligibility.check(dataset, SCREENS)
         undeclared.check(dataset, memoryview(file))
     except Hold as hold:
         return hold.code

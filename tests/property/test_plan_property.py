@@ -16,13 +16,14 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage
 
-from router.deid import gate, plan, pseudonyms
-from router.errors import Code, Hold
+from router.deid import gate, pseudonyms
+from router.deid.planning import plan
+from router.records.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
 
 if TYPE_CHECKING:
-    from router.deid.plan import Plan
+    from router.deid.planning.plan import Plan
 
 KEY = pseudonyms.Key("test", bytes(range(32)))
 STATION = "truck-1"

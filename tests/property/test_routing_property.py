@@ -7,8 +7,8 @@ import fnmatch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.routing import Header, Routing, Rule, Term, matches
-from router.study import Priority
+from router.records.study import Priority
+from router.rules.routing import Header, Routing, Rule, Term, matches
 
 _LETTERS = "AaBb[]ß"
 _TEXTS = st.text(_LETTERS, min_size=1, max_size=4)

@@ -19,14 +19,14 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from router import part10
+from router.dicom import part10
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydicom.tag import BaseTag
 
-    from router.deid.plan import Json, Plan
+    from router.deid.planning.plan import Json, Plan
 
 _PART = re.compile(r"([0-9a-f]{4})-([0-9a-f]{4})(?:\[(\d+)])?")
 #: VRs of one value, in which a backslash is a letter.

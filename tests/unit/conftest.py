@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 # Sets how pydicom reads values that break their VR, as it is set in the running router.
-from router import part10  # noqa: F401  (imported for that setting)
+from router.dicom import part10  # noqa: F401  (imported for that setting)
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:

@@ -10,8 +10,8 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from router import part10
-from router.study import Copy
+from router.dicom import part10
+from router.records.study import Copy
 
 
 def uid(name: str) -> str:

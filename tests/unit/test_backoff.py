@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from router import backoff
+from router.records import backoff
 
 LAST_DRAW = 1 - 2**-53
 

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from router import part10
-from router.errors import Code, Hold
-from router.spool import MemoryBody
-from router.steps.beside import beside, hashed
+from router.dicom import part10
+from router.pipeline.anonymize.background import beside, hashed
+from router.records.errors import Code, Hold
+from router.truck.spool import MemoryBody
 
 _HEAD = bytes(128) + b"DICM" + bytes.fromhex("02000000554c040000000000")
 _DEADLINE_S = 10

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 from pydicom.uid import JPEGLSLossless
 
-from router import part10
 from router.deid.gate import beyond
-from router.deid.gate.scan import scan
 from router.deid.gate.traces import Traces
-from router.errors import Code, Hold
+from router.dicom import part10
+from router.dicom.element_index import scan
+from router.records.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
-    from router.deid.gate.scan import Level
+    from router.dicom.element_index import Level
 
 PATIENT = data.Patient.made("beyond")
 

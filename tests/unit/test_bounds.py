@@ -23,10 +23,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from router import bounds, part10
-from router.analyser import HeaderCheck
-from router.errors import Code, Hold
-from router.spool import MemoryBody, Spool
+from router.dicom import bounds, part10
+from router.imaging.worker_process import HeaderCheck
+from router.records.errors import Code, Hold
+from router.truck.spool import MemoryBody, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

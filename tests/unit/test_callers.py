@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from door.callers import Callers as DoorsCallers
 from door.figures import Reason
-from router import callers, errors
 from router.journal import Journal
+from router.records import errors
+from router.truck import callers
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=80),

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from pydicom.uid import UID, JPEGLSLossless, SecondaryCaptureImageStorage
 
-from router import capture, part10, pixels
-from router.analysis import density
-from router.deid import gate, plan, pseudonyms
-from router.frame import UNLABELLED, Finding, Frame, ImageClass, Scale, Window
+from router.deid import gate, pseudonyms
+from router.deid.planning import plan
+from router.dicom import part10
+from router.imaging import pixels, secondary_capture
+from router.imaging.analysis import density
+from router.imaging.frame import UNLABELLED, Finding, Frame, ImageClass, Scale, Window
 from tests import data
 from tests.unit import apply_plan
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 KEY = pseudonyms.Key("test", bytes(range(32)))
 STATION = "truck-1"
 PATIENT = data.Patient.made("capture")
-UIDS = capture.CaptureUids(series="2.25.111", sop="2.25.222")
+UIDS = secondary_capture.CaptureUids(series="2.25.111", sop="2.25.222")
 #: A legend of three classes and three notes: six lines and two margins.
 LEGEND_ROWS = 6 * 18 + 2 * 8
 
@@ -56,7 +58,9 @@ def anonymized(original: FileDataset) -> FileDataset:
 def captured(source: FileDataset) -> bytes:
     frame = pixels.to_frame(source)
     finding = density.analyse(frame)
-    return capture.secondary_capture(source, capture.picture(frame, finding), finding, UIDS)
+    return secondary_capture.secondary_capture(
+        source, secondary_capture.picture(frame, finding), finding, UIDS
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,7 @@ def made(ct_image: FileDataset) -> bytes:
 
 def test_the_picture_is_the_image_beside_its_segmentation() -> None:
     frame, finding = gradient(500, 500)
-    rgb = capture.picture(frame, finding)
+    rgb = secondary_capture.picture(frame, finding)
     assert rgb.shape == (500 + LEGEND_ROWS, 1_000, 3)
     assert rgb.dtype == np.uint8
     left, right = rgb[:500, :500], rgb[:500, 500:]
@@ -93,7 +97,7 @@ def test_the_picture_is_the_image_beside_its_segmentation() -> None:
 def test_padding_is_shown_without_a_tint() -> None:
     frame, finding = gradient(500, 500)
     finding.labels[:250] = UNLABELLED
-    rgb = capture.picture(frame, finding)
+    rgb = secondary_capture.picture(frame, finding)
     assert np.array_equal(rgb[:250, :500], rgb[:250, 500:])
     assert not np.array_equal(rgb[250:500, :500], rgb[250:500, 500:])
 
@@ -115,14 +119,14 @@ def test_padding_is_shown_without_a_tint() -> None:
 def test_small_images_grow_and_large_ones_shrink_in_proportion(
     rows: int, columns: int, shown: tuple[int, int]
 ) -> None:
-    rgb = capture.picture(*gradient(rows, columns))
+    rgb = secondary_capture.picture(*gradient(rows, columns))
     assert rgb.shape == (shown[0] + LEGEND_ROWS, 2 * shown[1], 3)
 
 
 def test_each_class_adds_a_line_to_the_legend() -> None:
     frame, finding = gradient(400, 400)
     heights = [
-        capture.picture(frame, replace(finding, classes=CLASSES[:number])).shape[0]
+        secondary_capture.picture(frame, replace(finding, classes=CLASSES[:number])).shape[0]
         for number in (1, 2, 3)
     ]
     assert heights == [400 + LEGEND_ROWS - 36, 400 + LEGEND_ROWS - 18, 400 + LEGEND_ROWS]
@@ -130,26 +134,26 @@ def test_each_class_adds_a_line_to_the_legend() -> None:
 
 def test_the_legend_shows_the_colour_of_each_class() -> None:
     frame, finding = gradient(400, 400)
-    legend = capture.picture(frame, finding)[400:]
+    legend = secondary_capture.picture(frame, finding)[400:]
     for image_class in CLASSES:
         assert np.any(np.all(legend == image_class.colour, axis=-1))
 
 
 def test_the_legend_says_how_much_and_in_which_unit() -> None:
     frame, finding = gradient(400, 400)
-    plain = capture.picture(frame, finding)[400:]
-    with_unit = capture.picture(frame, replace(finding, unit="HU"))[400:]
+    plain = secondary_capture.picture(frame, finding)[400:]
+    with_unit = secondary_capture.picture(frame, replace(finding, unit="HU"))[400:]
     other_share = (replace(CLASSES[0], fraction=0.4), *CLASSES[1:])
     assert not np.array_equal(plain, with_unit)
     assert not np.array_equal(
-        plain, capture.picture(frame, replace(finding, classes=other_share))[400:]
+        plain, secondary_capture.picture(frame, replace(finding, classes=other_share))[400:]
     )
 
 
 def test_monochrome1_is_shown_the_other_way_round() -> None:
     frame, finding = gradient(400, 400)
-    plain = capture.picture(frame, finding)[:400, :400]
-    inverted = capture.picture(replace(frame, inverted=True), finding)[:400, :400]
+    plain = secondary_capture.picture(frame, finding)[:400, :400]
+    inverted = secondary_capture.picture(replace(frame, inverted=True), finding)[:400, :400]
     # A level half-way between two greys is rounded to the even one both ways.
     assert np.abs(plain.astype(int) + inverted - 255).max() <= 1
     assert inverted[0, 0, 0] == 255
@@ -161,7 +165,7 @@ def test_the_window_of_the_file_is_shown() -> None:
         values.repeat(100, axis=0).repeat(100, axis=1), window=Window(150.0, 100.0, "LINEAR_EXACT")
     )
     labels = np.zeros((500, 500), dtype=np.uint8)
-    shown = capture.picture(frame, finding_of(labels))[0, 50:500:100, 0]
+    shown = secondary_capture.picture(frame, finding_of(labels))[0, 50:500:100, 0]
     assert shown.tolist() == [0, 0, 128, 255, 255]
 
 
@@ -171,13 +175,15 @@ def test_the_window_is_in_modality_values() -> None:
         frame_of(values, window=Window(0.0, 200.0, "LINEAR_EXACT")), scale=Scale(2.0, -100.0)
     )
     labels = np.zeros((450, 450), dtype=np.uint8)
-    shown = capture.picture(frame, finding_of(labels))[0, 75:450:150, 0]
+    shown = secondary_capture.picture(frame, finding_of(labels))[0, 75:450:150, 0]
     assert shown.tolist() == [0, 128, 255]
 
 
 def test_an_image_of_one_value_is_shown_without_a_division_by_zero() -> None:
     frame = frame_of(np.full((400, 400), 7, dtype=np.uint16))
-    rgb = capture.picture(frame, finding_of(np.full((400, 400), UNLABELLED, dtype=np.uint8)))
+    rgb = secondary_capture.picture(
+        frame, finding_of(np.full((400, 400), UNLABELLED, dtype=np.uint8))
+    )
     assert np.all(rgb[:400] == rgb[0, 0])
 
 
@@ -195,15 +201,15 @@ def test_the_capture_is_a_secondary_capture_with_the_given_uids(made: bytes) -> 
     assert dataset.SOPInstanceUID == dataset.file_meta.MediaStorageSOPInstanceUID == UIDS.sop
     assert dataset.file_meta.MediaStorageSOPClassUID == SecondaryCaptureImageStorage
     assert dataset.file_meta.TransferSyntaxUID == JPEGLSLossless
-    assert dataset.file_meta.ImplementationClassUID == capture.IMPLEMENTATION_UID
-    assert UID(capture.IMPLEMENTATION_UID).is_valid
+    assert dataset.file_meta.ImplementationClassUID == secondary_capture.IMPLEMENTATION_UID
+    assert UID(secondary_capture.IMPLEMENTATION_UID).is_valid
     assert made[:128] == bytes(128)
     assert len(made) % 2 == 0
 
 
 def test_the_picture_is_read_back_as_it_was_drawn(ct_image: FileDataset, made: bytes) -> None:
     frame = pixels.to_frame(anonymized(ct_image))
-    drawn = capture.picture(frame, density.analyse(frame))
+    drawn = secondary_capture.picture(frame, density.analyse(frame))
     dataset = apply_plan.read(made)
     assert (dataset.SamplesPerPixel, dataset.PhotometricInterpretation) == (3, "RGB")
     assert (dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit) == (8, 8, 7)
@@ -214,7 +220,7 @@ def test_an_odd_number_of_pixels_is_read_back() -> None:
     source = anonymized(data.radiograph("capture", PATIENT, rows=32, columns=26))
     rgb = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
     finding = finding_of(np.zeros((3, 3), dtype=np.uint8))
-    dataset = apply_plan.read(capture.secondary_capture(source, rgb, finding, UIDS))
+    dataset = apply_plan.read(secondary_capture.secondary_capture(source, rgb, finding, UIDS))
     assert np.array_equal(dataset.pixel_array, rgb)
 
 
@@ -277,7 +283,7 @@ def test_a_capture_passes_the_gate(size: int) -> None:
     expected = gate.Expected.of(as_read, KEY, STATION).for_capture(UIDS.series, UIDS.sop)
     gate.check_outgoing(
         apply_plan.read(file), memoryview(file), expected, gate.Traces.of(as_read),
-        capture.OWN_ATTRIBUTES,
+        secondary_capture.OWN_ATTRIBUTES,
     )  # fmt: skip
     assert [value for value in PATIENT.identifiers() if value.encode() in file] == []
 

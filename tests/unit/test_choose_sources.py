@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from router.analysis import density
-from router.errors import Code
-from router.steps.analyse import by_their_rules, choose_sources
-from router.study import CAPTURED, Copy, Instance, Priority, Role, Route, Stage
+from router.imaging.analysis import density
+from router.pipeline.analyse import by_their_rules, choose_sources
+from router.records.errors import Code
+from router.records.study import CAPTURED, Copy, Instance, Priority, Role, Route, Stage
 
 
 def instance(

@@ -8,10 +8,10 @@ import pytest
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
-from router.deid import clearance, policies
+from router.deid import eligibility, policies
 from router.deid.policies import Verdict
 from router.deid.profile import SCREENING, Profile
-from router.errors import Code, Hold
+from router.records.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
 
@@ -42,7 +42,7 @@ def as_read(dataset: FileDataset) -> FileDataset:
 
 def hold_of(dataset: FileDataset) -> Hold:
     with pytest.raises(Hold) as raised:
-        clearance.check(dataset)
+        eligibility.check(dataset)
     return raised.value
 
 
@@ -57,7 +57,7 @@ def _cleared() -> list[FileDataset]:
 
 @pytest.mark.parametrize("dataset", _cleared(), ids=lambda d: f"{d.Modality}-{d.InstanceNumber}")
 def test_images_of_the_detectors_are_cleared(dataset: FileDataset) -> None:
-    clearance.check(as_read(dataset))
+    eligibility.check(as_read(dataset))
 
 
 def _safe_images() -> set[str]:
@@ -72,7 +72,7 @@ def _safe_images() -> set[str]:
 @pytest.mark.parametrize("sop_class", sorted(_safe_images()))
 def test_every_cleared_class_is_an_image_of_the_standard(sop_class: str) -> None:
     assert "Image Storage" in uid.UID(sop_class).name
-    clearance.check(image(sop_class))
+    eligibility.check(image(sop_class))
 
 
 @pytest.mark.parametrize("patient_id", [None, "", "   "])
@@ -103,7 +103,7 @@ def test_an_object_without_a_uid_or_with_two_is_held(keyword: str, value: str | 
 def test_a_uid_that_breaks_the_rules_is_replaced_like_any_other(keyword: str, value: str) -> None:
     dataset = image()
     setattr(dataset, keyword, value)
-    clearance.check(dataset)
+    eligibility.check(dataset)
 
 
 @pytest.mark.parametrize("sop_class", ["1.2.3.4.5", "1.2.840.10008.5.1.4.1.1.99999"])
@@ -169,7 +169,7 @@ def test_text_burned_into_the_pixels_is_held(burned_in: str) -> None:
 def test_an_image_without_burned_in_text_is_cleared(burned_in: str | None) -> None:
     dataset = image()
     dataset.BurnedInAnnotation = burned_in
-    clearance.check(dataset)
+    eligibility.check(dataset)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_picture_of_a_screen_is_held(image_type: list[str]) -> None:
 def test_a_picture_of_a_patient_is_cleared(image_type: list[str] | str | None) -> None:
     dataset = image()
     dataset.ImageType = image_type
-    clearance.check(dataset)
+    eligibility.check(dataset)
 
 
 def test_an_image_with_fewer_pixels_than_its_header_says_is_held() -> None:
@@ -220,13 +220,13 @@ def test_the_frames_and_samples_of_an_image_are_counted() -> None:
     dataset.NumberOfFrames = 3
     assert hold_of(as_read(dataset)).code is Code.UNREADABLE
     dataset.PixelData = dataset.PixelData * 3
-    clearance.check(as_read(dataset))
+    eligibility.check(as_read(dataset))
 
 
 def test_a_uid_with_a_leading_zero_goes_on_because_it_is_replaced() -> None:
     dataset = ct_image()
     dataset.SeriesInstanceUID = "1.2.840.03.4"
-    clearance.check(as_read(dataset))
+    eligibility.check(as_read(dataset))
 
 
 def test_a_picture_in_colour_or_of_a_screen_is_held_whatever_its_class_says() -> None:
@@ -257,7 +257,7 @@ def test_a_conversion_type_tells_of_a_page_only_where_it_names_one(
     if held:
         assert hold_of(as_read(dataset)).code is Code.BURNED_IN_TEXT
     else:
-        clearance.check(as_read(dataset))
+        eligibility.check(as_read(dataset))
 
 
 def test_a_device_whose_images_are_all_held_is_cleared_as_the_advice_says() -> None:
@@ -268,12 +268,12 @@ def test_a_device_whose_images_are_all_held_is_cleared_as_the_advice_says() -> N
     view, *_ = data.mammogram_study("device", PATIENT, rows=48, columns=39)
     view.Manufacturer, view.ManufacturerModelName = "Exempla", "Exempla One"
     view.BurnedInAnnotation = "YES"
-    retried = clearance.POLICIES["retry"]
+    retried = eligibility.POLICIES["retry"]
     assert hold_of(as_read(view)).code is Code.BURNED_IN_TEXT
-    assert clearance.check(as_read(view), retried, rules) == ()
+    assert eligibility.check(as_read(view), retried, rules) == ()
     view.ManufacturerModelName = "Exempla Two"
     with pytest.raises(Hold):
-        clearance.check(as_read(view), retried, rules)
+        eligibility.check(as_read(view), retried, rules)
 
 
 def test_an_overlay_hidden_in_the_pixels_is_held() -> None:
@@ -281,7 +281,7 @@ def test_an_overlay_hidden_in_the_pixels_is_held() -> None:
     dataset.add_new(0x60000102, "US", 12)
     assert hold_of(as_read(dataset)).code is Code.PIXELS_UNDECLARED
     # Who has looked at it has seen what it draws.
-    clearance.check(as_read(dataset), CHECKED)
+    eligibility.check(as_read(dataset), CHECKED)
 
 
 def test_pixels_of_single_bits_are_counted() -> None:
@@ -289,7 +289,7 @@ def test_pixels_of_single_bits_are_counted() -> None:
     dataset.BitsAllocated = dataset.BitsStored = 1
     dataset.HighBit = 0
     dataset.PixelData = bytes(16 * 16 // 8)
-    clearance.check(as_read(dataset))
+    eligibility.check(as_read(dataset))
 
 
 def test_compressed_pixels_are_not_counted() -> None:
@@ -298,7 +298,7 @@ def test_compressed_pixels_are_not_counted() -> None:
     dataset.PixelData = encapsulate([b"\xff\xd8"])
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True
-    clearance.check(as_read(dataset))
+    eligibility.check(as_read(dataset))
 
 
 def test_an_image_in_a_transfer_syntax_that_nobody_knows_is_held() -> None:
@@ -315,11 +315,11 @@ def test_an_image_in_no_transfer_syntax_is_held() -> None:
 
 # --- what a person has answered for ---------------------------------------------------------------
 
-CHECKED = clearance.POLICIES["pixels-checked"]
+CHECKED = eligibility.POLICIES["pixels-checked"]
 
 
 def test_only_pixels_are_cleared_by_looking_at_them() -> None:
-    assert {name: policy.clears for name, policy in clearance.POLICIES.items()} == {
+    assert {name: policy.clears for name, policy in eligibility.POLICIES.items()} == {
         "": frozenset(),
         "retry": frozenset(),
         "identity-checked": {Code.IDENTITY_CONFLICT},
@@ -339,13 +339,13 @@ def test_an_image_whose_pixels_were_checked_is_cleared() -> None:
     dataset.BurnedInAnnotation = "YES"
     dataset.Modality = "US"
     dataset.ImageType = ["DERIVED", "SECONDARY", "SCREEN SAVE"]
-    clearance.check(as_read(dataset), CHECKED)
+    eligibility.check(as_read(dataset), CHECKED)
 
 
 def test_a_report_is_not_cleared_by_looking_at_its_pixels() -> None:
     *_, report = data.mammogram_study("clearance", PATIENT, rows=48, columns=39)
     with pytest.raises(Hold) as raised:
-        clearance.check(as_read(report), CHECKED)
+        eligibility.check(as_read(report), CHECKED)
     assert raised.value.code is Code.SOP_CLASS_NOT_CLEARED
 
 
@@ -354,7 +354,7 @@ def test_an_unknown_class_is_not_cleared_by_looking_at_its_pixels() -> None:
     dataset.SOPClassUID = "1.2.3.4.5"
     dataset.BurnedInAnnotation = "YES"
     with pytest.raises(Hold) as raised:
-        clearance.check(as_read(dataset), CHECKED)
+        eligibility.check(as_read(dataset), CHECKED)
     assert raised.value.code is Code.UNKNOWN_SOP_CLASS
 
 
@@ -362,9 +362,9 @@ def test_an_unknown_class_is_not_cleared_by_looking_at_its_pixels() -> None:
 def test_no_policy_clears_an_image_of_nobody(keyword: str) -> None:
     dataset = as_read(ct_image())
     delattr(dataset, keyword)
-    for policy in clearance.POLICIES.values():
+    for policy in eligibility.POLICIES.values():
         with pytest.raises(Hold) as raised:
-            clearance.check(dataset, policy)
+            eligibility.check(dataset, policy)
         assert raised.value.code in {Code.NO_PATIENT_ID, Code.NO_UID}
 
 
@@ -373,7 +373,7 @@ def test_checked_pixels_must_be_all_there() -> None:
     dataset.BurnedInAnnotation = "YES"
     dataset.PixelData = dataset.PixelData[:-2]
     with pytest.raises(Hold) as raised:
-        clearance.check(as_read(dataset), CHECKED)
+        eligibility.check(as_read(dataset), CHECKED)
     assert raised.value.code is Code.UNREADABLE
 
 
@@ -381,7 +381,7 @@ def test_a_retry_clears_nothing() -> None:
     dataset = ct_image()
     dataset.BurnedInAnnotation = "YES"
     with pytest.raises(Hold) as raised:
-        clearance.check(as_read(dataset), clearance.POLICIES["retry"])
+        eligibility.check(as_read(dataset), eligibility.POLICIES["retry"])
     assert raised.value.code is Code.BURNED_IN_TEXT
 
 
@@ -412,7 +412,7 @@ def test_a_saved_screen_under_a_detector_s_class_is_held(values: dict[str, objec
 def test_a_detector_s_image_type_is_cleared(image_type: list[str]) -> None:
     dataset = ct_image()
     dataset.ImageType = image_type
-    clearance.check(as_read(dataset))
+    eligibility.check(as_read(dataset))
 
 
 @pytest.mark.parametrize(
@@ -432,10 +432,10 @@ def test_a_picture_in_an_object_without_pixels_is_held(
     dataset.SOPClassUID, dataset.Modality = sop_class, modality
     pixels = dataset.PixelData
     del dataset.PixelData
-    clearance.check(dataset, chosen=chosen)
+    eligibility.check(dataset, chosen=chosen)
     dataset.add_new(keyword, "OF" if keyword == "FloatPixelData" else "OW", pixels)
     with pytest.raises(Hold) as raised:
-        clearance.check(dataset, chosen=chosen)
+        eligibility.check(dataset, chosen=chosen)
     assert raised.value.code is Code.BURNED_IN_TEXT
 
 
@@ -451,6 +451,6 @@ def test_an_overlay_in_any_unused_bit_is_held(*, position: int | None, hidden: b
         # The same with its bits in an attribute of their own is an overlay like any other.
         if position == 0:
             dataset.add_new(0x60003000, "OW", bytes(32))
-            clearance.check(as_read(dataset))
+            eligibility.check(as_read(dataset))
     else:
-        clearance.check(as_read(dataset))
+        eligibility.check(as_read(dataset))

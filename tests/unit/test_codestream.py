@@ -7,7 +7,7 @@ import pytest
 from pydicom.encaps import generate_fragments
 from pydicom.uid import JPEGLSLossless, RLELossless
 
-from router import codestream
+from router.dicom import codestream
 from tests import data
 
 if TYPE_CHECKING:

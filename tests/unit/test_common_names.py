@@ -8,7 +8,7 @@ import pytest
 from pydicom.sequence import Sequence
 from pydicom.uid import XRayRadiationDoseSRStorage
 
-from router.errors import Code
+from router.records.errors import Code
 from tests.corpus.reports import coded, number
 from tests.unit.test_options import copy_of, image, passed
 

@@ -21,9 +21,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from router import capture, pixels, qc
-from router.analysis import density
-from router.deid import plan, pseudonyms
+from router.deid import pseudonyms
+from router.deid.planning import plan
+from router.imaging import pixels, quality, secondary_capture
+from router.imaging.analysis import density
 from tests import data
 from tests.unit import apply_plan
 
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.skipif(
 
 KEY = pseudonyms.Key("test", bytes(range(32)))
 PATIENT = data.Patient.made("conformance")
-UIDS = capture.CaptureUids(series="2.25.111", sop="2.25.222")
+UIDS = secondary_capture.CaptureUids(series="2.25.111", sop="2.25.222")
 SYNTAXES = {
     "explicit": ExplicitVRLittleEndian,
     "implicit": ImplicitVRLittleEndian,
@@ -166,10 +167,10 @@ def test_a_capture_has_no_errors(modality: str, syntax: str, broken: str, tmp_pa
         source = apply_plan.read(apply_plan.apply(file, made))
     frame = pixels.to_frame(source)
     finding = density.analyse(frame)
-    flags = list(qc.LOOK.values())
-    rgb = capture.picture(frame, finding, flags)
+    flags = list(quality.LOOK.values())
+    rgb = secondary_capture.picture(frame, finding, flags)
     path = tmp_path / "capture.dcm"
-    path.write_bytes(capture.secondary_capture(source, rgb, finding, UIDS))
+    path.write_bytes(secondary_capture.secondary_capture(source, rgb, finding, UIDS))
     assert errors_of("dciodvfy", str(path)) == []
     assert errors_of("dcentvfy", str(path)) == []
 
@@ -184,8 +185,12 @@ def test_captures_of_one_study_fit_together(tmp_path: Path) -> None:
         source = apply_plan.read(copied)
         frame = pixels.to_frame(source)
         finding = density.analyse(frame)
-        uids = capture.CaptureUids(series=f"2.25.{number + 1}00", sop=f"2.25.{number + 1}01")
-        made = capture.secondary_capture(source, capture.picture(frame, finding), finding, uids)
+        uids = secondary_capture.CaptureUids(
+            series=f"2.25.{number + 1}00", sop=f"2.25.{number + 1}01"
+        )
+        made = secondary_capture.secondary_capture(
+            source, secondary_capture.picture(frame, finding), finding, uids
+        )
         for name, content in (("source", copied), ("capture", made)):
             path = tmp_path / f"{name}-{number}.dcm"
             path.write_bytes(content)

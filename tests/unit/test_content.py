@@ -21,8 +21,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from router import content, part10
-from router.errors import AnalysisSkipped, Code
+from router.dicom import part10
+from router.imaging import content_identity
+from router.records.errors import AnalysisSkipped, Code
 from tests import data
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def image(pages: int = 1, *, signed: bool = True) -> FileDataset:
 def of(dataset: FileDataset) -> str:
     file = data.file_bytes(dataset)
     stream = io.BytesIO(file)
-    return content.digest(part10.read(stream), stream, memoryview(file))
+    return content_identity.digest(part10.read(stream), stream, memoryview(file))
 
 
 def encoded(dataset: FileDataset, syntax: UID) -> FileDataset:

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router.audit import Audit
-from router.decisions import Reason
-from router.errors import Code, OperatorError
+from router.imaging.rejection_note import Title
 from router.journal import Identities, Journal, Pin
 from router.journal.copies import UidConflict
-from router.receipt import ReceiptState
-from router.rejection import Title
-from router.replacing import rejected, replace, told
-from router.study import Arrival, Copy, Outcome, Stage, State, VerifiedBy
+from router.observe.audit import Audit
+from router.operator.decisions import Reason
+from router.operator.replacement import rejected, replace, told
+from router.records.errors import Code, OperatorError
+from router.records.receipt import ReceiptState
+from router.records.study import Arrival, Copy, Outcome, Stage, State, VerifiedBy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.study import Study
+    from router.records.study import Study
 
 NOBODY = Identities("k", {})
 WHY = Reason("Ana", "the wrong worklist entry")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from router.deid import dates
 from router.deid.gate import moments
+from router.deid.planning import dates
+from router.dicom import date_values
 from tests.unit.test_options import DAYS, copy_of, image, passed
 
 #: Writings of a whole day, by strftime, that can mean no other.
@@ -83,7 +84,7 @@ def test_a_time_of_day_stays_the_same_in_whatever_writing(moment: time, clock: s
     text = moment.strftime(clock)
     told = dates.time_of_day(text)
     assert told is not None
-    assert dates.is_time(told)
+    assert date_values.is_time(told)
     assert moments.is_same_time(text, told)
     fraction = f".{moment.microsecond:06d}" if "%f" in clock else ""
     assert told.replace(":", "") == f"{moment:%H%M%S}{fraction}"

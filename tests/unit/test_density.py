@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from router.analysis import ANALYSES, density, histogram
-from router.errors import AnalysisSkipped, Code
-from router.frame import UNLABELLED, Frame, Scale
+from router.imaging.analysis import ANALYSES, density, histogram
+from router.imaging.frame import UNLABELLED, Frame, Scale
+from router.records.errors import AnalysisSkipped, Code
 
 Pixels = NDArray[np.integer]
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from router import qc
-from router.errors import Code
+from router.imaging import quality
+from router.imaging.quality import EXPORTED, Acquisition, Flag, Raised
 from router.journal import Journal, Pin
 from router.journal.devices import MOST_OF_A_KIND
 from router.journal.quality import MOST_FLAGS, MOST_VIEWS
 from router.journal.schema import MIGRATIONS
-from router.metrics import QualityFigures
-from router.qc import EXPORTED, Acquisition, Flag, Raised
-from router.study import Arrival
+from router.observe.metrics import QualityFigures
+from router.records.errors import Code
+from router.records.study import Arrival
 from tests import image_faults
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NOW = 1_000_000.0
 DAY_S = 86_400.0
-SEEN: Acquisition = replace(qc.acquisition(image_faults.clean("MG", "devices")), view="CC")
+SEEN: Acquisition = replace(quality.acquisition(image_faults.clean("MG", "devices")), view="CC")
 #: The table of sums was made anew in this migration.
 _TOLD_APART = next(n for n, sql in enumerate(MIGRATIONS) if "quality_flag_total" in sql)
 
@@ -61,13 +61,13 @@ def names(journal: Journal, now: float = NOW) -> dict[str, int]:
 
 def test_a_machine_is_known_by_its_station_and_serial_number_whatever_is_changed_in_it() -> None:
     image = image_faults.clean("MG", "one")
-    first = qc.acquisition(image).machine
+    first = quality.acquisition(image).machine
     image.DetectorID = "A-NEW-ONE"
     image.SoftwareVersions = "9.9"
     image.ConvolutionKernel = "B30"
-    assert qc.acquisition(image).machine == first
+    assert quality.acquisition(image).machine == first
     image.DeviceSerialNumber = "ANOTHER"
-    assert qc.acquisition(image).machine != first
+    assert quality.acquisition(image).machine != first
 
 
 def test_machines_are_numbered_as_they_come_and_a_tomosynthesis_is_the_mammographs(

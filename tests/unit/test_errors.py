@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import router
-from router.errors import (
+from router.records.errors import (
     ADVICE,
     AnalysisSkipped,
     Code,

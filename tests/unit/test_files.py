@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from router import sending  # noqa: F401  (pynetdicom needs the real socket when it is loaded)
 from router.__main__ import main
-from router.deid import plan, pseudonyms
+from router.deid import pseudonyms
+from router.deid.planning import plan
+from router.operator import import_files  # noqa: F401  (pynetdicom needs the real socket when it is loaded)
 from tests import data, image_faults
 from tests.unit import apply_plan
 

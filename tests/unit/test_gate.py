@@ -18,8 +18,9 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from router.deid import gate, plan, pseudonyms
-from router.errors import Code, Hold
+from router.deid import gate, pseudonyms
+from router.deid.planning import plan
+from router.records.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
 

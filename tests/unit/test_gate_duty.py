@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from router.deid.vocabulary import TEXT_WORDS
-from router.errors import Code
+from router.deid.standard.vocabulary import TEXT_WORDS
+from router.records.errors import Code
 from tests.unit.test_options import copy_of, image
 
 if TYPE_CHECKING:

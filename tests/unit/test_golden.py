@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router import golden
-from router.analyser import Analyser
-from router.errors import Code, OperatorError
+from router.imaging.worker_process import Analyser
+from router.pipeline import regression_images
+from router.records.errors import Code, OperatorError
 from tests import data
 
 if TYPE_CHECKING:
@@ -37,35 +37,38 @@ def folder(tmp_path: Path) -> Path:
 def test_a_result_is_kept_and_is_the_same_again(
     folder: Path, analyser: Analyser, tmp_path: Path
 ) -> None:
-    assert golden.check(folder, analyser, tmp_path / "work").new == ("chest.dcm", "text.dcm")
-    again = golden.check(folder, analyser, tmp_path / "work")
-    assert again == golden.Checked(("chest.dcm", "text.dcm"), (), ())
+    assert regression_images.check(folder, analyser, tmp_path / "work").new == (
+        "chest.dcm",
+        "text.dcm",
+    )
+    again = regression_images.check(folder, analyser, tmp_path / "work")
+    assert again == regression_images.Checked(("chest.dcm", "text.dcm"), (), ())
     assert not (tmp_path / "work").exists()
 
 
 def test_another_result_is_told_and_never_accepted_by_itself(
     folder: Path, analyser: Analyser, tmp_path: Path
 ) -> None:
-    golden.check(folder, analyser, tmp_path / "work")
-    known = json.loads((folder / golden.RESULTS).read_text())
-    first = min(known[golden.ALGORITHM])
-    known[golden.ALGORITHM][first] = "another"
-    (folder / golden.RESULTS).write_text(json.dumps(known))
+    regression_images.check(folder, analyser, tmp_path / "work")
+    known = json.loads((folder / regression_images.RESULTS).read_text())
+    first = min(known[regression_images.ALGORITHM])
+    known[regression_images.ALGORITHM][first] = "another"
+    (folder / regression_images.RESULTS).write_text(json.dumps(known))
     for _ in range(2):
-        assert len(golden.check(folder, analyser, tmp_path / "work").moved) == 1
+        assert len(regression_images.check(folder, analyser, tmp_path / "work").moved) == 1
 
 
 def test_another_version_of_the_algorithm_has_results_of_its_own(
     folder: Path, analyser: Analyser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    golden.check(folder, analyser, tmp_path / "work")
-    monkeypatch.setattr(golden, "ALGORITHM", "density-kmeans next")
-    assert len(golden.check(folder, analyser, tmp_path / "work").new) == 2
+    regression_images.check(folder, analyser, tmp_path / "work")
+    monkeypatch.setattr(regression_images, "ALGORITHM", "density-kmeans next")
+    assert len(regression_images.check(folder, analyser, tmp_path / "work").new) == 2
 
 
 def test_a_folder_that_cannot_be_read_is_an_error_with_a_code(
     analyser: Analyser, tmp_path: Path
 ) -> None:
     with pytest.raises(OperatorError) as told:
-        golden.check(tmp_path / "none", analyser, tmp_path / "work")
+        regression_images.check(tmp_path / "none", analyser, tmp_path / "work")
     assert told.value.code is Code.FILE_UNREADABLE

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from router import manifest, status
-from router.audit import Audit
-from router.decisions import Reason, What, discard, release
 from router.deid.pseudonyms import Key
-from router.errors import Code, OperatorError
 from router.journal import Identities, Journal, Pin
 from router.journal.sightings import repeated_name
-from router.receipt import ReceiptState
-from router.study import Arrival, Copy, Outcome, Stage, State, VerifiedBy
+from router.observe.audit import Audit
+from router.operator import manifest, status
+from router.operator.decisions import Reason, What, discard, release
+from router.records.errors import Code, OperatorError
+from router.records.receipt import ReceiptState
+from router.records.study import Arrival, Copy, Outcome, Stage, State, VerifiedBy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.study import Receipt
+    from router.records.study import Receipt
 
 PLACES = ("archive", "cloud", "research")
 STUDY, ALIAS = "study", "abcdef012345"

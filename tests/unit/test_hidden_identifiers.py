@@ -11,7 +11,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, CTImageStorage
 
 from router.deid import profile
-from router.errors import Code
+from router.records.errors import Code
 from tests import data
 from tests.unit.test_options import copy_of, image, passed
 

@@ -11,9 +11,10 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import JPEGLSLossless
 
-from router.deid import clearance, gate, plan
+from router.deid import eligibility, gate
+from router.deid.planning import plan
 from router.deid.pseudonyms import Key
-from router.errors import Code, Hold
+from router.records.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
 
@@ -34,7 +35,7 @@ def _outcome(dataset: FileDataset, station: str = STATION) -> Code | FileDataset
     file = data.file_bytes(dataset)
     original = apply_plan.read(file)
     try:
-        clearance.check(original)
+        eligibility.check(original)
         copied = apply_plan.apply(file, plan.make(original, KEY, station))
         copy = apply_plan.read(copied)
         gate.check_copy(

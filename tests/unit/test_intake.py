@@ -8,17 +8,17 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from router.deid.pseudonyms import Key
-from router.intake import Intake
 from router.journal import Cursor, Journal
-from router.metrics import Metrics
-from router.orthanc import Changes
+from router.observe.metrics import Metrics
+from router.pipeline.intake import Intake
+from router.truck.orthanc import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.orthanc import TruckOrthanc
-    from router.steps.contents import Contents
+    from router.pipeline.stored_content import Contents
+    from router.truck.orthanc import TruckOrthanc
 
 
 class Truck:

@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from router.deid import issuers, pseudonyms
-from router.deid.identity import Likeness, compare
 from router.deid.issuers import NO_TABLE
 from router.deid.pseudonyms import Key
-from router.errors import Code, Hold, SettingsError
+from router.deid.same_patient import Likeness, compare
 from router.journal import Identities, Journal, Pin
 from router.journal.identities import IdentityConflict, PatientChanged
-from router.orthanc import instance_id
-from router.steps.whose import Whose
-from router.study import Arrival, Copy
+from router.pipeline.patient_key import Whose
+from router.records.errors import Code, Hold, SettingsError
+from router.records.study import Arrival, Copy
+from router.truck.orthanc import instance_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.study import Instance
+    from router.records.study import Instance
 
 TABLE = issuers.read(
     """

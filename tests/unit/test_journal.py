@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router.errors import Code, Hold, IllegalTransition, JournalError
 from router.journal import Cursor, Identities, Journal, Pin, lock
 from router.journal.schema import NEWEST
-from router.study import (
+from router.records.errors import Code, Hold, IllegalTransition, JournalError
+from router.records.study import (
     CAPTURE_GONE,
     CAPTURED,
     Arrival,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.study import Receipt, Study
+    from router.records.study import Receipt, Study
 
 PIN = Pin("abcdef012345", "key", "basic-1")
 WHO = Identities("key", {("patient", "PSEUDONYM"): {"patient_id": "1", "name": "Doe^Jane"}})

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from router.analysis.kmeans import optimal_cuts
+from router.imaging.analysis.kmeans import optimal_cuts
 
 
 def cuts_of(values: list[int], counts: list[int], k: int) -> list[int]:

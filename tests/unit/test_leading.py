@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router.steps.leading import Leader
+from router.pipeline.anonymize.first_image import Leader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from router.delivery import LinkGate
-from router.errors import Code
+from router.pipeline.deliver import LinkGate
+from router.records.errors import Code
 
 
 def test_a_gate_is_open_at_first() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
-from router.log import _JsonLines
+from router.observe.log import _JsonLines
 
 
 def _line(**more: object) -> dict[str, object]:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router import manifest
 from router.deid.pseudonyms import Key
-from router.errors import Code, OperatorError
-from router.receipt import ReceiptState
-from router.study import Copy, HoldRecord, Instance, Receipt, Role, Stage, VerifiedBy
+from router.operator import manifest
+from router.records.errors import Code, OperatorError
+from router.records.receipt import ReceiptState
+from router.records.study import Copy, HoldRecord, Instance, Receipt, Role, Stage, VerifiedBy
 
 KEY = Key("k1", bytes(range(32)))
 KEYS = {KEY.id: KEY}

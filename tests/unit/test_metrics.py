@@ -13,17 +13,17 @@ from prometheus_client import (
     generate_latest,
 )
 
-from router import qc
 from router.app import show_journal
-from router.deid import plan
+from router.deid.planning import plan
 from router.deid.pseudonyms import Key
 from router.destinations.base import Stored
-from router.errors import ADVICE, Code
+from router.imaging import quality
+from router.imaging.quality import EXPORTED, Flag
 from router.journal.quality import MOST_VIEWS
-from router.machine import MachineFigures
-from router.metrics import JournalFigures, Metrics
-from router.qc import EXPORTED, Flag
-from router.study import State, VerifiedBy
+from router.observe.machine import MachineFigures
+from router.observe.metrics import JournalFigures, Metrics
+from router.records.errors import ADVICE, Code
+from router.records.study import State, VerifiedBy
 from tests import data
 from tests.unit import apply_plan
 from tests.unit import test_devices as devices
@@ -131,7 +131,7 @@ def fullest(journal: Journal) -> str:
         registry,
         journal,
         destinations,
-        qc.EXPECTED_VIEWS,
+        quality.EXPECTED_VIEWS,
         lambda: devices.NOW,
         Key("key", b"k" * 32).digest,
     )

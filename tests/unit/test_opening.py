@@ -17,9 +17,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from router import part10, pixels
-from router.errors import AnalysisSkipped, Code, Hold
-from router.pixels import opening, undeclared
+from router.dicom import part10
+from router.imaging import pixels
+from router.imaging.pixels import opening, undeclared
+from router.records.errors import AnalysisSkipped, Code, Hold
 from tests import data
 
 if TYPE_CHECKING:

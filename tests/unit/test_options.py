@@ -16,10 +16,11 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from router.deid import clearance, dates, explain, gate, mask, plan, policies, profile, pseudonyms
-from router.deid.private import read as read_private
+from router.deid import eligibility, gate, mask, policies, profile, pseudonyms
+from router.deid.planning import dates, explain, plan
 from router.deid.profile import SCREENING, Option, Profile
-from router.errors import Code, Hold, SettingsError
+from router.deid.standard.safe_private import read as read_private
+from router.records.errors import Code, Hold, SettingsError
 from tests import data
 from tests.unit import apply_plan
 
@@ -50,7 +51,7 @@ def copy_of(
     file = data.file_bytes(dataset)
     original = apply_plan.read(file)
     try:
-        regions = clearance.check(original, rules=rules, chosen=chosen)
+        regions = eligibility.check(original, rules=rules, chosen=chosen)
         made = plan.make(apply_plan.read(file), KEY, STATION, chosen, masked=bool(regions))
         copied = apply_plan.read(apply_plan.apply(file, made))
         fault(copied)
@@ -359,7 +360,7 @@ def test_a_region_that_was_not_masked_is_held() -> None:
     dataset = _screen()
     file = data.file_bytes(dataset)
     original = apply_plan.read(file)
-    regions = clearance.check(original, rules=_MASKED, chosen=CHOSEN)
+    regions = eligibility.check(original, rules=_MASKED, chosen=CHOSEN)
     made = plan.make(apply_plan.read(file), KEY, STATION, CHOSEN, masked=True)
     copied = apply_plan.apply(file, made)
     with pytest.raises(Hold) as raised:

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router import capture
-from router.analysis import density
-from router.deid import gate, plan
-from router.deid.clean import DUMMIES, DUMMY_CODE
+from router.deid import gate
+from router.deid.planning import plan
+from router.deid.planning.clean import DUMMIES, DUMMY_CODE
 from router.deid.profile import MEANINGS, SCREENING, Profile
-from router.errors import Code, Hold
+from router.imaging import secondary_capture
+from router.imaging.analysis import density
+from router.records.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
 from tests.unit.test_capture import KEY, PATIENT, UIDS, captured
@@ -27,7 +28,7 @@ CHOSEN = Profile.of(SCREENING)
 #: The texts that stand in every copy and capture, whoever the patient is.
 WRITTEN = (
     *MEANINGS, *MEANINGS.values(), CHOSEN.method(), STATION, "MODIFIED", "OFFIS_DCMTK_369",
-    *DUMMIES.values(), *DUMMY_CODE.values(), *capture.OWN_TEXTS, density.ALGORITHM,
+    *DUMMIES.values(), *DUMMY_CODE.values(), *secondary_capture.OWN_TEXTS, density.ALGORITHM,
 )  # fmt: skip
 #: They, and what they consist of: "113105" of "113100+113105".
 CONSTANTS = sorted(
@@ -80,8 +81,8 @@ def test_a_capture_is_not_held_for_what_the_router_wrote_into_it(
     expected = gate.Expected.of(plain(), KEY, STATION, CHOSEN).for_capture(UIDS.series, UIDS.sop)
     gate.check_outgoing(
         apply_plan.read(CAPTURED), memoryview(CAPTURED), expected,
-        gate.Traces.of(original, STATION), capture.OWN_ATTRIBUTES, HEADER,
-        capture.OWN_TEXTS | {density.ALGORITHM},
+        gate.Traces.of(original, STATION), secondary_capture.OWN_ATTRIBUTES, HEADER,
+        secondary_capture.OWN_TEXTS | {density.ALGORITHM},
     )  # fmt: skip
 
 

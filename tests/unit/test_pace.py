@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from router.pace import Pace, RateCap
+from router.pipeline.deliver.throughput import Pace, RateCap
 
 MEGABYTE = 1_000_000
 

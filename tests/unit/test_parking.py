@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from router.analyser import HeaderCheck
 from router.deid import policies
 from router.deid.profile import BASIC
 from router.deid.pseudonyms import Key
-from router.errors import Code, OrthancBrokeOff, OrthancError, OrthancFull, ResourceMissing
+from router.imaging.worker_process import HeaderCheck
 from router.journal import Journal, Pin
-from router.looking import Looking as QualityCheck
-from router.metrics import Metrics
-from router.routing import Routing, Rule
-from router.spool import MemoryBody
-from router.steps import CALM_S, Bench, Calm, SiteRules, Steps
-from router.study import Arrival
-from router.worker import Worker
+from router.observe.metrics import Metrics
+from router.pipeline.quality_check import Looking as QualityCheck
+from router.pipeline.steps import CALM_S, Bench, Calm, SiteRules, Steps
+from router.pipeline.worker import Worker
+from router.records.errors import Code, OrthancBrokeOff, OrthancError, OrthancFull, ResourceMissing
+from router.records.study import Arrival
+from router.rules.routing import Routing, Rule
+from router.truck.spool import MemoryBody
 from tests import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.analyser import Analyser
-    from router.orthanc import TruckOrthanc
-    from router.spool import Body, Spool
+    from router.imaging.worker_process import Analyser
+    from router.truck.orthanc import TruckOrthanc
+    from router.truck.spool import Body, Spool
 
 STUDY = "study"
 IMAGE = "image"

@@ -11,8 +11,8 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGLSLossless
 
-from router import part10
-from router.errors import Code, Hold
+from router.dicom import part10
+from router.records.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router import part10
-from router.passing import Trail, let_go, pieces
-from router.spool import FileBody
+from router.dicom import part10
+from router.dicom.mapped_bytes import Trail, let_go, pieces
+from router.truck.spool import FileBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

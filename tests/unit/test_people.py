@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from router.deid.pseudonyms import Key
-from router.errors import Code, Hold, SettingsError
 from router.journal import Identities, Journal, Pin
 from router.journal.identities import IdentityConflict
-from router.study import Arrival, Copy
+from router.records.errors import Code, Hold, SettingsError
+from router.records.study import Arrival, Copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

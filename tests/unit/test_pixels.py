@@ -8,16 +8,16 @@ from pydicom.encaps import encapsulate
 from pydicom.tag import Tag
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
-from router import pixels
-from router.errors import AnalysisSkipped, Code
-from router.frame import Window
+from router.imaging import pixels
+from router.imaging.frame import Window
+from router.records.errors import AnalysisSkipped, Code
 from tests import data
 from tests.unit import apply_plan
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
-    from router.frame import Frame
+    from router.imaging.frame import Frame
 
 PATIENT = data.Patient.made("pixels")
 

@@ -12,17 +12,19 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage
 
-from router.deid import iod, plan, profile, pseudonyms
-from router.deid.iod import Need
+from router.deid import profile, pseudonyms
+from router.deid.planning import plan
 from router.deid.profile import BASIC, Action
-from router.errors import Code, Hold
+from router.deid.standard import iod
+from router.deid.standard.iod import Need
+from router.records.errors import Code, Hold
 from tests import data
 from tests.unit import apply_plan
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
-    from router.deid.plan import Plan
+    from router.deid.planning.plan import Plan
 
 KEY = pseudonyms.Key("test", bytes(range(32)))
 STATION = "truck-1"

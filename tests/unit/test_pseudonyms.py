@@ -11,7 +11,7 @@ from pydicom.uid import UID
 
 from router.deid import pseudonyms
 from router.deid.pseudonyms import Key
-from router.errors import Code, SettingsError
+from router.records.errors import Code, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.deid.pseudonyms import Key
-from router.qc import Device
-from router.qc.public_names import public
+from router.imaging.quality import Device
+from router.imaging.quality.public_names import public
 
 DIGEST = Key("key", b"k" * 32).digest
 DEVICE = Device("MG-1", "MG", "GE MEDICAL SYSTEMS", "SENOGRAPHE PRISTINA", "ADS_54.10", 1, 0.0)

@@ -14,11 +14,12 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import BreastTomosynthesisImageStorage
 
-from router import part10, pixels, qc
-from router.errors import EdgeRouterError
-from router.frame import Frame, Rectangle, Scale
-from router.qc import EXPECTED_VIEWS, Acquisition, Flag, Shown
-from router.qc.baseline import COLD, ENOUGH, WINDOW, Baseline
+from router.dicom import part10
+from router.imaging import pixels, quality
+from router.imaging.frame import Frame, Rectangle, Scale
+from router.imaging.quality import EXPECTED_VIEWS, Acquisition, Flag, Shown
+from router.imaging.quality.baseline import COLD, ENOUGH, WINDOW, Baseline
+from router.records.errors import EdgeRouterError
 from tests import data, image_faults
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
 def test_dates_that_are_written_otherwise_are_counted() -> None:
     image = image_faults.clean("MG", "dates")
-    assert qc.acquisition(image).odd_dates == 0
+    assert quality.acquisition(image).odd_dates == 0
     image.StudyDate, image.SeriesDate, image.AcquisitionDate = "2026.03.11", "", "2026-03-11"
-    assert qc.acquisition(image).odd_dates == 1
+    assert quality.acquisition(image).odd_dates == 1
     image.StudyDate, image.AcquisitionDateTime = "20260311101500", "2026-03-11 10:15"
-    assert qc.acquisition(image).odd_dates == 3
+    assert quality.acquisition(image).odd_dates == 3
 
 
 RIGHT = {
@@ -47,13 +48,13 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def look(image: FileDataset) -> tuple[Acquisition, dict[str, float]]:
-    seen = qc.acquisition(image)
-    return seen, qc.features(pixels.to_frame(image, for_processing=True)) | seen.figures
+    seen = quality.acquisition(image)
+    return seen, quality.features(pixels.to_frame(image, for_processing=True)) | seen.figures
 
 
 def flags(image: FileDataset, baseline: Baseline = COLD) -> set[Flag]:
     seen, features = look(image)
-    return {raised.flag for raised in qc.judge(seen.modality, features, baseline)}
+    return {raised.flag for raised in quality.judge(seen.modality, features, baseline)}
 
 
 @pytest.fixture(scope="module", params=["CT", "CR", "MG"])
@@ -98,14 +99,14 @@ def test_a_real_image_gets_none(path: Path) -> None:
             frame = pixels.to_frame(dataset, stream)
         except EdgeRouterError:
             return  # not an image that is looked at
-        assert qc.judge(qc.acquisition(dataset).modality, qc.features(frame)) == []
+        assert quality.judge(quality.acquisition(dataset).modality, quality.features(frame)) == []
 
 
 def test_an_image_of_padding_is_flagged_as_that_alone() -> None:
     values = np.full((64, 64), -2000, dtype=np.int16)
     values[30, 30:34] = [1, 2, 3, 40]
     frame = Frame(values, "CT", padding=(-2000, -2000), limits=(-32768, 32767))
-    assert [one.flag for one in qc.judge("CT", qc.features(frame))] == [Flag.PADDING_ONLY]
+    assert [one.flag for one in quality.judge("CT", quality.features(frame))] == [Flag.PADDING_ONLY]
 
 
 def test_values_cut_off_below_the_end_of_the_scale_are_clipped() -> None:
@@ -122,7 +123,7 @@ def test_figures_are_those_of_the_pixels() -> None:
     rng = np.random.default_rng(3)
     values = rng.normal(500, 40, (300, 300)).round().astype(np.int16)
     frame = Frame(values, "MR", Scale(2.0, -10.0), limits=(0, 4095))
-    found = qc.features(frame)
+    found = quality.features(frame)
     real = values * 2.0 - 10
     assert found["mean"] == pytest.approx(real.mean())
     assert found["standard_deviation"] == pytest.approx(real.std())
@@ -141,10 +142,10 @@ def test_padding_and_what_shutters_cover_count_for_nothing() -> None:
     values = np.full((100, 100), 7000, dtype=np.uint16)
     values[20:80, 20:80] = np.arange(3600).reshape(60, 60)
     covered = Frame(values, "DX", shutters=(Rectangle(20, 79, 20, 79),))
-    assert qc.features(covered)["maximum"] == 3599
+    assert quality.features(covered)["maximum"] == 3599
     padded = Frame(values, "DX", padding=(7000, 7000))
-    assert qc.features(padded)["maximum"] == 3599
-    assert qc.features(padded)["share_padding"] == pytest.approx(0.64)
+    assert quality.features(padded)["maximum"] == 3599
+    assert quality.features(padded)["share_padding"] == pytest.approx(0.64)
 
 
 @pytest.mark.parametrize("columns", [False, True])
@@ -152,13 +153,13 @@ def test_lost_lines_are_counted(columns: bool) -> None:  # noqa: FBT001
     values = np.random.default_rng(1).normal(900, 5, (200, 200)).round().astype(np.uint16)
     values[50:53] = 0
     frame = Frame(values.T.copy() if columns else values, "DX")
-    assert qc.features(frame)["lost_lines"] == 3
+    assert quality.features(frame)["lost_lines"] == 3
 
 
 def test_a_border_that_is_one_value_is_not_lost() -> None:
     values = np.random.default_rng(1).normal(900, 5, (200, 200)).round().astype(np.uint16)
     values[:20] = values[190:] = 0
-    assert qc.features(Frame(values, "DX"))["lost_lines"] == 0
+    assert quality.features(Frame(values, "DX"))["lost_lines"] == 0
 
 
 # --- the header -----------------------------------------------------------------------------------
@@ -168,7 +169,7 @@ def header(**values: object) -> dict[str, float]:
     dataset = Dataset()
     for keyword, value in values.items():
         setattr(dataset, keyword, value)
-    return qc.acquisition(dataset).figures
+    return quality.acquisition(dataset).figures
 
 
 @pytest.mark.parametrize(
@@ -211,16 +212,16 @@ def test_figures_of_the_header_have_fixed_units(
 
 def test_images_of_one_exposure_are_told_by_its_time_and_devices_by_their_names() -> None:
     first, second = image_faults.clean("MG", "same"), image_faults.clean("MG", "same")
-    assert qc.acquisition(first) == qc.acquisition(second)
+    assert quality.acquisition(first) == quality.acquisition(second)
     second.AcquisitionTime = "235959"
     second.DeviceSerialNumber = "OTHER"
-    assert qc.acquisition(first).exposure != qc.acquisition(second).exposure
-    assert qc.acquisition(first).device != qc.acquisition(second).device
+    assert quality.acquisition(first).exposure != quality.acquisition(second).exposure
+    assert quality.acquisition(first).device != quality.acquisition(second).device
 
 
 def test_what_is_read_of_the_header_names_no_one() -> None:
     image = image_faults.clean("MG", "secret")
-    text = repr(qc.acquisition(image))
+    text = repr(quality.acquisition(image))
     assert [v for v in data.Patient.made("secret").identifiers() if v in text] == []
 
 
@@ -261,7 +262,7 @@ def image(name: str, **other: Any) -> Shown:
 
 
 def missing(*images: Shown) -> list[str]:
-    return qc.missing_views(images, EXPECTED_VIEWS)
+    return quality.missing_views(images, EXPECTED_VIEWS)
 
 
 FOUR = [image(name) for name in EXPECTED_VIEWS]
@@ -310,12 +311,12 @@ def test_two_partial_images_show_a_large_breast() -> None:
 def test_only_mammography_has_expected_views() -> None:
     assert missing(Shown("ct", replace(IMAGE, modality="CT", view="none"))) == []
     assert missing() == []
-    assert qc.missing_views(FOUR[:1], ()) == []
+    assert quality.missing_views(FOUR[:1], ()) == []
 
 
 def test_a_second_exposure_of_a_view_repeats_it() -> None:
     again = image("R-CC", exposure="later")
-    assert qc.repeated([*FOUR, again]) == [again.instance]
+    assert quality.repeated([*FOUR, again]) == [again.instance]
 
 
 @pytest.mark.parametrize(
@@ -333,7 +334,7 @@ def test_a_second_exposure_of_a_view_repeats_it() -> None:
 )
 def test_another_kind_of_image_of_a_view_repeats_nothing(other: dict[str, Any]) -> None:
     changed = Shown("changed", replace(FOUR[0].acquisition, **{"exposure": "later"} | other))
-    assert qc.repeated([*FOUR, changed]) == []
+    assert quality.repeated([*FOUR, changed]) == []
 
 
 def coded(code: str, *modifiers: str) -> Acquisition:
@@ -348,7 +349,7 @@ def coded(code: str, *modifiers: str) -> Acquisition:
     view.ViewModifierCodeSequence = Sequence(items)
     dataset.ViewCodeSequence = Sequence([view])
     dataset.ViewPosition = ""
-    return qc.acquisition(dataset)
+    return quality.acquisition(dataset)
 
 
 @pytest.mark.parametrize(
@@ -373,13 +374,13 @@ def test_without_codes_the_view_position_is_believed_where_it_is_known() -> None
     dataset = image_faults.clean("MG", "position")
     del dataset.ViewCodeSequence
     dataset.ViewPosition = "MLO"
-    assert qc.acquisition(dataset).view == "MLO"
+    assert quality.acquisition(dataset).view == "MLO"
     dataset.ViewPosition = "Mrs Smith"
-    assert qc.acquisition(dataset).view == "OTHER"
+    assert quality.acquisition(dataset).view == "OTHER"
 
 
 def test_the_side_of_a_tomosynthesis_is_that_of_its_frames() -> None:
     dataset = data.tomosynthesis("side", data.Patient.made("side"), 3, 96, 78)
-    found = qc.acquisition(dataset)
+    found = quality.acquisition(dataset)
     assert dataset.SOPClassUID == BreastTomosynthesisImageStorage
     assert (found.modality, found.kind, found.side, found.view) == ("DBT", "DBT", "R", "CC")

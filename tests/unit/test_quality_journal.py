@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router import check_now, qc
-from router.errors import Code
+from router.imaging import quality
+from router.imaging.quality import Acquisition, Flag, Raised
 from router.journal import Journal, Pin
-from router.qc import Acquisition, Flag, Raised
-from router.study import Arrival
+from router.operator import quality_report
+from router.records.errors import Code
+from router.records.study import Arrival
 from tests import image_faults
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 NOW = 1_000_000.0
 PIN = Pin("alias", "key", "profile")
-SEEN: Acquisition = replace(qc.acquisition(image_faults.clean("MG", "journal")), view="CC")
+SEEN: Acquisition = replace(quality.acquisition(image_faults.clean("MG", "journal")), view="CC")
 
 
 @pytest.fixture
@@ -133,11 +134,11 @@ def test_a_view_is_missing_in_recent_studies_of_breasts_that_have_arrived(
         seen = replace(SEEN, modality=modality)
         journal.quality.enter(unseen, seen, {}, None, [], at)
 
-    came("old", "MG", NOW - check_now.RECENT_S - 1)
+    came("old", "MG", NOW - quality_report.RECENT_S - 1)
     came("chest", "CR", NOW)
     came("arriving", "MG", NOW, arrived=False)
     for number in range(3):
         came(f"screened {number}", "MG", NOW)
     came("tomosynthesis", "DBT", NOW)
     journal.quality.expect("screened 1", [])  # for this woman nothing more
-    assert check_now.count_missing(journal, qc.EXPECTED_VIEWS, NOW) == 3
+    assert quality_report.count_missing(journal, quality.EXPECTED_VIEWS, NOW) == 3

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import router
-from router.errors import IllegalTransition
-from router.receipt import (
+from router.records.errors import IllegalTransition
+from router.records.receipt import (
     FINAL,
     OPEN,
     RECEIPT_TABLE,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pydicom
 import pytest
 
-from router import part10
-from router.deid import gate, plan, pseudonyms
+from router.deid import gate, pseudonyms
+from router.deid.planning import plan
 from router.deid.profile import BASIC, SCREENING, Profile
-from router.rejection import MEANINGS, Rejected, Title, note
+from router.dicom import part10
+from router.imaging.rejection_note import MEANINGS, Rejected, Title, note
 from tests import data
 from tests.unit import apply_plan
 

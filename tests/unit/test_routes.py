@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router.audit import Audit
-from router.decisions import Reason, What, release
-from router.errors import Code
 from router.journal import Identities, Journal, Pin
-from router.study import (
+from router.observe.audit import Audit
+from router.operator.decisions import Reason, What, release
+from router.records.errors import Code
+from router.records.study import (
     Arrival,
     Copy,
     Outcome,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.study import Receipt
+    from router.records.study import Receipt
 
 ALL = ["cloud", "research"]
 WHO = Identities("key", {})

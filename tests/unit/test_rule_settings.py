@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router.errors import Code, SettingsError
-from router.routing import Term
-from router.rule_settings import When
-from router.settings import Settings
-from router.study import Priority
+from router.config.rule_settings import When
+from router.config.settings import Settings
+from router.records.errors import Code, SettingsError
+from router.records.study import Priority
+from router.rules.routing import Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.routing import Routing
+    from router.rules.routing import Routing
 
 BASE = """
 [truck]

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.deid.identity import Comparison, Likeness, compare
+from router.deid.same_patient import Comparison, Likeness, compare
 
 BORN = {"birth_date": "19610203", "sex": "F"}
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router import spool
-from router.errors import Code, SettingsError
-from router.spool import FileBody, MemoryBody, Spool
+from router.records.errors import Code, SettingsError
+from router.truck import spool
+from router.truck.spool import FileBody, MemoryBody, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from pydicom import uid
 
-from router import standing
-from router.audit import Audit
-from router.decisions import Reason
-from router.deid import clearance, policies
+from router.deid import eligibility, policies
 from router.deid.policies import Kind
 from router.deid.profile import SCREENING, Profile
-from router.errors import ADVICE, Code, Hold, OperatorError
 from router.journal import Journal, Pin
-from router.study import Arrival, Stage
+from router.observe.audit import Audit
+from router.operator import standing_decisions
+from router.operator.decisions import Reason
+from router.records.errors import ADVICE, Code, Hold, OperatorError
+from router.records.study import Arrival, Stage
 from tests.unit.test_clearance import as_read, ct_image
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def stages(journal: Journal) -> dict[str, Stage]:
 
 def kind_of(dataset: FileDataset) -> Kind | None:
     with pytest.raises(Hold) as raised:
-        clearance.check(as_read(dataset), chosen=Profile.of(SCREENING))
-    assert isinstance(raised.value, clearance.NotCleared)
+        eligibility.check(as_read(dataset), chosen=Profile.of(SCREENING))
+    assert isinstance(raised.value, eligibility.NotCleared)
     return raised.value.kind
 
 
@@ -66,7 +66,7 @@ def test_what_is_held_of_a_kind_and_what_comes_of_it_is_discarded(
 ) -> None:
     hold(journal, "one", PRIVATE, Code.UNKNOWN_SOP_CLASS)
     hold(journal, "other", OTHER, Code.UNKNOWN_SOP_CLASS)
-    assert standing.decide(journal, audit, PRIVATE, WHY, 6.0) == ["one"]
+    assert standing_decisions.decide(journal, audit, PRIVATE, WHY, 6.0) == ["one"]
     hold(journal, "two", PRIVATE, Code.UNKNOWN_SOP_CLASS)
     assert journal.apply_standing(7.0) == ["two"]
     assert stages(journal) == {
@@ -88,21 +88,21 @@ def test_what_is_held_of_a_kind_and_what_comes_of_it_is_discarded(
 def test_a_decision_that_was_taken_back_discards_nothing_more(
     journal: Journal, audit: Audit
 ) -> None:
-    standing.decide(journal, audit, PRIVATE, WHY, 6.0)
-    standing.revoke(journal, audit, PRIVATE, WHY, 7.0)
+    standing_decisions.decide(journal, audit, PRIVATE, WHY, 6.0)
+    standing_decisions.revoke(journal, audit, PRIVATE, WHY, 7.0)
     hold(journal, "one", PRIVATE, Code.UNKNOWN_SOP_CLASS)
     assert journal.apply_standing(8.0) == []
     assert stages(journal) == {"one": Stage.HELD}
     assert journal.standing.all() == []
     with pytest.raises(OperatorError) as raised:
-        standing.revoke(journal, audit, PRIVATE, WHY, 9.0)
+        standing_decisions.revoke(journal, audit, PRIVATE, WHY, 9.0)
     assert raised.value.code is Code.NOT_DECIDED
 
 
 def test_what_is_held_for_another_reason_is_not_touched(journal: Journal, audit: Audit) -> None:
     hold(journal, "crashed", PRIVATE, Code.INSTANCE_CRASHES)
     hold(journal, "nameless", None, Code.UNKNOWN_SOP_CLASS)
-    assert standing.decide(journal, audit, PRIVATE, WHY, 6.0) == []
+    assert standing_decisions.decide(journal, audit, PRIVATE, WHY, 6.0) == []
     assert set(stages(journal).values()) == {Stage.HELD}
 
 
@@ -148,7 +148,9 @@ def test_a_kind_is_named_by_one_of_it_or_by_its_class(
     journal: Journal, name: str, image_type: str, kind: Kind
 ) -> None:
     hold(journal, "held", PRIVATE, Code.UNKNOWN_SOP_CLASS)
-    assert standing.kind_named(journal, name, image_type, policies.SHIPPED, OPTIONS) == kind
+    assert (
+        standing_decisions.kind_named(journal, name, image_type, policies.SHIPPED, OPTIONS) == kind
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_images_that_are_sent_otherwise_are_never_given_up_unseen(
 ) -> None:
     hold(journal, "marked", None, Code.BURNED_IN_TEXT)
     with pytest.raises(OperatorError) as raised:
-        standing.kind_named(journal, name, "", policies.SHIPPED, OPTIONS)
+        standing_decisions.kind_named(journal, name, "", policies.SHIPPED, OPTIONS)
     assert raised.value.code is code
 
 

@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from router import status
-from router.delivery import Delivery
-from router.errors import Code
 from router.journal import Identities, Journal
 from router.journal.schema import NEWEST
-from router.metrics import Metrics
-from router.receipt import ReceiptState
-from router.study import Outcome, Role, Stage, State, rest
-from router.worker import Worker
+from router.observe.metrics import Metrics
+from router.operator import status
+from router.pipeline.deliver import Delivery
+from router.pipeline.worker import Worker
+from router.records.errors import Code
+from router.records.receipt import ReceiptState
+from router.records.study import Outcome, Role, Stage, State, rest
 from tests.property.delivery_world import Pacs, Truck
 from tests.unit.stored_journal import copy_of, file_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from router.orthanc import TruckOrthanc
-    from router.steps import Steps
-    from router.study import Study
+    from router.pipeline.steps import Steps
+    from router.records.study import Study
+    from router.truck.orthanc import TruckOrthanc
 
 STORED = Path(__file__).with_name("journal_v6.sql")
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from router.errors import IllegalTransition
-from router.study import TABLE, Outcome, State, advance, rest
+from router.records.errors import IllegalTransition
+from router.records.study import TABLE, Outcome, State, advance, rest
 
 
 def reachable(start: State, *, without: State | None = None) -> set[State]:

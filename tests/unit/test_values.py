@@ -19,20 +19,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from router import capture, pixels
-from router.analysis import breast, density, field, radiograph
-from router.errors import AnalysisSkipped, Code
-from router.frame import (
-    UNLABELLED,
-    Circle,
-    Frame,
-    Polygon,
-    Rectangle,
-    Scale,
-    Table,
-    Window,
-)
-from router.pixels.decoding import Decoder
+from router.imaging import pixels, secondary_capture
+from router.imaging.analysis import breast, density, field, radiograph
+from router.imaging.frame import UNLABELLED, Circle, Frame, Polygon, Rectangle, Scale, Table, Window
+from router.imaging.pixels.decoding import Decoder
+from router.records.errors import AnalysisSkipped, Code
 from tests import data
 from tests.unit import apply_plan
 
@@ -403,4 +394,4 @@ def test_any_number_of_classes_can_be_asked_for(modality: str, k: int) -> None:
     expected = max(3, k) if modality == "MG" else k
     assert len(finding.classes) == expected
     assert set(np.unique(finding.labels).tolist()) <= {*range(expected), UNLABELLED}
-    assert capture.picture(Frame(stored, modality), finding).ndim == 3
+    assert secondary_capture.picture(Frame(stored, modality), finding).ndim == 3

@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from router import part10
-from router.deid import iod, mask, profile
+from router.deid import mask, profile
 from router.deid.gate import beyond
 from router.deid.gate.expected import Expected
 from router.deid.gate.judge import Judge, shown
-from router.deid.gate.scan import scan
 from router.deid.gate.traces import TIERS, Traces, search_bytes
-from router.errors import Code, Hold
-from router.passing import Trail, pieces
+from router.deid.standard import iod
+from router.dicom import part10
+from router.dicom.element_index import scan
+from router.dicom.mapped_bytes import Trail, pieces
+from router.records.errors import Code, Hold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
     from pydicom.tag import BaseTag
 
-    from router.deid.gate.scan import Level
+    from router.dicom.element_index import Level
 
 __all__ = ["TIERS", "Expected", "Traces", "check_copy", "check_outgoing", "header"]
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 from pydicom.uid import ExplicitVRBigEndian
 
-from router import codestream, part10
 from router.deid.gate.traces import TextSearch, search_bytes
-from router.errors import Code, Hold
+from router.dicom import codestream, part10
+from router.records.errors import Code, Hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydicom.dataset import FileDataset
 
-    from router.deid.gate.scan import Element, Level
     from router.deid.gate.traces import Traces
+    from router.dicom.element_index import Element, Level
 
 _PIXELS = 0x7FE00010
 _ROWS, _COLUMNS, _SAMPLES, _FRAMES, _BITS = (

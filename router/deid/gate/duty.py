@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from pydicom.tag import BaseTag
 
-from router.deid import iod, profile
-from router.deid.gate.scan import known_vr
+from router.deid import profile
 from router.deid.gate.traces import runs
-from router.deid.iod import Need
 from router.deid.profile import Option
+from router.deid.standard import iod
+from router.deid.standard.iod import Need
+from router.dicom.element_index import known_vr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,20 +14,21 @@ from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import keyword_for_tag
 from pydicom.tag import BaseTag
 
-from router.deid import iod, profile, pseudonyms
+from router.deid import profile, pseudonyms
 from router.deid.gate import moments
 from router.deid.gate.duty import CODE_MEANING, Duty, duty, is_clear, is_harmless, of_meaning
-from router.deid.gate.scan import known_vr
 from router.deid.gate.traces import DUMMY_TEXT, TextSearch, runs, search_bytes
-from router.deid.iod import Need
-from router.errors import Code, Hold
+from router.deid.standard import iod
+from router.deid.standard.iod import Need
+from router.dicom.element_index import known_vr
+from router.records.errors import Code, Hold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from router.deid.gate.expected import Expected
-    from router.deid.gate.scan import Element, Level
     from router.deid.gate.traces import Traces
+    from router.dicom.element_index import Element, Level
 
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _CHARSET, _SCHEME = 0x00080005, 0x00080102

@@ -20,9 +20,10 @@ from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
-from router.deid import profile, vocabulary
+from router.deid import profile
 from router.deid.gate import moments
-from router.errors import Code, Hold
+from router.deid.standard import vocabulary
+from router.records.errors import Code, Hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -15,8 +15,9 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, XRayRadiationDoseSRStorage
 
-from router.deid import plan, profile
-from router.deid.clean import DUMMIES, DUMMY_BYTES, DUMMY_CODE
+from router.deid import profile
+from router.deid.planning import plan
+from router.deid.planning.clean import DUMMIES, DUMMY_BYTES, DUMMY_CODE
 from router.deid.pseudonyms import Key
 
 _KEY = Key("document", bytes(range(32)))

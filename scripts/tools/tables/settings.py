@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeGuard, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from router.config.settings import Settings
 from router.destinations import KINDS
-from router.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""What happens to each attribute: the plan that Orthanc carries out."""

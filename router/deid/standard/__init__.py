@@ -1,0 +1,1 @@
+"""Tables of the standard and lists of words: data, and nothing that decides."""

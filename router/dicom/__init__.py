@@ -1,0 +1,1 @@
+"""DICOM files as bytes: read within bounds, indexed, compared, compressed without loss."""

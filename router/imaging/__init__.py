@@ -1,0 +1,1 @@
+"""Pixels: decoded, analysed, judged for quality, and the objects that are made of them."""

@@ -1,0 +1,1 @@
+"""What is done with a study, from its first image to its last receipt."""

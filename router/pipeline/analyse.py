@@ -1,0 +1,274 @@
+"""The step ANONYMIZED → ANALYSED: a capture of each image that is chosen for one."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from router.deid import gate, pseudonyms
+from router.dicom import part10
+from router.imaging import secondary_capture
+from router.imaging.analysis import density
+from router.imaging.pixels.decoding import DECODED_BY_ORTHANC
+from router.imaging.worker_process import Analyser, Task
+from router.pipeline.context import MOST_CRASHES, Bench, describe, read_made
+from router.records.errors import (
+    AnalysisSkipped,
+    Code,
+    EdgeRouterError,
+    Hold,
+    JournalError,
+    OrthancBrokeOff,
+    OrthancDenied,
+    OrthancFull,
+    OrthancUnreachable,
+    ResourceMissing,
+)
+from router.records.study import CAPTURE_GONE, CAPTURED, Copy, Instance, Outcome, Role, Stage, Study
+from router.truck import decoded
+from router.truck.orthanc import instance_id
+from router.truck.spool import MemoryBody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from router.deid.pseudonyms import Key
+    from router.records.study import Route
+    from router.truck.spool import Body
+
+#: One capture for a whole series, of the slice in its middle; one per image in all others.
+_SLICED = frozenset({"CT", "MR", "PT"})
+
+_log = logging.getLogger(__name__)
+
+
+class Analysing:
+    """Makes the captures. One thread uses it."""
+
+    def __init__(self, bench: Bench, analyser: Analyser | None) -> None:
+        self._bench = bench
+        self._analyser = analyser
+
+    def take(self, study: Study) -> Outcome | None:
+        """Makes the captures that are not decided yet. Raises OrthancError, JournalError."""
+        key = self._bench.key(study)
+        instances = self._bench.journal.instances(study.orthanc_id)
+        routes = self._bench.journal.routes.of_study(study.orthanc_id)
+        wanted, unwanted = by_their_rules(instances, routes)
+        chosen, left_out = choose_sources(wanted)
+        self._bench.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
+        captures = {i.copy.sop_uid: i for i in instances if i.role is Role.CAPTURE and i.copy}
+        for instance in chosen:
+            if self._bench.stopping():
+                return None
+            with self._bench.timed("analyse"):
+                result = self._try_analyse(study, instance, key, captures)
+            if result != CAPTURED:  # that one is written with the capture
+                self._bench.journal.decide_analysis({instance.orthanc_id: result})
+            self._bench.metrics.analysed(result)
+        # Only now: a series whose slices are left out has its capture, or the reason why not.
+        self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
+        decided = self._bench.journal.instances(study.orthanc_id)
+        return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
+
+    def _try_analyse(
+        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+    ) -> str:
+        """CAPTURED, or the code that says why not."""
+        try:
+            self._capture_once(study, instance, key, captures)
+        except (AnalysisSkipped, Hold) as left_out:
+            _log.info(
+                "no capture: %s",
+                left_out.sentence,
+                extra={"action": "analyse", "study": study.alias, "code": left_out.code},
+            )
+            return left_out.code
+        except (OrthancFull, OrthancBrokeOff, JournalError):
+            raise  # says nothing of the image, or is counted as a crash
+        # Whatever is wrong with one image, the captures of the others are made.
+        except Exception as error:
+            of_all = (OrthancUnreachable, OrthancDenied)
+            if isinstance(error, of_all) and not self._bench.orthanc.answers():
+                raise
+            _log.warning(
+                "no capture: %s",
+                type(error).__name__,
+                extra={
+                    "action": "analyse",
+                    "study": study.alias,
+                    "code": error.code if isinstance(error, EdgeRouterError) else Code.UNEXPECTED,
+                },
+            )
+            return Code.ANALYSIS_FAILED
+        return CAPTURED
+
+    def _capture_once(
+        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+    ) -> None:
+        """Makes the capture, unless the router died of it before."""
+        if instance.crashes >= MOST_CRASHES:
+            raise AnalysisSkipped(Code.ANALYSIS_CRASHED, f"{instance.crashes} times")
+        trials = self._bench.journal.trials
+        trials.begin(instance.orthanc_id, self._bench.now())
+        try:
+            self._capture(study, instance, key, captures)
+        finally:
+            trials.end(instance.orthanc_id)
+
+    def _capture(
+        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+    ) -> None:
+        copy = instance.copy
+        assert copy is not None  # noqa: S101  (only anonymized instances are chosen)
+        if self._analyser is None:
+            raise AnalysisSkipped(Code.ANALYSIS_DISABLED, "analysis is switched off")
+        for version in density.EARLIER_VERSIONS:
+            if self._adopt(study, instance, key, captures, capture_uids(key, copy, version)):
+                return
+        uids = capture_uids(key, copy, density.VERSION)
+        target = self._bench.spool.path(".capture")
+
+        def make(body: Body, source: Path) -> Mapping[int, bytes]:
+            assert self._analyser is not None  # noqa: S101  (looked at above)
+            header = gate.header(read_made(body), body.view)
+            self._analyser.run(Task(source, target, uids.series, uids.sop))
+            return header
+
+        try:
+            header = self._with_pixels(copy, make)
+            made = target.read_bytes()
+        finally:
+            target.unlink()
+        with MemoryBody(made) as body:
+            self._store_capture(study, instance, body, key, uids, header)
+
+    def _with_pixels(
+        self, copy: Copy, make: Callable[[Body, Path], Mapping[int, bytes]]
+    ) -> Mapping[int, bytes]:
+        """What is made of a copy: here where its pixels can be decoded, else as Orthanc does it."""
+        orthanc, spool = self._bench.orthanc, self._bench.spool
+        if copy.transfer_syntax not in DECODED_BY_ORTHANC:
+            try:
+                with orthanc.file(copy.orthanc_id) as body, spool.as_file(body) as source:
+                    return make(body, source)
+            except AnalysisSkipped as skipped:
+                if skipped.code is not Code.PIXELS_UNDECODABLE:
+                    raise
+        return decoded.by_orthanc(orthanc, spool, copy.orthanc_id, make)
+
+    def _adopt(
+        self,
+        study: Study,
+        instance: Instance,
+        key: Key,
+        captures: Mapping[str, Instance],
+        uids: secondary_capture.CaptureUids,
+    ) -> bool:
+        """Takes over the capture that an earlier version made of the image: it gets no second.
+
+        The truck still holds it: it is taken as it is, also where the journal was lost. It is
+        gone: whoever may have got it keeps it, and there is no other; one that was never sent
+        leaves room for a new one. Raises AnalysisSkipped (CAPTURE_OF_EARLIER_VERSION).
+        """
+        copy = instance.copy
+        assert copy is not None  # noqa: S101  (the caller has looked)
+        expected, _ = self._bench.remembered(instance, key, self._bench.profile(study))
+        stored = instance_id(expected.patient, copy.study_uid, uids.series, uids.sop)
+        known = captures.get(uids.sop)
+        try:
+            with self._bench.orthanc.file(stored) as body:
+                with self._bench.orthanc.file(copy.orthanc_id) as source:
+                    header = gate.header(read_made(source), source.view)
+                self._store_capture(study, instance, body, key, uids, header)
+        except ResourceMissing:
+            if known is None:
+                return False
+            if self._bench.journal.may_have_been_sent(known.orthanc_id):
+                raise AnalysisSkipped(
+                    Code.CAPTURE_OF_EARLIER_VERSION, "its capture was made by an earlier version"
+                ) from None
+            self._bench.journal.copies.give_up_capture(known.orthanc_id)
+            return False
+        return True
+
+    def _store_capture(
+        self, study: Study, instance: Instance, body: Body, key: Key, uids: secondary_capture.CaptureUids,
+        header: Mapping[int, bytes],
+    ) -> None:  # fmt: skip
+        """A capture passes the same gate as a copy, against the original's identifiers."""
+        dataset = read_made(body)
+        expected, traces = self._bench.remembered(instance, key, self._bench.profile(study))
+        expected = expected.for_capture(uids.series, uids.sop)
+        own_texts = secondary_capture.OWN_TEXTS | {density.ALGORITHM}
+        gate.check_outgoing(
+            dataset,
+            body.view,
+            expected,
+            traces,
+            secondary_capture.OWN_ATTRIBUTES,
+            header,
+            own_texts,
+        )
+        copy = describe(dataset, body.size, part10.digest(body.view), part10.md5(body.view))
+        self._bench.journal.copies.begin_capture(instance.orthanc_id, copy, self._bench.now())
+        self._bench.store(copy, body, copy.orthanc_id)
+        self._bench.journal.copies.finish_capture(instance.orthanc_id, copy.orthanc_id)
+
+
+def by_their_rules(
+    instances: Sequence[Instance], routes: Mapping[str, Route]
+) -> tuple[list[Instance], list[str]]:
+    """Those that captures may be made of, and those undecided that their rules leave out."""
+    wanted: list[Instance] = []
+    unwanted: list[str] = []
+    for instance in instances:
+        route = routes.get(instance.orthanc_id)
+        if route is None or route.analyses is None or density.ALGORITHM in route.analyses:
+            wanted.append(instance)
+        elif instance.role is Role.SOURCE and instance.analysis is None:
+            unwanted.append(instance.orthanc_id)
+    return wanted, unwanted
+
+
+def capture_uids(key: Key, copy: Copy, version: str) -> secondary_capture.CaptureUids:
+    """Keyed UIDs of the capture that a version of the algorithm makes of an image."""
+    made_by = f"{density.ALGORITHM}|{version}"
+    return secondary_capture.CaptureUids(
+        series=pseudonyms.uid(key, f"{made_by}|{copy.series_uid}"),
+        sop=pseudonyms.uid(key, f"{made_by}|{copy.sop_uid}"),
+    )
+
+
+def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[str]]:
+    """Of which images a capture is made, and which are left out; both only those undecided.
+
+    One per image, but one per series in CT, MR and PET: the middle one by InstanceNumber. What was
+    chosen once stays: a late slice never moves the middle.
+    """
+    chosen: list[Instance] = []
+    left_out: list[str] = []
+    series: dict[str, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        if instance.role is not Role.SOURCE or instance.copy is None:
+            continue
+        if instance.analysis == CAPTURE_GONE:
+            chosen.append(instance)
+        elif instance.copy.modality in _SLICED:
+            series[instance.copy.series_uid].append(instance)
+        elif instance.stage is Stage.ANONYMIZED and instance.analysis is None:
+            chosen.append(instance)
+    for members in series.values():
+        open_ones = [m for m in members if m.stage is Stage.ANONYMIZED and m.analysis is None]
+        if open_ones and all(member.analysis is None for member in members):
+            open_ones.sort(key=_place_in_series)
+            chosen.append(open_ones.pop(len(open_ones) // 2))
+        left_out += [member.orthanc_id for member in open_ones]
+    return chosen, left_out
+
+
+def _place_in_series(instance: Instance) -> tuple[int, str]:
+    assert instance.copy is not None  # noqa: S101  (the caller has looked)
+    return instance.copy.instance_number or 0, instance.copy.sop_uid

@@ -1,0 +1,50 @@
+"""What a destination did with images lately: whether it takes some, or refuses every one."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from router.journal.receipts import Receipts
+    from router.records.study import Receipt
+
+#: So many different images in a row that were refused, and none taken: that is no image's fault.
+_MOST_IN_A_ROW = 3
+
+
+class Standing:
+    """Of one destination. Thread-safe. Begins with what the journal has of the time before."""
+
+    def __init__(self, outbox: Receipts, destination: str) -> None:
+        self._lock = threading.Lock()
+        self._took_at = outbox.last_sent(destination)
+        #: Instance → study of what was refused since it last took one.
+        self._refused = outbox.refused_since(destination, self._took_at)
+
+    def took(self, now: float) -> None:
+        """It took an image."""
+        with self._lock:
+            self._took_at = now
+            self._refused.clear()
+
+    def refused(self, receipt: Receipt) -> None:
+        """It refused this image with a word that can be meant for this one alone."""
+        with self._lock:
+            self._refused[receipt.instance] = receipt.study
+
+    def took_since(self, then: float) -> bool:
+        """Whether it took an image at that time or later (UTC, in seconds since 1970)."""
+        with self._lock:
+            return self._took_at is not None and self._took_at >= then
+
+    @property
+    def refuses_all(self) -> bool:
+        with self._lock:
+            return len(self._refused) >= _MOST_IN_A_ROW
+
+    @property
+    def refused_studies(self) -> frozenset[str]:
+        """Others than these tell more."""
+        with self._lock:
+            return frozenset(self._refused.values())

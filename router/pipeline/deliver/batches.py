@@ -1,0 +1,140 @@
+"""What goes next, and what is on its way: which instances share a request, and who is at them."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from router.records.receipt import ReceiptState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from router.journal.receipts import Receipts
+    from router.records.study import Receipt
+
+#: How far ahead of what is in flight the queue is looked at.
+_AHEAD = 48
+_MOST_TOGETHER = 32
+
+
+@dataclass
+class Flight:
+    """One request with one or more instances of a study. One thread sends it."""
+
+    receipts: list[Receipt]
+    #: They may have arrived in an earlier try: the destination is asked before they are sent.
+    doubtful: bool = False
+    #: Bytes of its bodies that were handed to the link.
+    handed: int = 0
+    #: When the link last took a piece of it, monotonic; ``None``: nothing is to move yet.
+    moved_at: float | None = None
+
+    def count(self, number: int) -> None:
+        self.handed += number
+        self.moved_at = time.monotonic()
+
+    @property
+    def size(self) -> int:
+        return sum(receipt.copy.size for receipt in self.receipts)
+
+
+class Queue:
+    """Hands out what is due, in the journal's order; nothing twice at a time."""
+
+    def __init__(
+        self, outbox: Receipts, destination: str, now: Callable[[], float], together: int
+    ) -> None:
+        """``together``: so many instances the destination takes in one request."""
+        self._outbox = outbox
+        self._destination = destination
+        self._now = now
+        self._together = min(together, _MOST_TOGETHER)
+        self._lock = threading.Lock()
+        self._flying: dict[str, Flight] = {}
+        #: Asked for, and not there: they can be sent.
+        self._absent: set[str] = set()
+
+    def take(self, body_bytes: int, avoided: Collection[str] | None = None) -> Flight | None:
+        """The next flight; ``body_bytes``: what instances that share a body may come to.
+
+        It is looked up each time, so an urgent study waits for no more than what is in flight.
+        ``avoided``: the destination refuses images of these studies, perhaps every image: the
+        smallest is tried, of another study if there is one.
+        """
+        with self._lock:
+            if avoided is not None:
+                return self._take_one(avoided)
+            due = self._outbox.to_send(self._destination, self._now(), len(self._flying) + _AHEAD)
+            free = [receipt for receipt in due if receipt.instance not in self._flying]
+            if not free:
+                return None
+            if self._is_doubtful(free[0]):
+                same = [r for r in free if self._is_doubtful(r) and r.study == free[0].study]
+                flight = Flight(same, doubtful=True)
+            else:
+                flight = Flight(self._sharing(free, body_bytes))
+            self._flying |= dict.fromkeys((r.instance for r in flight.receipts), flight)
+            return flight
+
+    def _take_one(self, avoided: Collection[str]) -> Flight | None:
+        due = self._outbox.to_send(self._destination, self._now(), _AHEAD, avoided)
+        due = due or self._outbox.to_send(self._destination, self._now(), _AHEAD)
+        free = [receipt for receipt in due if receipt.instance not in self._flying]
+        if not free:
+            return None
+        chosen = min(free, key=lambda receipt: receipt.copy.size)
+        flight = Flight([chosen], doubtful=self._is_doubtful(chosen))
+        self._flying[chosen.instance] = flight
+        return flight
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be sent, be it due or not."""
+        return not self._outbox.to_send(self._destination, math.inf, 1)
+
+    def landed(self, flight: Flight) -> None:
+        with self._lock:
+            for receipt in flight.receipts:
+                self._flying.pop(receipt.instance, None)
+
+    def absent(self, receipts: Sequence[Receipt]) -> None:
+        """The destination was asked and does not hold them."""
+        with self._lock:
+            self._absent.update(receipt.instance for receipt in receipts)
+
+    def begun(self, receipts: Sequence[Receipt]) -> None:
+        """From now on they may be there again."""
+        with self._lock:
+            self._absent.difference_update(receipt.instance for receipt in receipts)
+
+    def flights(self) -> list[Flight]:
+        with self._lock:
+            return list({id(flight): flight for flight in self._flying.values()}.values())
+
+    def _is_doubtful(self, receipt: Receipt) -> bool:
+        return receipt.state is ReceiptState.UNCERTAIN and receipt.instance not in self._absent
+
+    def _sharing(self, free: Sequence[Receipt], body_bytes: int) -> list[Receipt]:
+        """The first, and those behind it that go with it. What failed before goes alone."""
+        first, size = free[0], free[0].copy.size
+        chosen = [first]
+        if first.attempts or first.breaks:
+            return chosen
+        for receipt in free[1:]:
+            size += receipt.copy.size
+            if (
+                len(chosen) == self._together
+                or size > body_bytes
+                or receipt.study != first.study
+                or receipt.copy.study_uid != first.copy.study_uid
+                or receipt.attempts
+                or receipt.breaks
+                or self._is_doubtful(receipt)
+            ):
+                break
+            chosen.append(receipt)
+        return chosen

@@ -1,0 +1,77 @@
+"""Whether a destination can be reached, and takes what it is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.records import backoff
+from router.records.errors import Code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: A probe that hangs adds its own time: together they stay below five seconds.
+_PROBE_S, _LONGEST_PROBE_S = 1.0, 2.0
+#: A service that is there and has no time passes by itself: it is asked nearly as often.
+_BUSY_PROBE_S, _LONGEST_BUSY_PROBE_S = 2.0, 5.0
+#: Wrong credentials do not mend themselves within seconds, and servers lock those out who insist.
+_PAUSED_PROBE_S = 30.0
+#: After an image was answered with what every other would be: the first wait, and the longest. A
+#: probe may go through all the time, and each try costs a body.
+_REFUSED_S, _LONGEST_REFUSED_S = 2.0, 3600.0
+_PASSING = frozenset({Code.DESTINATION_BUSY, Code.DESTINATION_FULL, Code.DESTINATION_REFUSES_ALL})
+
+
+class LinkGate:
+    """Times are monotonic seconds."""
+
+    def __init__(self, draw: Callable[[], float] = lambda: 1.0) -> None:
+        """``draw`` is uniform in [0, 1): trucks do not come back together."""
+        self.open = True
+        self.code: Code | None = None
+        self._draw = draw
+        self._probe_at = 0.0
+        self._probes = 0
+        self._refusals = 0
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether it refused what it was sent last: then one image is tried, and no more."""
+        return self._refusals > 0
+
+    def close(
+        self, code: Code, *, paused: bool, now: float, retry_after_s: float | None = None
+    ) -> None:
+        """``paused``: it is there, and does not let us in; ``retry_after_s``: what it asks for."""
+        first, longest = _PROBE_S, _LONGEST_PROBE_S
+        if paused:
+            first, longest = _PAUSED_PROBE_S, _PAUSED_PROBE_S
+            if code in _PASSING:
+                first, longest = _BUSY_PROBE_S, _LONGEST_BUSY_PROBE_S
+        self._close(code, min(first * 2**self._probes, longest), retry_after_s, now)
+        self._probes = min(self._probes + 1, 8)
+
+    def refused(self, code: Code, now: float, retry_after_s: float | None = None) -> None:
+        """It answered an image with what it would answer every other; the wait grows."""
+        self._refusals += 1
+        first = _REFUSED_S if code in _PASSING else _PAUSED_PROBE_S
+        wait = backoff.delay_s(
+            self._refusals, self._draw(), first_s=first, longest_s=_LONGEST_REFUSED_S
+        )
+        self._close(code, wait, retry_after_s, now)
+
+    def opened(self) -> None:
+        self.open, self.code, self._probes = True, None, 0
+
+    def served(self) -> None:
+        """An instance went through."""
+        self._refusals = 0
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until the next probe."""
+        return max(0.0, self._probe_at - now)
+
+    def _close(self, code: Code, wait_s: float, retry_after_s: float | None, now: float) -> None:
+        """What a server asks for is kept to, within reason."""
+        wait_s = max(wait_s, min(retry_after_s or 0.0, backoff.LONGEST_RETRY_AFTER_S))
+        self.open, self.code, self._probe_at = False, code, now + wait_s

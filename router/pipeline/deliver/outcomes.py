@@ -1,0 +1,140 @@
+"""What becomes of an instance after a try: sent, put off, sent another way, made again, or held."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from router.records import backoff
+from router.records.errors import (
+    Code,
+    DeliveryDeferred,
+    EdgeRouterError,
+    Hold,
+    OrthancError,
+    ResourceMissing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.journal import Journal
+    from router.observe.metrics import Metrics
+    from router.records.study import Receipt
+
+#: Refusals of one instance after which a person decides.
+MOST_TRIES = 3
+_NO_ROOM_S = 30.0
+#: A body that keeps breaking off is tried again at least this often; and from so many times on.
+_LONGEST_BREAK_S = 60.0
+MANY_BREAKS = 10
+#: What is wrong with what would be sent, whoever would get it.
+_OF_THE_COPY = frozenset({Code.COPY_DIFFERS})
+
+_log = logging.getLogger(__name__)
+
+
+class Verdicts:
+    """Writes into the journal what a try came to. Thread-safe."""
+
+    def __init__(
+        self,
+        destination: str,
+        journal: Journal,
+        metrics: Metrics,
+        now: Callable[[], float],
+        draw: Callable[[], float],
+    ) -> None:
+        self.destination = destination
+        self._journal = journal
+        self._metrics = metrics
+        self._now = now
+        self._draw = draw
+
+    def warn(self, text: str, error: EdgeRouterError, receipt: Receipt | None = None) -> None:
+        extra = {"action": "deliver", "destination": self.destination, "code": error.code}
+        if receipt is not None:
+            extra |= {"study": receipt.alias}
+        _log.warning(text, error.sentence, extra=extra)
+
+    def broke_off(self, receipt: Receipt, code: Code) -> None:
+        """The link broke in the middle of its body: others go first the next time.
+
+        Perhaps it is the body (too large for a proxy on the way) and not the link. It costs no
+        attempts, and the wait stays short at first.
+        """
+        longest_s = _LONGEST_BREAK_S if receipt.breaks < MANY_BREAKS else backoff.LONGEST_S
+        wait = backoff.delay_s(receipt.breaks + 1, self._draw(), longest_s=longest_s)
+        self._journal.outbox.broke_off(receipt, code, self._now() + wait)
+
+    def send_alone(self, receipt: Receipt, code: Code) -> None:
+        """The answer to a shared body says nothing of it: it goes once more, in a body of its own."""
+        self._journal.outbox.broke_off(receipt, code, self._now())
+
+    def failed(self, receipt: Receipt, error: EdgeRouterError) -> None:
+        """One more failure of this instance: tried again later, made again, or held."""
+        if isinstance(error, Hold):
+            self.hold(receipt, error.code, error.sentence)
+            return
+        tries = receipt.attempts + 1
+        if isinstance(error, ResourceMissing) or (
+            isinstance(error, OrthancError) and tries == MOST_TRIES
+        ):
+            self._journal.make_again(receipt.instance, self._now())
+        elif isinstance(error, OrthancError) and tries > 2 * MOST_TRIES:
+            self.hold(receipt, Code.COPY_DIFFERS, "the truck cannot read its copy")
+            return
+        elif error.code is Code.UNEXPECTED and tries >= MOST_TRIES:
+            self.hold(receipt, Code.UNEXPECTED, error.sentence)
+            return
+        self.put_off(receipt, error, backoff.delay_s(tries, self._draw()), counts=True)
+
+    def may_mend(
+        self,
+        receipt: Receipt,
+        error: EdgeRouterError,
+        *,
+        counts: bool,
+        retry_after_s: float | None = None,
+    ) -> None:
+        """The destination refused it, and may take it later: an hour from now, three times in all.
+
+        ``counts``: it takes others, so this was a try; otherwise it is nothing of the image's.
+        ``retry_after_s``: what the destination asks for.
+        """
+        tries = receipt.attempts + 1
+        if counts and tries >= MOST_TRIES:
+            self.hold(receipt, Code.DESTINATION_REFUSED, f"{error.sentence}, {tries} times")
+            return
+        wait = backoff.mend_s(self._draw(), retry_after_s)
+        self.put_off(receipt, error, wait, counts=counts)
+
+    def no_room(self, receipt: Receipt, error: OSError) -> None:
+        """The spool folder is full or gone: says nothing of the instance."""
+        shown = DeliveryDeferred(Code.SPOOL_UNUSABLE, f"the spool folder: {error.strerror}")
+        self.put_off(receipt, shown, _NO_ROOM_S, counts=False)
+
+    def put_off(
+        self, receipt: Receipt, error: EdgeRouterError, wait_s: float, *, counts: bool
+    ) -> None:
+        self._journal.outbox.put_off(receipt, error.code, self._now() + wait_s, counts=counts)
+        self.warn("an instance is put off: %s", error, receipt)
+
+    def hold(self, receipt: Receipt, code: Code, detail: str) -> None:
+        """The instance waits for a person: at this destination, and the others still get it.
+
+        Where it is the truck's own copy that cannot be sent, it goes nowhere.
+        """
+        if code in _OF_THE_COPY:
+            self._journal.hold(receipt.instance, code, detail, self._now())
+        else:
+            self._journal.outbox.hold(receipt, code, f"{self.destination}: {detail}", self._now())
+        self._metrics.holds.labels(code).inc()
+        self.warn("an instance is held: %s", Hold(code, detail), receipt)
+        self.settle(receipt.study, receipt.alias)
+
+    def settle(self, study: str, alias: str) -> None:
+        """Moves the study, where this was the last that it waited for."""
+        outcome = self._journal.settle(study, self._now())
+        if outcome is not None:
+            _log.info("ANALYSED %s", outcome, extra={"action": "move", "study": alias})

@@ -1,0 +1,91 @@
+"""Golden images: analysed again every week, with results that must not move.
+
+The analysis is a function of its image and its version. Another result means another library,
+a processor or a memory that cannot be trusted: nothing that it says of patients' images can then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from router.imaging.analysis import density
+from router.imaging.worker_process import Analyser, Task
+from router.records.errors import AnalysisSkipped, Code, OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+#: Beside the images: algorithm and version → digest of the image → digest of its capture.
+RESULTS = "golden.json"
+WEEK_S = 7 * 86_400.0
+ALGORITHM = f"{density.ALGORITHM} {density.VERSION}"
+#: Captures of golden images go nowhere; their UIDs are always these.
+_SERIES_UID, _SOP_UID = "2.25.1", "2.25.2"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Names of the golden images by what became of them."""
+
+    same: tuple[str, ...]
+    moved: tuple[str, ...]
+    new: tuple[str, ...]  #: without a result of this algorithm and version; accepted now
+    failed: tuple[str, ...] = ()  #: could not be read or analysed: nothing is said of them
+
+
+def check(folder: Path, analyser: Analyser, work: Path) -> Checked:
+    """Analyses every image of the folder; ``work`` is a file that may be overwritten.
+
+    A result that is not known yet is written down; a known one is never replaced: remove it from
+    the file to accept another. Raises OperatorError (FILE_UNREADABLE).
+    """
+    path = folder / RESULTS
+    try:
+        images = sorted(p for p in folder.iterdir() if p.is_file() and p.name != RESULTS)
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, ValueError):
+        raise OperatorError(
+            Code.FILE_UNREADABLE, f"The golden images in {folder} cannot be read."
+        ) from None
+    results: dict[str, str] = known.setdefault(ALGORITHM, {})
+    found: dict[str, list[str]] = {"same": [], "moved": [], "new": [], "failed": []}
+    for image in images:
+        try:
+            digest = hashlib.sha256(image.read_bytes()).hexdigest()
+            result = _result(image, analyser, work)
+        # One image that fails in whatever way says nothing of the others.
+        except Exception:  # noqa: BLE001
+            found["failed"].append(image.name)
+            continue
+        kind = "new" if digest not in results else "same"
+        if results.setdefault(digest, result) != result:
+            kind = "moved"
+        found[kind].append(image.name)
+    if found["new"]:
+        _write(path, known)
+    return Checked(*(tuple(found[kind]) for kind in ("same", "moved", "new", "failed")))
+
+
+def _result(image: Path, analyser: Analyser, work: Path) -> str:
+    try:
+        analyser.run(Task(image, work, _SERIES_UID, _SOP_UID))
+        return hashlib.sha256(work.read_bytes()).hexdigest()
+    except AnalysisSkipped as skipped:
+        return str(skipped.code)  # that it is left out is a result too
+    finally:
+        work.unlink(missing_ok=True)
+
+
+def _write(path: Path, known: Mapping[str, Mapping[str, str]]) -> None:
+    fresh = path.with_suffix(".fresh")
+    try:
+        fresh.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise OperatorError(
+            Code.FILE_UNREADABLE, f"{path} cannot be written ({error.strerror})."
+        ) from None

@@ -1,0 +1,68 @@
+"""The local steps: what is done in which state. Each instance's result is saved on its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.pipeline.analyse import Analysing
+from router.pipeline.anonymize.quiet_period import CALM_S, Calm
+from router.pipeline.anonymize.scheduling import Anonymizing
+from router.pipeline.context import (
+    MOST_CRASHES,
+    MOST_TRIES,
+    Bench,
+    SiteRules,
+    StepIncomplete,
+    StepTooSoon,
+)
+from router.records.study import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.imaging.worker_process import Analyser
+    from router.records.study import Instance, Outcome, Study
+    from router.rules.routing import Routing
+
+__all__ = [
+    "CALM_S",
+    "MOST_CRASHES",
+    "MOST_TRIES",
+    "Bench",
+    "Calm",
+    "SiteRules",
+    "StepIncomplete",
+    "StepTooSoon",
+    "Steps",
+]
+
+
+class Steps:
+    """State → action. One thread uses it."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        analyser: Analyser | None,
+        routing: Routing,
+        checker: Analyser | None,
+        pays: Callable[[], bool],
+        opener: Analyser | None,
+    ) -> None:
+        """``analyser``: makes the captures; ``checker``: sees to what is compressed.
+
+        ``pays``: whether compressing saves time now. ``opener``: tries to open the pixels.
+        """
+        self._anonymizing = Anonymizing(bench, routing, checker, pays, opener)
+        self._actions: dict[State, Callable[[Study], Outcome | None]] = {
+            State.RECEIVED: self._anonymizing.take,
+            State.ANONYMIZED: Analysing(bench, analyser).take,
+        }
+
+    def take_ahead(self, study: Study, instance: Instance) -> None:
+        """Makes one copy of a study that the scanner still sends of."""
+        self._anonymizing.take_ahead(study, instance)
+
+    def take(self, study: Study) -> Outcome | None:
+        """Does the step of the study's state; ``None``: broken off, because the router stops."""
+        return self._actions[study.state](study)

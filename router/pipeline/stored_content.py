@@ -1,0 +1,51 @@
+"""The identity of an image's content, of files that are on the truck: asked where two may be one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.dicom import bounds
+from router.imaging.pixels.decoding import DECODED_BY_ORTHANC
+from router.records.errors import AnalysisSkipped, Hold
+from router.truck import decoded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from router.imaging.worker_process import Analyser, HeaderCheck
+    from router.truck.orthanc import TruckOrthanc
+    from router.truck.spool import Body, Spool
+
+
+class Contents:
+    """Asks the analysis process, and Orthanc for its codecs. Thread-safe."""
+
+    def __init__(
+        self, orthanc: TruckOrthanc, spool: Spool, analyser: Analyser, headers: HeaderCheck
+    ) -> None:
+        self._orthanc = orthanc
+        self._spool = spool
+        self._analyser = analyser
+        self._headers = headers
+
+    def of_file(self, body: Body) -> str | None:
+        """Of a file that Orthanc does not hold; ``None``: it cannot be said."""
+        try:
+            self._headers.is_plain(body)
+            with self._spool.as_file(body) as path:
+                return self._analyser.content(path)
+        except (AnalysisSkipped, Hold):
+            return None
+
+    def of_stored(self, instance: str, body: Body) -> str | None:
+        """Of the file of a stored instance; ``None``: it cannot be said. Raises OrthancError."""
+        if bounds.transfer_syntax(body.view) not in DECODED_BY_ORTHANC:
+            return self.of_file(body)
+
+        def content(decoded_body: Body, _: Path) -> str | None:
+            return self.of_file(decoded_body)
+
+        try:
+            return decoded.by_orthanc(self._orthanc, self._spool, instance, content)
+        except AnalysisSkipped:
+            return None

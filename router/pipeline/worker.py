@@ -1,0 +1,132 @@
+"""The local loop: takes the study that is due the longest, does its step, saves what came of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from router.pipeline.steps import StepIncomplete, StepTooSoon
+from router.records import backoff
+from router.records.errors import (
+    Code,
+    EdgeRouterError,
+    OrthancDenied,
+    OrthancFull,
+    OrthancUnreachable,
+    SettingsError,
+)
+from router.records.study import Outcome, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from router.journal import Journal
+    from router.pipeline.steps import Steps
+    from router.records.study import Study
+
+#: While Orthanc does not answer, the step is tried again this often; it costs no attempts.
+_UNREACHABLE_S = 2.0
+#: A full disk is emptied by people, or by what is sent.
+_FULL_S = 30.0
+#: So many images of a study that still arrives are taken before others are looked at.
+_AHEAD = 8
+#: Failed analyses of a study after which its images go on without.
+_MOST_ANALYSES = 3
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """One thread uses it."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        steps: Steps,
+        destinations: Sequence[str],
+        now: Callable[[], float],
+        draw: Callable[[], float],
+        *,
+        ahead: bool = False,
+    ) -> None:
+        """``ahead``: images are anonymized and sent while the scanner still sends others."""
+        self._ahead = ahead
+        self._journal = journal
+        self._steps = steps
+        self._destinations = destinations
+        self._now = now
+        self._draw = draw
+
+    def work_once(self) -> bool:
+        """Does one step of one study; whether there was one to do. Raises JournalError."""
+        study = self._journal.due_study(self._now())
+        if study is None:
+            return self._ahead and self._work_ahead()
+        try:
+            outcome = self._steps.take(study)
+        except (OrthancUnreachable, OrthancDenied) as error:
+            self._postpone(study, error.code, _UNREACHABLE_S, counts=False)
+        except OrthancFull as error:
+            self._postpone(study, error.code, _FULL_S, counts=False)
+        except StepTooSoon as soon:
+            self._postpone(study, soon.code, soon.wait_s, counts=False)
+        # Of the journal, too: if it is the whole of it, putting the study off fails the same way.
+        except EdgeRouterError as error:
+            self._failed(study, error.code)
+        # A fault of ours in one study must not stop the others; it is retried and shown.
+        except Exception:  # noqa: BLE001
+            _log.exception("a step failed", extra={"action": "step", "study": study.alias})
+            self._failed(study, Code.UNEXPECTED)
+        else:
+            if outcome is not None:
+                self._move(study, outcome)
+        return True
+
+    def _work_ahead(self) -> bool:
+        """Makes the copies of what has arrived of a study, and lets them travel.
+
+        The study itself moves when the scanner has finished; what fails is tried again then.
+        """
+        found = self._journal.arrived()
+        if found is None:
+            return False
+        study, instances = found
+        try:
+            for instance in instances[:_AHEAD]:
+                self._steps.take_ahead(study, instance)
+        except (OrthancUnreachable, OrthancDenied, OrthancFull, SettingsError) as error:
+            # Not put off: it would be due, and that says that the scanner has finished.
+            extra = {"action": "step", "study": study.alias, "code": error.code}
+            _log.warning("nothing can be done ahead", extra=extra)
+            return False
+        except StepIncomplete:
+            return False
+        finally:
+            self._journal.open_receipts(study.orthanc_id, self._destinations, self._now())
+        return True
+
+    def _failed(self, study: Study, code: Code) -> None:
+        if study.state is State.ANONYMIZED and study.attempts + 1 >= _MOST_ANALYSES:
+            # Analysis never blocks the images.
+            self._move(study, Outcome.SKIP)
+            return
+        self._postpone(study, code, backoff.delay_s(study.attempts + 1, self._draw()), counts=True)
+
+    def _postpone(self, study: Study, code: Code, wait_s: float, *, counts: bool) -> None:
+        self._journal.postpone(study, code, self._now() + wait_s, counts=counts)
+        _log.warning(
+            "a step is put off",
+            extra={
+                "action": "step",
+                "study": study.alias,
+                "code": code,
+                "attempt": study.attempts + int(counts),
+            },
+        )
+
+    def _move(self, study: Study, outcome: Outcome) -> None:
+        now = self._now()
+        if self._journal.move(study, outcome, now, self._destinations):
+            _log.info("%s %s", study.state, outcome, extra={"action": "move", "study": study.alias})
+            # All its copies may be verified already: a late round that added only a held one.
+            self._journal.settle(study.orthanc_id, now)

@@ -1,0 +1,1 @@
+"""Which rule of the site an image falls under, and what that rule allows."""
