@@ -25,10 +25,10 @@ from router.operator import quality_report, status
 from router.pipeline import regression_images
 from router.pipeline.deliver import Delivery, Limits
 from router.pipeline.intake import Intake
-from router.pipeline.purge import Keeper, Watermarks
-from router.pipeline.quality_check import Looking
-from router.pipeline.steps import Bench, Calm, SiteRules, Steps
-from router.pipeline.stored_content import Contents
+from router.pipeline.purge import Purger, Watermarks
+from router.pipeline.quality_check import QualityChecker
+from router.pipeline.steps import QuietPeriod, SiteRules, StepContext, Steps
+from router.pipeline.stored_content import StoredContent
 from router.pipeline.worker import Worker
 from router.records.errors import Code, EdgeRouterError, JournalError, OrthancError
 from router.truck import callers
@@ -130,8 +130,8 @@ class App:
         analysis = settings.analysis
         self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
         self._headers = HeaderCheck(spool)
-        self._calm = Calm()
-        self._looking = Looking(
+        self._quiet_period = QuietPeriod()
+        self._quality_checker = QualityChecker(
             self._orthanc,
             self._journal,
             spool,
@@ -139,15 +139,15 @@ class App:
             metrics,
             time.time,
             self._headers,
-            self._calm,
+            self._quiet_period,
         )
-        contents = Contents(self._orthanc, spool, self._analyser, self._headers)
+        contents = StoredContent(self._orthanc, spool, self._analyser, self._headers)
         chosen = settings.profile()
         self._journal.profiles.enter(chosen.id, chosen.to_json())
         self._intake = Intake(
             self._orthanc, self._journal, keys, chosen.id, metrics, time.time, contents
         )
-        bench = Bench(
+        context = StepContext(
             self._orthanc,
             self._journal,
             spool,
@@ -157,11 +157,11 @@ class App:
             metrics,
             time.time,
             self._stop.is_set,
-            self._calm,
+            self._quiet_period,
             self._headers,
         )
         steps = Steps(
-            bench,
+            context,
             self._analyser if analysis.enabled else None,
             settings.routing,
             self._analyser if settings.compression.enabled else None,
@@ -177,7 +177,7 @@ class App:
             ahead=settings.sending.start == "arrival",
         )
         space = settings.space
-        self._keeper = Keeper(
+        self._purger = Purger(
             self._orthanc,
             self._journal,
             metrics,
@@ -346,7 +346,7 @@ class App:
                 self._stop.wait(max(0.0, followed_at + _GATHER_S - time.monotonic()))
         except OrthancError as error:
             self._orthanc_answers(str(error.code))
-            self._calm.broken()
+            self._quiet_period.broken()
             raise
 
     def _golden_loop(self) -> None:
@@ -376,13 +376,13 @@ class App:
 
     def _space_loop(self) -> None:
         while not self._stop.is_set():
-            self._keeper.look()
+            self._purger.look()
             self._stop.wait(self._settings.space.look_s)
 
     def _looking_loop(self) -> None:
         while not self._stop.is_set():
             self._wake_looking.clear()
-            while not self._stop.is_set() and self._looking.look_once():
+            while not self._stop.is_set() and self._quality_checker.check_next():
                 pass
             self._wake_looking.wait(_IDLE_S)
 

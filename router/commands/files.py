@@ -82,7 +82,7 @@ def _inspect(asked: argparse.Namespace) -> int:
             left_out = skipped
         else:
             figures |= quality.features(frame)
-            flags = [one.flag for one in quality.judge(acquisition.modality, figures)]
+            flags = [one.flag for one in quality.quality_flags(acquisition.modality, figures)]
             if asked.output is not None:
                 _write(asked.output, secondary_capture.panel(frame)[0])
     lines = [*header, "", *(f"{name}: {value:.6g}" for name, value in figures.items())]
@@ -109,7 +109,9 @@ def _segment(asked: argparse.Namespace) -> int:
     with _opened(asked.file) as (dataset, stream):
         frame = pixels.to_frame(dataset, stream)
         finding = density.analyse(frame, asked.classes)
-        raised = quality.judge(quality.acquisition(dataset).modality, quality.features(frame))
+        raised = quality.quality_flags(
+            quality.acquisition(dataset).modality, quality.features(frame)
+        )
     flags = [quality.LOOK[one.flag] for one in raised]
     _write(asked.output, secondary_capture.picture(frame, finding, flags))
     classes = [

@@ -21,7 +21,7 @@ from router.observe import log
 from router.observe.audit import Audit
 from router.observe.metrics import Metrics
 from router.pipeline.intake import Intake
-from router.pipeline.stored_content import Contents
+from router.pipeline.stored_content import StoredContent
 from router.records.errors import Code, EdgeRouterError, OrthancError, SettingsError
 from router.truck.spool import Spool
 
@@ -69,7 +69,7 @@ def _reconcile(asked: argparse.Namespace) -> int:
         metrics = Metrics(CollectorRegistry())
         chosen = settings.profile()
         journal.profiles.enter(chosen.id, chosen.to_json())
-        contents = Contents(orthanc, spool, analyser, headers)
+        contents = StoredContent(orthanc, spool, analyser, headers)
         intake = Intake(orthanc, journal, settings.keys(), chosen.id, metrics, time.time, contents)
         found = intake.reconcile()
     show(asked, {"found": found}, [f"{found} images that the journal did not know"])

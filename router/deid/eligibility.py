@@ -108,7 +108,7 @@ def _policy_of(
     dataset: FileDataset, rules: tuple[Policy, ...], chosen: Profile
 ) -> tuple[Region, ...]:
     facts = Facts.of(dataset)
-    policy = policies.judge(rules, facts, chosen.options)
+    policy = policies.object_policy(rules, facts, chosen.options)
     if policy.action is Verdict.HOLD:
         kind = policies.kind_of(facts, policy, rules, chosen.options)
         raise NotCleared(policy.code, policy.because, kind)

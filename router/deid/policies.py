@@ -136,7 +136,7 @@ class Policy:
         )
 
 
-def judge(rules: tuple[Policy, ...], facts: Facts, options: frozenset[Option]) -> Policy:
+def object_policy(rules: tuple[Policy, ...], facts: Facts, options: frozenset[Option]) -> Policy:
     """The first rule that fits; where none does, one that holds."""
     name = UID(facts.sop_class).name
     unknown = name == facts.sop_class  # to the standard: only a rule that names it can know it

@@ -29,7 +29,7 @@ from router import __version__
 from router.destinations import tls
 from router.destinations.peer_words import peer_words
 from router.dicom import lossless
-from router.dicom.mapped_bytes import Trail
+from router.dicom.mapped_bytes import PageReleaser
 from router.records.errors import (
     Code,
     DeliveryDeferred,
@@ -298,7 +298,7 @@ class Association:
         request.DataSet = _View(data_set)
         message = C_STORE_RQ()
         message.primitive_to_message(request)
-        trail = Trail(data_set)
+        releaser = PageReleaser(data_set)
         try:
             for fragment in message.encode_msg(context_id, self._messages.maximum_pdu_size):
                 if not self._window.enter(self._peer.answer_timeout_s):
@@ -306,7 +306,7 @@ class Association:
                 self._association.dul.send_pdu(fragment)
                 if handed := self._window.taken():
                     count(handed)  # may take its time: there is a cap on the rate
-                    trail.passed(handed)
+                    releaser.passed(handed)
             _, answer = self._messages.get_msg(block=True)
         finally:
             count(self._window.taken())

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from router.destinations.association import Association, Peer
 from router.destinations.base import OneByOne, Outgoing, ReadBack, Stored
-from router.destinations.statuses import judge
+from router.destinations.statuses import store_outcome
 from router.destinations.tls import LOOPBACK, TlsSettings, make_context
 from router.dicom import part10
 from router.records.errors import (
@@ -187,7 +187,7 @@ class Dimse(OneByOne):
         pair = (copy.sop_class, copy.transfer_syntax)
         data_set = outgoing.view[part10.dataset_offset(outgoing.view) :]
         with self._association(pair, outgoing.count) as association:
-            return judge(*association.store(pair, copy.sop_uid, data_set, outgoing.count))
+            return store_outcome(*association.store(pair, copy.sop_uid, data_set, outgoing.count))
 
     def verify(self, copies: Sequence[Copy]) -> ReadBack:
         by_series: dict[str, list[str]] = {}

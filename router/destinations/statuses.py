@@ -149,7 +149,7 @@ def meaning_of(number: int, table: tuple[Row, ...]) -> Row:
     return next((row for row in table if number in row.numbers), table[-1])
 
 
-def judge(status: int, words: str = "") -> Stored:
+def store_outcome(status: int, words: str = "") -> Stored:
     """What became of an instance that was answered with this status (0 to FFFF).
 
     ``words``: what the peer said beside it, as ``peer_words`` leaves it. Raises StoreRefused,
@@ -163,7 +163,7 @@ def stored(*, changed: bool) -> Stored:
     return Stored.COERCED if changed else Stored.STORED
 
 
-def judge_failure(
+def failure_outcome(
     reason: int | None, words: str = "", retry_after_s: float | None = None
 ) -> Stored:
     """… of an instance that stands among those that failed, with this reason; ``None``: with none.
@@ -184,7 +184,7 @@ def judge_failure(
     return _follow(row, _text(f"failure reason {reason:04X}", words), retry_after_s)
 
 
-def judge_http(
+def http_outcome(
     status: int, words: str = "", retry_after_s: float | None = None, *, alone: bool = True
 ) -> Stored:
     """… of an instance whose HTTP answer has no word on it.

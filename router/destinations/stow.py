@@ -19,7 +19,7 @@ from router.destinations.connections import Connections, coded
 from router.destinations.credentials import BearerToken, secret
 from router.destinations.retry_after import date_s, retry_after_s
 from router.destinations.statuses import HTTP, Meaning, meaning_of
-from router.destinations.stow_answers import judge, value
+from router.destinations.stow_answers import send_outcome, value
 from router.destinations.tls import LOOPBACK, TlsSettings
 from router.dicom.mapped_bytes import pieces
 from router.records.errors import (
@@ -197,7 +197,7 @@ class Stow:
         for file in outgoing:
             uid = file.copy.sop_uid
             try:
-                answers[uid] = judge(
+                answers[uid] = send_outcome(
                     response.status_code, response.content, wanted, uid, alone=len(outgoing) == 1
                 )
             except EdgeRouterError as error:

@@ -31,7 +31,7 @@ class _Failed:
     words: str
 
 
-def judge(
+def send_outcome(
     status: int,
     content: bytes,
     retry_after_s: float | None,
@@ -48,15 +48,15 @@ def judge(
     if said is None:
         # The tags of a response are no words.
         words = "" if b'"vr"' in content else peer_words(content)
-        return statuses.judge_http(status, words, retry_after_s, alone=alone)
+        return statuses.http_outcome(status, words, retry_after_s, alone=alone)
     if not isinstance(said, _Failed):
         return said
     vague = said.reason is None or (
         meaning_of(said.reason, statuses.STATUSES).meaning is Meaning.MAY_MEND
     )
     if vague and meaning_of(status, statuses.HTTP).meaning is Meaning.EVERYTHING:
-        return statuses.judge_http(status, said.words, retry_after_s)
-    return statuses.judge_failure(said.reason, said.words, retry_after_s)
+        return statuses.http_outcome(status, said.words, retry_after_s)
+    return statuses.failure_outcome(said.reason, said.words, retry_after_s)
 
 
 def _said_of(content: bytes, sop_uid: str, *, alone: bool) -> Stored | _Failed | None:

@@ -15,7 +15,7 @@ import numpy as np
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
 from router.dicom import part10
-from router.dicom.mapped_bytes import let_go
+from router.dicom.mapped_bytes import release_pages
 from router.records.errors import Hold
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def same_pixels(original: Path, copy: Path) -> bool:
         if not np.array_equal(values, was):
             return False
         offset += values.size
-        let_go(old)
+        release_pages(old)
     rest = bytes(old[offset:])
     padded = rest == b"\0" and offset % 2 == 1
     return len(frames) == int(header.get("NumberOfFrames") or 1) and (not rest or padded)

@@ -18,7 +18,7 @@ PIECE_BYTES = 1 << 20
 _LET_GO_BYTES = 8 << 20
 
 
-class Trail:
+class PageReleaser:
     """Lets go of what lies behind, for who goes through a view in steps of his own."""
 
     def __init__(self, view: memoryview) -> None:
@@ -29,7 +29,7 @@ class Trail:
         """So many bytes more are done with."""
         self._behind += size
         if self._behind >= _LET_GO_BYTES:
-            let_go(self._view)
+            release_pages(self._view)
             self._behind = 0
 
 
@@ -38,15 +38,15 @@ def pieces(view: memoryview, size: int = PIECE_BYTES) -> Iterator[memoryview]:
 
     What is let go is read from the file again if somebody asks for it.
     """
-    trail = Trail(view)
+    releaser = PageReleaser(view)
     for start in range(0, len(view), size):
         piece = view[start : start + size]
         yield piece
-        trail.passed(len(piece))
-    let_go(view)
+        releaser.passed(len(piece))
+    release_pages(view)
 
 
-def let_go(view: memoryview) -> None:
+def release_pages(view: memoryview) -> None:
     """Of a mapped file nothing stays in memory; other bytes stay as they are."""
     if isinstance(view.obj, mmap.mmap):
         view.obj.madvise(mmap.MADV_DONTNEED)

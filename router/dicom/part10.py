@@ -18,7 +18,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from router.dicom.mapped_bytes import let_go, pieces
+from router.dicom.mapped_bytes import pieces, release_pages
 from router.records.errors import Code, Hold
 
 if TYPE_CHECKING:
@@ -251,4 +251,4 @@ def _fragment_heads(view: memoryview, offset: int) -> Iterator[bytes]:
         for marker in comments.finditer(fragment, _FRAGMENT_HEAD_BYTES):
             size = int.from_bytes(fragment[marker.end() : marker.end() + 2], "big")
             yield bytes(fragment[marker.end() : marker.end() + size])
-        let_go(view)
+        release_pages(view)

@@ -12,7 +12,7 @@ from router.imaging import secondary_capture
 from router.imaging.analysis import density
 from router.imaging.pixels.decoding import DECODED_BY_ORTHANC
 from router.imaging.worker_process import Analyser, Task
-from router.pipeline.context import MOST_CRASHES, Bench, describe, read_made
+from router.pipeline.context import MOST_CRASHES, StepContext, describe, read_made
 from router.records.errors import (
     AnalysisSkipped,
     Code,
@@ -44,33 +44,33 @@ _SLICED = frozenset({"CT", "MR", "PT"})
 _log = logging.getLogger(__name__)
 
 
-class Analysing:
+class AnalyseStep:
     """Makes the captures. One thread uses it."""
 
-    def __init__(self, bench: Bench, analyser: Analyser | None) -> None:
-        self._bench = bench
+    def __init__(self, context: StepContext, analyser: Analyser | None) -> None:
+        self._context = context
         self._analyser = analyser
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the captures that are not decided yet. Raises OrthancError, JournalError."""
-        key = self._bench.key(study)
-        instances = self._bench.journal.instances(study.orthanc_id)
-        routes = self._bench.journal.routes.of_study(study.orthanc_id)
+        key = self._context.key(study)
+        instances = self._context.journal.instances(study.orthanc_id)
+        routes = self._context.journal.routes.of_study(study.orthanc_id)
         wanted, unwanted = by_their_rules(instances, routes)
         chosen, left_out = choose_sources(wanted)
-        self._bench.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
+        self._context.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
         captures = {i.copy.sop_uid: i for i in instances if i.role is Role.CAPTURE and i.copy}
         for instance in chosen:
-            if self._bench.stopping():
+            if self._context.stopping():
                 return None
-            with self._bench.timed("analyse"):
+            with self._context.timed("analyse"):
                 result = self._try_analyse(study, instance, key, captures)
             if result != CAPTURED:  # that one is written with the capture
-                self._bench.journal.decide_analysis({instance.orthanc_id: result})
-            self._bench.metrics.analysed(result)
+                self._context.journal.decide_analysis({instance.orthanc_id: result})
+            self._context.metrics.analysed(result)
         # Only now: a series whose slices are left out has its capture, or the reason why not.
-        self._bench.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
-        decided = self._bench.journal.instances(study.orthanc_id)
+        self._context.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
+        decided = self._context.journal.instances(study.orthanc_id)
         return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
 
     def _try_analyse(
@@ -91,7 +91,7 @@ class Analysing:
         # Whatever is wrong with one image, the captures of the others are made.
         except Exception as error:
             of_all = (OrthancUnreachable, OrthancDenied)
-            if isinstance(error, of_all) and not self._bench.orthanc.answers():
+            if isinstance(error, of_all) and not self._context.orthanc.answers():
                 raise
             _log.warning(
                 "no capture: %s",
@@ -111,8 +111,8 @@ class Analysing:
         """Makes the capture, unless the router died of it before."""
         if instance.crashes >= MOST_CRASHES:
             raise AnalysisSkipped(Code.ANALYSIS_CRASHED, f"{instance.crashes} times")
-        trials = self._bench.journal.trials
-        trials.begin(instance.orthanc_id, self._bench.now())
+        trials = self._context.journal.trials
+        trials.begin(instance.orthanc_id, self._context.now())
         try:
             self._capture(study, instance, key, captures)
         finally:
@@ -129,7 +129,7 @@ class Analysing:
             if self._adopt(study, instance, key, captures, capture_uids(key, copy, version)):
                 return
         uids = capture_uids(key, copy, density.VERSION)
-        target = self._bench.spool.path(".capture")
+        target = self._context.spool.path(".capture")
 
         def make(body: Body, source: Path) -> Mapping[int, bytes]:
             assert self._analyser is not None  # noqa: S101  (looked at above)
@@ -149,7 +149,7 @@ class Analysing:
         self, copy: Copy, make: Callable[[Body, Path], Mapping[int, bytes]]
     ) -> Mapping[int, bytes]:
         """What is made of a copy: here where its pixels can be decoded, else as Orthanc does it."""
-        orthanc, spool = self._bench.orthanc, self._bench.spool
+        orthanc, spool = self._context.orthanc, self._context.spool
         if copy.transfer_syntax not in DECODED_BY_ORTHANC:
             try:
                 with orthanc.file(copy.orthanc_id) as body, spool.as_file(body) as source:
@@ -175,22 +175,22 @@ class Analysing:
         """
         copy = instance.copy
         assert copy is not None  # noqa: S101  (the caller has looked)
-        expected, _ = self._bench.remembered(instance, key, self._bench.profile(study))
+        expected, _ = self._context.remembered(instance, key, self._context.profile(study))
         stored = instance_id(expected.patient, copy.study_uid, uids.series, uids.sop)
         known = captures.get(uids.sop)
         try:
-            with self._bench.orthanc.file(stored) as body:
-                with self._bench.orthanc.file(copy.orthanc_id) as source:
+            with self._context.orthanc.file(stored) as body:
+                with self._context.orthanc.file(copy.orthanc_id) as source:
                     header = gate.header(read_made(source), source.view)
                 self._store_capture(study, instance, body, key, uids, header)
         except ResourceMissing:
             if known is None:
                 return False
-            if self._bench.journal.may_have_been_sent(known.orthanc_id):
+            if self._context.journal.may_have_been_sent(known.orthanc_id):
                 raise AnalysisSkipped(
                     Code.CAPTURE_OF_EARLIER_VERSION, "its capture was made by an earlier version"
                 ) from None
-            self._bench.journal.copies.give_up_capture(known.orthanc_id)
+            self._context.journal.copies.give_up_capture(known.orthanc_id)
             return False
         return True
 
@@ -200,7 +200,7 @@ class Analysing:
     ) -> None:  # fmt: skip
         """A capture passes the same gate as a copy, against the original's identifiers."""
         dataset = read_made(body)
-        expected, traces = self._bench.remembered(instance, key, self._bench.profile(study))
+        expected, traces = self._context.remembered(instance, key, self._context.profile(study))
         expected = expected.for_capture(uids.series, uids.sop)
         own_texts = secondary_capture.OWN_TEXTS | {density.ALGORITHM}
         gate.check_outgoing(
@@ -213,9 +213,9 @@ class Analysing:
             own_texts,
         )
         copy = describe(dataset, body.size, part10.digest(body.view), part10.md5(body.view))
-        self._bench.journal.copies.begin_capture(instance.orthanc_id, copy, self._bench.now())
-        self._bench.store(copy, body, copy.orthanc_id)
-        self._bench.journal.copies.finish_capture(instance.orthanc_id, copy.orthanc_id)
+        self._context.journal.copies.begin_capture(instance.orthanc_id, copy, self._context.now())
+        self._context.store(copy, body, copy.orthanc_id)
+        self._context.journal.copies.finish_capture(instance.orthanc_id, copy.orthanc_id)
 
 
 def by_their_rules(

@@ -14,7 +14,7 @@ from router.deid.eligibility import NotCleared
 from router.deid.profile import BASIC, Option, Profile
 from router.dicom import part10
 from router.journal.identities import ISSUER, Conflict, IdentityConflict
-from router.pipeline.patient_key import Whose
+from router.pipeline.patient_key import PatientKeys
 from router.records.errors import Code, EdgeRouterError, Hold, SettingsError
 from router.records.study import Copy, Instance, Study
 from router.truck.orthanc import TruckOrthanc, instance_id
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from router.imaging.worker_process import HeaderCheck
     from router.journal import Journal
     from router.observe.metrics import Metrics
-    from router.pipeline.anonymize.quiet_period import Calm
+    from router.pipeline.anonymize.quiet_period import QuietPeriod
     from router.truck.spool import Body, Spool
 
 #: Failed tries after which an instance is held, so that it no longer keeps its study.
@@ -66,7 +66,7 @@ class SiteRules:
     harmless: frozenset[str]
 
 
-class Bench:
+class StepContext:
     """The tools of the steps, and what they do alike: store, hold, count, remember."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Bench:
         metrics: Metrics,
         now: Callable[[], float],
         stopping: Callable[[], bool],
-        calm: Calm,
+        quiet_period: QuietPeriod,
         headers: HeaderCheck,
     ) -> None:
         self.orthanc = orthanc
@@ -91,10 +91,10 @@ class Bench:
         self.metrics = metrics
         self.now = now
         self.stopping = stopping
-        self.calm = calm
+        self.quiet_period = quiet_period
         self.headers = headers
         self._keys = keys
-        self._whose = Whose(journal, keys)
+        self._patient_keys = PatientKeys(journal, keys)
         self._profiles: dict[str, Profile] = {}
         self._remembered: dict[str, tuple[gate.Expected, gate.Traces]] = {}
         self._lock = threading.Lock()
@@ -195,7 +195,7 @@ class Bench:
 
     def key_of_patient(self, instance: Instance, dataset: FileDataset, pinned: Key) -> Key:
         """The key with all that the pseudonyms of the image's study are made under."""
-        return self._whose.key(instance, dataset, pinned)
+        return self._patient_keys.key(instance, dataset, pinned)
 
     def profile(self, study: Study) -> Profile:
         """The profile that the study was taken in with, whatever the settings say now."""

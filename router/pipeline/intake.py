@@ -24,7 +24,7 @@ from router.records.errors import (
     OrthancUnreachable,
     ResourceMissing,
 )
-from router.records.set_aside import Aside
+from router.records.set_aside import SetAside
 from router.records.study import Stage
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from router.journal.purges import Returned
     from router.journal.sightings import Conflict
     from router.observe.metrics import Metrics
-    from router.pipeline.stored_content import Contents
+    from router.pipeline.stored_content import StoredContent
     from router.records.study import Arrival
     from router.truck.orthanc import TruckOrthanc
 
@@ -59,7 +59,7 @@ class Intake:
         profile_id: str,
         metrics: Metrics,
         now: Callable[[], float],
-        contents: Contents,
+        contents: StoredContent,
     ) -> None:
         """``keys``: the current one first."""
         self._orthanc = orthanc
@@ -75,7 +75,7 @@ class Intake:
         #: The last change when they had gone back: they are not read again for the same one.
         self._went_back_to: int | None = None
         #: What could not be asked for: the next pass over all images tries it again.
-        self._aside = Aside()
+        self._aside = SetAside()
 
     def follow_changes(self) -> int:
         """Takes in everything behind the cursor. Returns how many instances were new.

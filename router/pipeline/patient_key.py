@@ -35,7 +35,7 @@ class _Choice:
     said: str
 
 
-class Whose:
+class PatientKeys:
     """Thread-safe."""
 
     def __init__(self, journal: Journal, keys: Mapping[str, Key]) -> None:

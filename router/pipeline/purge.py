@@ -20,7 +20,7 @@ from router.records.errors import (
     OrthancUnreachable,
     ResourceMissing,
 )
-from router.records.set_aside import Aside
+from router.records.set_aside import SetAside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from router.journal import Journal
     from router.journal.purges import Purgeable
     from router.observe.metrics import Metrics
-    from router.pipeline.stored_content import Contents
+    from router.pipeline.stored_content import StoredContent
     from router.truck.orthanc import TruckOrthanc
 
 _BATCH = 50
@@ -81,7 +81,7 @@ class Forecast:
         return max(0.0, limit - levels[-1]) / (rising / spread)
 
 
-class Keeper:
+class Purger:
     """Looks at the truck's disk from time to time. One thread uses it."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Keeper:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         stopping: Callable[[], bool],
-        contents: Contents,
+        contents: StoredContent,
     ) -> None:
         """``contents``: tells what an image is, so that it is known again when it is gone."""
         self._orthanc = orthanc
@@ -106,7 +106,7 @@ class Keeper:
         self._contents = contents
         self._forecast = Forecast()
         self._refusing = False
-        self._aside = Aside()
+        self._aside = SetAside()
 
     def look(self) -> int:
         """Removes what has to go; how many instances that were. Raises OrthancError, JournalError."""

@@ -25,7 +25,7 @@ from router.records.errors import (
     OrthancUnreachable,
     ResourceMissing,
 )
-from router.records.set_aside import Aside
+from router.records.set_aside import SetAside
 from router.truck import decoded
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from router.journal import Journal
     from router.journal.quality import Unseen
     from router.observe.metrics import Metrics
-    from router.pipeline.steps import Calm
+    from router.pipeline.steps import QuietPeriod
     from router.truck.orthanc import TruckOrthanc
     from router.truck.spool import Spool
 
@@ -47,7 +47,7 @@ _OF_ALL = (OrthancUnreachable, OrthancDenied)
 _log = logging.getLogger(__name__)
 
 
-class Looking:
+class QualityChecker:
     """One thread uses it."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Looking:
         metrics: Metrics,
         now: Callable[[], float],
         headers: HeaderCheck,
-        calm: Calm,
+        quiet_period: QuietPeriod,
     ) -> None:
         self._orthanc = orthanc
         self._quality = journal.quality
@@ -69,10 +69,10 @@ class Looking:
         self._metrics = metrics
         self._now = now
         self._headers = headers
-        self._calm = calm
-        self._aside = Aside()
+        self._quiet_period = quiet_period
+        self._aside = SetAside()
 
-    def look_once(self) -> bool:
+    def check_next(self) -> bool:
         """Looks at one image; whether there was one. Raises OrthancError, JournalError."""
         unseen = self._quality.unseen(self._now(), self._aside.passed_over(time.monotonic()))
         if unseen is None:
@@ -80,7 +80,7 @@ class Looking:
         if unseen.crashes >= MOST_CRASHES:
             self._quality.enter_unreadable(unseen, Code.INSTANCE_CRASHES, self._now())
             return True
-        if unseen.crashes == MOST_CRASHES - 1 and self._calm.missing_s():
+        if unseen.crashes == MOST_CRASHES - 1 and self._quiet_period.remaining_s():
             return False  # all others have been looked at; the next crash will be no chance
         begun = time.monotonic()
         self._trials.begin_look(unseen.instance, self._now())
@@ -88,7 +88,7 @@ class Looking:
             self._enter(unseen, self._look(unseen))
         except OrthancBrokeOff:
             self._trials.count_crash(unseen.instance)
-            self._calm.broken()
+            self._quiet_period.broken()
             raise
         except (AnalysisSkipped, Hold) as left_out:
             closed = left_out.code in _NOT_TO_BE_OPENED
@@ -145,7 +145,7 @@ class Looking:
         raised: list[Raised] = []
         if look.code is None:
             baseline = self._quality.baseline(look.acquisition)
-            raised = quality.judge(look.acquisition.modality, features, baseline)
+            raised = quality.quality_flags(look.acquisition.modality, features, baseline)
         if look.opened is None:
             raised.append(Raised(Flag.CANNOT_BE_OPENED, 1, 0))
         images = [*self._quality.shown(unseen.study), Shown(unseen.instance, look.acquisition)]

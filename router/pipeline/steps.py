@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.pipeline.analyse import Analysing
-from router.pipeline.anonymize.quiet_period import CALM_S, Calm
-from router.pipeline.anonymize.scheduling import Anonymizing
+from router.pipeline.analyse import AnalyseStep
+from router.pipeline.anonymize.quiet_period import QUIET_S, QuietPeriod
+from router.pipeline.anonymize.scheduling import AnonymizeStep
 from router.pipeline.context import (
     MOST_CRASHES,
     MOST_TRIES,
-    Bench,
     SiteRules,
+    StepContext,
     StepIncomplete,
     StepTooSoon,
 )
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from router.rules.routing import Routing
 
 __all__ = [
-    "CALM_S",
     "MOST_CRASHES",
     "MOST_TRIES",
-    "Bench",
-    "Calm",
+    "QUIET_S",
+    "QuietPeriod",
     "SiteRules",
+    "StepContext",
     "StepIncomplete",
     "StepTooSoon",
     "Steps",
@@ -42,7 +42,7 @@ class Steps:
 
     def __init__(
         self,
-        bench: Bench,
+        context: StepContext,
         analyser: Analyser | None,
         routing: Routing,
         checker: Analyser | None,
@@ -53,15 +53,15 @@ class Steps:
 
         ``pays``: whether compressing saves time now. ``opener``: tries to open the pixels.
         """
-        self._anonymizing = Anonymizing(bench, routing, checker, pays, opener)
+        self._anonymize_step = AnonymizeStep(context, routing, checker, pays, opener)
         self._actions: dict[State, Callable[[Study], Outcome | None]] = {
-            State.RECEIVED: self._anonymizing.take,
-            State.ANONYMIZED: Analysing(bench, analyser).take,
+            State.RECEIVED: self._anonymize_step.take,
+            State.ANONYMIZED: AnalyseStep(context, analyser).take,
         }
 
     def take_ahead(self, study: Study, instance: Instance) -> None:
         """Makes one copy of a study that the scanner still sends of."""
-        self._anonymizing.take_ahead(study, instance)
+        self._anonymize_step.take_ahead(study, instance)
 
     def take(self, study: Study) -> Outcome | None:
         """Does the step of the study's state; ``None``: broken off, because the router stops."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from router.truck.spool import Body, Spool
 
 
-class Contents:
+class StoredContent:
     """Asks the analysis process, and Orthanc for its codecs. Thread-safe."""
 
     def __init__(

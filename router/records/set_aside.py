@@ -8,7 +8,7 @@ from router.records import backoff
 _MOST = 10_000
 
 
-class Aside:
+class SetAside:
     """The items of one loop that failed. One thread uses it; times are of a clock that only rises.
 
     Nothing in here has to survive: after a restart each is tried once more.

@@ -25,7 +25,7 @@ from router.records.errors import (
 )
 from router.records.study import Arrival
 from router.truck.spool import IN_MEMORY_BYTES, MemoryBody
-from router.truck.transport import Carrier
+from router.truck.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,7 +95,7 @@ class TruckOrthanc:
             limits=httpx.Limits(max_connections=_CONNECTIONS + 1, keepalive_expiry=_IDLE_S),
             trust_env=False,
         )
-        self._carrier = Carrier(
+        self._transport = Transport(
             url.rstrip("/"), user, password, _CONNECT_S, timeout_s, _FILES_AT_ONCE,
             httpx.create_ssl_context(trust_env=False) if url.startswith("https:") else None,
         )  # fmt: skip
@@ -105,7 +105,7 @@ class TruckOrthanc:
 
     def close(self) -> None:
         self._client.close()
-        self._carrier.close()
+        self._transport.close()
 
     # --- what is there ------------------------------------------------------------------------
 
@@ -324,7 +324,7 @@ class TruckOrthanc:
         """Stores a file as our own. Returns its id and whether Orthanc had it already."""
         with _coded():
             headers = {"Content-Length": str(body.size), "Content-Type": "application/dicom"}
-            with self._carrier.ask("POST", "/instances", pieces(body.view), headers) as response:
+            with self._transport.ask("POST", "/instances", pieces(body.view), headers) as response:
                 _check_status(response.status)
                 answer = json.loads(response.text())
         return str(answer["ID"]), answer["Status"] == "AlreadyStored"
@@ -352,13 +352,13 @@ class TruckOrthanc:
             return int(self._text(f"/instances/{instance}/attachments/dicom/size"))
 
     def _text(self, path: str) -> str:
-        with self._carrier.ask("GET", path) as response:
+        with self._transport.ask("GET", path) as response:
             _check_status(response.status)
             return response.text().strip()
 
     def _stream(self, method: str, path: str, body: Mapping[str, object] | None) -> Body:
         asked = None if body is None else json.dumps(body).encode()
-        with self._carrier.ask(method, path, asked) as response:
+        with self._transport.ask(method, path, asked) as response:
             _check_status(response.status)
             if response.size is not None and response.size <= IN_MEMORY_BYTES:
                 return MemoryBody(response.whole())

@@ -66,7 +66,7 @@ class Answer:
         return self._response.isclosed() and not self._response.length
 
 
-class Carrier:
+class Transport:
     """Keeps a few connections open. Thread-safe."""
 
     def __init__(

@@ -260,10 +260,12 @@ def attack(folder: Path, amounts: Amounts, seed: int, parts: Collection[str] = P
         )
         port = stack.port("door", 4242)
         until(lambda: answer(port, request())[:1] == ACCEPTED, what="the door")
-        calm = Flow(stack, STABLE_AGE_S)
+        quiet_period = Flow(stack, STABLE_AGE_S)
         time.sleep(amounts.calm_s)
-        calm.close()
-        usual_s = median((g.arrived or g.sent) - g.sent - STABLE_AGE_S for g in calm.studies)
+        quiet_period.close()
+        usual_s = median(
+            (g.arrived or g.sent) - g.sent - STABLE_AGE_S for g in quiet_period.studies
+        )
         attacker = Attacker(stack, amounts, seed, parts)
         ending.callback(attacker.close)
         memories = {name: Memory(stack.container(name)) for name in ("router", "door")}

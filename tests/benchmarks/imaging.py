@@ -214,8 +214,8 @@ def flags() -> tuple[float, float]:
         cold: Counter[str] = Counter()
         for n in range(CLEAN):
             kind, view, features = _look(image_faults.clean(modality, f"clean-{n}"))
-            wrong += bool(quality.judge(kind, features, usual.get(view, COLD)))
-            cold["clean"] += bool(quality.judge(kind, features))
+            wrong += bool(quality.quality_flags(kind, features, usual.get(view, COLD)))
+            cold["clean"] += bool(quality.quality_flags(kind, features))
             clean += 1
         hit: Counter[str] = Counter()
         for name, inject in image_faults.FAULTS.items():
@@ -223,9 +223,11 @@ def flags() -> tuple[float, float]:
                 image = image_faults.clean(modality, f"{name}-{n}")
                 inject(image, np.random.default_rng([n, len(name)]))
                 kind, view, features = _look(image)
-                raised = quality.judge(kind, features, usual.get(view, COLD))
+                raised = quality.quality_flags(kind, features, usual.get(view, COLD))
                 hit[name] += right[name] in {one.flag for one in raised}
-                cold[name] += right[name] in {one.flag for one in quality.judge(kind, features)}
+                cold[name] += right[name] in {
+                    one.flag for one in quality.quality_flags(kind, features)
+                }
                 faulty += 1
         found += sum(hit.values())
         print(f"flags {modality}: of {FAULTY} each {dict(hit)}  before anything is learned"

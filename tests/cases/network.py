@@ -20,7 +20,7 @@ from tests import scanner
 from tests.cases import lab
 from tests.cases.case import Case
 from tests.contract.fake_pacs import Answer, FakePacs, failed, stored
-from tests.contract.test_delivery import Bench
+from tests.contract.test_delivery import StepContext
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _pacs() -> Iterator[FakePacs]:
 def _refused_for_good(scene: Scene) -> None:
     """Three days against an archive that refuses one image with 0110, by a clock of our own."""
     with tempfile.TemporaryDirectory() as folder, _pacs() as pacs:
-        bench = Bench(Path(folder), pacs)
+        bench = StepContext(Path(folder), pacs)
         bad = bench.study("bad")
         good = {name: bench.study(name) for name in ("good0", "good1", "good2")}
         held: set[str] = set()

@@ -20,7 +20,7 @@ from router.records.study import State
 from tests import data
 from tests.contract import programs
 from tests.contract.conftest import ARCHIVE_AET
-from tests.contract.test_delivery import Bench
+from tests.contract.test_delivery import StepContext
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -53,25 +53,25 @@ def mammograms() -> list[FileDataset]:
 
 
 @contextmanager
-def _bench(folder: Path, port: int, **more: Any) -> Iterator[Bench]:
+def _bench(folder: Path, port: int, **more: Any) -> Iterator[StepContext]:
     settings = DimseSettings.model_validate({
         "kind": "dimse", "name": "archive", "host": "127.0.0.1", "port": port,
         "called_aet": programs.CALLED, "tls": False, "answer_timeout_s": 20, **more,
     })  # fmt: skip
     destination = Dimse(settings)
     limits = Limits(most_connections=settings.most_connections)
-    bench = Bench(folder, limits=limits, destination=destination)
+    bench = StepContext(folder, limits=limits, destination=destination)
     yield bench
     bench.delivery.close()
     destination.close()
     bench.journal.close()
 
 
-def _sent(bench: Bench, name: str) -> bool:
+def _sent(bench: StepContext, name: str) -> bool:
     return all(receipt.sent_at is not None for receipt in bench.journal.receipts(name))
 
 
-def _deliver(bench: Bench, done: Callable[[], bool]) -> None:
+def _deliver(bench: StepContext, done: Callable[[], bool]) -> None:
     """Until it is done; each time around a quarter of an hour goes by, for what waits so long."""
 
     def is_done() -> bool:
@@ -81,7 +81,7 @@ def _deliver(bench: Bench, done: Callable[[], bool]) -> None:
     until(is_done, 120, what="the delivery of all of them")
 
 
-def _work(bench: Bench) -> None:
+def _work(bench: StepContext) -> None:
     bench.delivery.gate.opened()  # its probes run on the real clock
     bench.delivery.work_once()
     bench.now += 900.0
@@ -97,7 +97,7 @@ def _check(program: Program, images: list[FileDataset], copies: list[Copy]) -> N
         assert np.array_equal(there.pixel_array, image.pixel_array)
 
 
-def _bodies(bench: Bench) -> Counter[str]:
+def _bodies(bench: StepContext) -> Counter[str]:
     """What the destination answered, and how often."""
     answers: Counter[str] = Counter()
     for metric in bench.metrics.collect():

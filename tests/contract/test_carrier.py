@@ -11,7 +11,7 @@ import pytest
 
 from router.records.errors import EdgeRouterError, OrthancBrokeOff, OrthancUnreachable
 from router.truck import transport
-from router.truck.transport import Carrier
+from router.truck.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,9 +68,9 @@ def _request(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def asked(*answers: bytes, timeout_s: float = 5.0) -> Iterator[tuple[Served, Carrier]]:
+def asked(*answers: bytes, timeout_s: float = 5.0) -> Iterator[tuple[Served, Transport]]:
     served = Served(*answers)
-    made = Carrier(served.url, "router", "secret", 5.0, timeout_s, most=2)
+    made = Transport(served.url, "router", "secret", 5.0, timeout_s, most=2)
     try:
         yield served, made
     finally:
@@ -78,7 +78,7 @@ def asked(*answers: bytes, timeout_s: float = 5.0) -> Iterator[tuple[Served, Car
         served.close()
 
 
-def text(made: Carrier) -> str:
+def text(made: Transport) -> str:
     with made.ask("GET", "/system") as answer:
         return answer.text()
 
@@ -141,7 +141,7 @@ def error_of(ask: Callable[[], object]) -> EdgeRouterError:
 def test_nobody_there_and_silence_are_unreachable() -> None:
     with socket.socket() as bound:  # and does not listen
         bound.bind(("127.0.0.1", 0))
-        nobody = Carrier(f"http://127.0.0.1:{bound.getsockname()[1]}", "router", "", 5, 5, most=1)
+        nobody = Transport(f"http://127.0.0.1:{bound.getsockname()[1]}", "router", "", 5, 5, most=1)
         assert type(error_of(lambda: text(nobody))) is OrthancUnreachable
     with asked(_OK + b"fir", b"", timeout_s=0.2) as (_, made):
         assert type(error_of(lambda: text(made))) is OrthancUnreachable

@@ -53,7 +53,7 @@ class Outbox:
         return MemoryBody(data.file_bytes(dataset))
 
 
-class Bench:
+class StepContext:
     """A journal with studies of one instance each, and the loop that delivers them."""
 
     def __init__(
@@ -158,8 +158,8 @@ def pacs() -> Iterator[FakePacs]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, pacs: FakePacs) -> Iterator[Bench]:
-    made = Bench(tmp_path, pacs)
+def bench(tmp_path: Path, pacs: FakePacs) -> Iterator[StepContext]:
+    made = StepContext(tmp_path, pacs)
     yield made
     made.journal.close()
 
@@ -181,7 +181,7 @@ def _taking(pacs: FakePacs, copies: list[Copy], refuse: bytes | None = None) -> 
 
 
 def test_an_instance_that_always_breaks_the_link_does_not_keep_the_others(
-    bench: Bench, pacs: FakePacs
+    bench: StepContext, pacs: FakePacs
 ) -> None:
     bad, *good = [bench.study(name) for name in ("bad", "one", "two")]
     _taking(pacs, good, refuse=bad.sop_uid.encode())
@@ -195,7 +195,7 @@ def test_an_instance_that_always_breaks_the_link_does_not_keep_the_others(
 
 
 def test_a_copy_that_the_truck_cannot_read_does_not_keep_the_others(
-    bench: Bench, pacs: FakePacs
+    bench: StepContext, pacs: FakePacs
 ) -> None:
     bad, good = bench.study("bad"), bench.study("good")
     bench.outbox.broken.add(bad.orthanc_id)
@@ -206,7 +206,7 @@ def test_a_copy_that_the_truck_cannot_read_does_not_keep_the_others(
 
 
 def test_a_pacs_that_lists_a_minute_late_is_asked_again_and_not_sent_to_again(
-    bench: Bench, pacs: FakePacs
+    bench: StepContext, pacs: FakePacs
 ) -> None:
     copy = bench.study("late")
     held = _taking(pacs, [copy])
@@ -218,7 +218,7 @@ def test_a_pacs_that_lists_a_minute_late_is_asked_again_and_not_sent_to_again(
 
 
 def test_what_a_pacs_took_and_lost_is_sent_again_and_held_in_the_end(
-    bench: Bench, pacs: FakePacs
+    bench: StepContext, pacs: FakePacs
 ) -> None:
     copy = bench.study("lost")
     pacs.answer_to = lambda _: Answer(200, stored(copy.sop_uid))
@@ -232,7 +232,7 @@ def test_what_a_pacs_took_and_lost_is_sent_again_and_held_in_the_end(
 
 
 def test_an_instance_that_was_stored_behind_a_gateway_timeout_is_not_sent_twice(
-    bench: Bench, pacs: FakePacs
+    bench: StepContext, pacs: FakePacs
 ) -> None:
     copy = bench.study("gateway")
     pacs.answer_to = lambda _: Answer(504)
@@ -243,7 +243,7 @@ def test_an_instance_that_was_stored_behind_a_gateway_timeout_is_not_sent_twice(
     assert copy.sop_uid
 
 
-def test_a_retry_after_of_years_is_not_obeyed(bench: Bench, pacs: FakePacs) -> None:
+def test_a_retry_after_of_years_is_not_obeyed(bench: StepContext, pacs: FakePacs) -> None:
     copy = bench.study("years")
     pacs.answer_to = lambda _: Answer(503, headers={"Retry-After": "315360000"})
     bench.work(2)
@@ -252,7 +252,7 @@ def test_a_retry_after_of_years_is_not_obeyed(bench: Bench, pacs: FakePacs) -> N
     assert copy.sop_uid
 
 
-def test_an_endpoint_that_is_gone_holds_nothing(bench: Bench, pacs: FakePacs) -> None:
+def test_an_endpoint_that_is_gone_holds_nothing(bench: StepContext, pacs: FakePacs) -> None:
     names = [f"s{n}" for n in range(5)]
     copies = [bench.study(name) for name in names]
     pacs.answer_to = lambda _: Answer(404)
@@ -270,7 +270,7 @@ def test_an_endpoint_that_is_gone_holds_nothing(bench: Bench, pacs: FakePacs) ->
 def test_after_two_days_without_a_link_the_urgent_go_first_and_nothing_was_counted_against_any(
     tmp_path: Path, pacs: FakePacs
 ) -> None:
-    bench = Bench(tmp_path, pacs, limits=Limits(most_connections=1))  # one body after another
+    bench = StepContext(tmp_path, pacs, limits=Limits(most_connections=1))  # one body after another
     pacs.probe_status = 503
     pacs.answer_to = lambda _: Answer(cut=True)
     copies: list[Copy] = []

@@ -13,7 +13,7 @@ from unittest import mock
 import pydicom
 from pynetdicom import AE
 
-from router.pipeline.anonymize.scheduling import Anonymizing
+from router.pipeline.anonymize.scheduling import AnonymizeStep
 from router.truck.orthanc import instance_id
 from tests.conftest import Router
 from tests.waiting import until
@@ -181,14 +181,14 @@ def _collect(journal: Path, cloud: Orthanc, came: Came) -> None:
 
 def _timed(spans: dict[str, tuple[float, float]]) -> mock._patch:  # type: ignore[type-arg]
     """Measures the step's work on each instance."""
-    work = Anonymizing._anonymize
+    work = AnonymizeStep._anonymize
 
-    def measured(self: Anonymizing, study: Study, instance: Instance, key: Key) -> None:
+    def measured(self: AnonymizeStep, study: Study, instance: Instance, key: Key) -> None:
         begun = time.perf_counter()
         work(self, study, instance, key)
         spans[instance.orthanc_id] = (begun, time.perf_counter())
 
-    return mock.patch.object(Anonymizing, "_anonymize", measured)
+    return mock.patch.object(AnonymizeStep, "_anonymize", measured)
 
 
 def median_ms(seconds: Iterable[float]) -> float:

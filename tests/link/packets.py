@@ -98,7 +98,7 @@ class PacketLink(Traffic):
         #: When the last packet that was let in leaves the bottleneck, by direction.
         self._free_at = {True: begun, False: begun}
         #: (when, order, packet): what is on its way.
-        self._flying: list[tuple[float, int, bytes]] = []
+        self._under_way: list[tuple[float, int, bytes]] = []
         self._order = itertools.count()
         self._ends = contextlib.ExitStack()
         self._stopping = False
@@ -176,14 +176,14 @@ class PacketLink(Traffic):
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _SLACK_NS)
         while not self._stopping:
             now = time.monotonic()
-            while self._flying and self._flying[0][0] <= now:
-                packet = heapq.heappop(self._flying)[2]
+            while self._under_way and self._under_way[0][0] <= now:
+                packet = heapq.heappop(self._under_way)[2]
                 with self._lock:
                     lost = self._down
                 if not lost:
                     with contextlib.suppress(BlockingIOError):
                         os.write(self._tun, packet)
-            wait = self._flying[0][0] - now if self._flying else _TICK_S
+            wait = self._under_way[0][0] - now if self._under_way else _TICK_S
             if select.select([self._tun], [], [], max(0.0, min(wait, _TICK_S)))[0]:
                 self._take_all()
 
@@ -215,7 +215,7 @@ class PacketLink(Traffic):
         if self.conditions.jitter_s:
             arrives += self.conditions.jitter_s * self._chance.random()
         swapped = packet[:12] + packet[16:20] + packet[12:16] + packet[20:]
-        heapq.heappush(self._flying, (arrives, next(self._order), swapped))
+        heapq.heappush(self._under_way, (arrives, next(self._order), swapped))
 
     # --- behind the link ----------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from router.destinations import statuses
 from router.destinations.base import Stored
 from router.destinations.peer_words import WORDS, peer_words
-from router.destinations.stow_answers import judge
+from router.destinations.stow_answers import send_outcome
 from router.records.errors import (
     Code,
     DeliveryDeferred,
@@ -62,14 +62,14 @@ CODES = st.integers(400, 599)
 
 def _outcome(status: int, body: bytes, *, alone: bool = True) -> Stored | EdgeRouterError:
     try:
-        return judge(status, body, None, UID, alone=alone)
+        return send_outcome(status, body, None, UID, alone=alone)
     except EdgeRouterError as error:
         return error
 
 
 def _dimse(status: int) -> Stored | EdgeRouterError:
     try:
-        return statuses.judge(status)
+        return statuses.store_outcome(status)
     except EdgeRouterError as error:
         return error
 

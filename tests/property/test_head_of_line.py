@@ -27,9 +27,9 @@ from router.observe.metrics import Metrics
 from router.pipeline import regression_images
 from router.pipeline.deliver import Delivery
 from router.pipeline.intake import Intake
-from router.pipeline.purge import Keeper, Watermarks
-from router.pipeline.quality_check import Looking
-from router.pipeline.steps import Calm
+from router.pipeline.purge import Purger, Watermarks
+from router.pipeline.quality_check import QualityChecker
+from router.pipeline.steps import QuietPeriod
 from router.pipeline.worker import Worker
 from router.records import errors
 from router.records.errors import Code, EdgeRouterError
@@ -162,7 +162,7 @@ class Orthanc(Failing):
         self.at(file)
 
 
-class Contents:
+class StoredContent:
     """What an image is."""
 
     def of_stored(self, name: str, _body: MemoryBody) -> str:
@@ -188,7 +188,7 @@ def test_intake(fault: Exception, at: int) -> None:
         orthanc = Orthanc(NAMES[at], fault)
         intake = Intake(
             cast("Any", orthanc), known, keys, "basic-1", Metrics(CollectorRegistry()),
-            lambda: NOW, cast("Any", Contents()),
+            lambda: NOW, cast("Any", StoredContent()),
         )  # fmt: skip
         rounds(intake.follow_changes, 2)
         rounds(intake.reconcile)
@@ -254,11 +254,11 @@ def test_the_look_at_images(fault: Exception, at: int, of_the_file: bool) -> Non
             return plain(name)
 
         orthanc.file = file  # type: ignore[method-assign]
-        looking = Looking(
+        quality_checker = QualityChecker(
             cast("Any", orthanc), known, cast("Any", Spool()), cast("Any", analyser),
-            Metrics(CollectorRegistry()), lambda: NOW, cast("Any", Headers()), Calm(lambda: 0.0),
+            Metrics(CollectorRegistry()), lambda: NOW, cast("Any", Headers()), QuietPeriod(lambda: 0.0),
         )  # fmt: skip
-        rounds(looking.look_once)
+        rounds(quality_checker.check_next)
         left = {name for name in NAMES if known.quality.count_unseen(name)}
         assert left <= {NAMES[at]}
         assert {n for n in NAMES if known.quality.shown(n)} >= others(NAMES, at)
@@ -344,12 +344,12 @@ def test_purging(fault: Exception, at: int) -> None:
     with delivered(pacs, truck) as (known, delivery):
         rounds(delivery.work_once, 4)
         orthanc = Orthanc(NAMES[at], fault)
-        keeper = Keeper(
+        purger = Purger(
             cast("Any", orthanc), known, Metrics(CollectorRegistry()),
             Watermarks(80, 0, 90, 0, 1), lambda: NOW, lambda: 0.0, lambda: False,
-            cast("Any", Contents()),
+            cast("Any", StoredContent()),
         )  # fmt: skip
-        rounds(keeper.look, 3)
+        rounds(purger.look, 3)
         left = {i.instance for i in known.purges.candidates(99)}
     assert left <= {NAMES[at]}
     # Its copy may be gone; the original of the others is.

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from router.dicom import part10
-from router.pipeline.anonymize.background import beside, hashed
+from router.pipeline.anonymize.background import hashed, run_in_background
 from router.records.errors import Code, Hold
 from router.truck.spool import MemoryBody
 
@@ -23,7 +23,7 @@ def test_it_runs_while_the_block_does() -> None:
         assert go_on.wait(_DEADLINE_S)
         return "done"
 
-    with beside(work) as result:
+    with run_in_background(work) as result:
         assert begun.wait(_DEADLINE_S)  # nobody has asked for the result yet
         go_on.set()
         assert result() == result() == "done"
@@ -33,7 +33,7 @@ def test_its_error_is_raised_where_the_result_is_asked_for() -> None:
     def work() -> None:
         raise Hold(Code.GATE_IDENTIFIER, "found")
 
-    with beside(work) as result, pytest.raises(Hold) as raised:
+    with run_in_background(work) as result, pytest.raises(Hold) as raised:
         result()
     assert raised.value.code is Code.GATE_IDENTIFIER
 
@@ -47,7 +47,7 @@ def test_a_block_that_fails_ends_only_after_the_work() -> None:
         ended.append(True)
 
     def block() -> None:
-        with beside(work):
+        with run_in_background(work):
             go_on.set()
             raise KeyError
 

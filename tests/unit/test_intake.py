@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.pipeline.stored_content import Contents
+    from router.pipeline.stored_content import StoredContent
     from router.truck.orthanc import TruckOrthanc
 
 
@@ -52,7 +52,7 @@ def intake(truck: Truck, journal: Journal) -> Intake:
     key = Key("key", b"k" * 32)
     return Intake(
         cast("TruckOrthanc", truck), journal, [key], "profile", Metrics(CollectorRegistry()),
-        lambda: 2.0, cast("Contents", None),
+        lambda: 2.0, cast("StoredContent", None),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from router.deid.pseudonyms import Key
 from router.deid.same_patient import Likeness, compare
 from router.journal import Identities, Journal, Pin
 from router.journal.identities import IdentityConflict, PatientChanged
-from router.pipeline.patient_key import Whose
+from router.pipeline.patient_key import PatientKeys
 from router.records.errors import Code, Hold, SettingsError
 from router.records.study import Arrival, Copy
 from router.truck.orthanc import instance_id
@@ -142,7 +142,7 @@ def copy_of(name: str, patient: str) -> Copy:
 
 
 def make(
-    journal: Journal, whose: Whose, name: str, dataset: Dataset, key: Key = KEY,
+    journal: Journal, whose: PatientKeys, name: str, dataset: Dataset, key: Key = KEY,
     *, accepted: bool = False,
 ) -> str:  # fmt: skip
     """What the step does with an image, but for its file; its pseudonym."""
@@ -170,10 +170,10 @@ def make(
 def test_one_study_is_one_patient_whoever_of_it_names_the_issuer(
     journal: Journal, key: Key, said: list[str]
 ) -> None:
-    whose = Whose(journal, {"k1": key})
+    whose = PatientKeys(journal, {"k1": key})
     found = {make(journal, whose, n, image(s), key) for n, s in zip("ab", said, strict=True)}
     assert len(found) == 1
-    again = Whose(journal, {"k1": key})  # a router that was started anew
+    again = PatientKeys(journal, {"k1": key})  # a router that was started anew
     assert make(journal, again, "c", image(), key) in found
 
 
@@ -181,7 +181,7 @@ def test_one_study_is_one_patient_whoever_of_it_names_the_issuer(
 def test_two_issuers_in_one_study_are_held_until_a_person_says_that_they_are_one(
     journal: Journal, key: Key
 ) -> None:
-    whose = Whose(journal, {"k1": key})
+    whose = PatientKeys(journal, {"k1": key})
     first = make(journal, whose, "a", image(), key)
     make(journal, whose, "b", image("HOSPA"), key)
     with pytest.raises(IdentityConflict) as raised:
@@ -193,7 +193,7 @@ def test_two_issuers_in_one_study_are_held_until_a_person_says_that_they_are_one
 
 
 def test_what_was_answered_for_is_not_held_for_a_late_image(journal: Journal) -> None:
-    whose = Whose(journal, {"k1": KEY})
+    whose = PatientKeys(journal, {"k1": KEY})
     make(journal, whose, "a", image("HOSPA"))
     journal.hold("a", Code.IDENTITY_CONFLICT, "", 2.0)
     journal.release("a", 3.0, "identity-checked")
@@ -204,7 +204,7 @@ def test_what_was_answered_for_is_not_held_for_a_late_image(journal: Journal) ->
 def test_the_first_that_is_known_decides_and_not_the_first_that_was_looked_at(
     journal: Journal,
 ) -> None:
-    whose = Whose(journal, {"k1": KEY})
+    whose = PatientKeys(journal, {"k1": KEY})
     looked_at = whose.key(instance_of(journal, "a"), image("HOSPB"), KEY)
     assert looked_at.issuer("") == "HOSPB"
     silent = whose.key(instance_of(journal, "c"), image(), KEY)
@@ -228,12 +228,12 @@ def test_a_study_that_was_begun_before_keeps_its_pseudonym(journal: Journal, bef
     row = {"issuer": before, "patient_id": "17", "name": "A^B", "birth_date": "", "sex": ""}
     journal.copies.begin("a", copy_of("a", old), Identities("k1", {("patient", old): row}), 1.0)
     assert journal.people.of_study("study") is None
-    whose = Whose(journal, {"k1": PLAIN})
+    whose = PatientKeys(journal, {"k1": PLAIN})
     assert make(journal, whose, "b", image("HOSPB"), PLAIN) == old
 
 
 def test_an_image_of_another_study_that_disagrees_is_held_for_itself(journal: Journal) -> None:
-    whose = Whose(journal, {"k1": KEY})
+    whose = PatientKeys(journal, {"k1": KEY})
     one = make(journal, whose, "a", image())
     row = {"issuer": "", "name": "C^D", "birth_date": "", "sex": ""}
     identities = Identities("k1", {("patient", one): row}, one, "", "", TABLE)
@@ -247,7 +247,7 @@ def test_an_image_of_another_study_that_disagrees_is_held_for_itself(journal: Jo
 
 
 def test_a_table_that_would_make_others_of_known_patients_is_refused(journal: Journal) -> None:
-    whose = Whose(journal, {"k1": PLAIN})
+    whose = PatientKeys(journal, {"k1": PLAIN})
     make(journal, whose, "a", image(), PLAIN)  # of MAMMO1, without an issuer
     make(journal, whose, "d", image("HospC", "18"), PLAIN)
     plain = "[[issuer]]\nname='HOSPA'\nscanners=['MAMMO1']\n"

@@ -192,8 +192,8 @@ def test_a_try_that_was_cut_off_is_remembered_as_doubtful(journal: Journal) -> N
     (receipt,) = _to_analysed(journal, "a")
     assert receipt.begun_at is None
     journal.outbox.begin_sending([receipt], 33.0)
-    (doubtful,) = journal.outbox.to_send(CLOUD, 34.0, 10)
-    assert doubtful.begun_at == 33.0
+    (delivery_unknown,) = journal.outbox.to_send(CLOUD, 34.0, 10)
+    assert delivery_unknown.begun_at == 33.0
 
 
 def test_a_refusal_counts_and_waits_and_a_verified_receipt_never_changes(journal: Journal) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router.pipeline.anonymize.first_image import Leader
+from router.pipeline.anonymize.first_image import FirstImageBarrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,14 +18,16 @@ SOON_S = 30.0
 #: Who has not come through by then waits.
 WAITS_S = 0.3
 
-STEPS = [Leader.before_key, Leader.before_patient]
+STEPS = [FirstImageBarrier.before_key, FirstImageBarrier.before_patient]
 
 
 def _follower(
-    leader: Leader, step: Callable[[Leader, str], AbstractContextManager[None]], passed: list[str]
+    first_image: FirstImageBarrier,
+    step: Callable[[FirstImageBarrier, str], AbstractContextManager[None]],
+    passed: list[str],
 ) -> threading.Thread:
     def follow() -> None:
-        with step(leader, OTHER):
+        with step(first_image, OTHER):
             passed.append(OTHER)
 
     thread = threading.Thread(target=follow, daemon=True)
@@ -35,11 +37,11 @@ def _follower(
 
 @pytest.mark.parametrize("step", STEPS)
 def test_another_image_waits_until_the_first_has_passed(
-    step: Callable[[Leader, str], AbstractContextManager[None]],
+    step: Callable[[FirstImageBarrier, str], AbstractContextManager[None]],
 ) -> None:
-    leader, passed = Leader(FIRST), list[str]()
-    follower = _follower(leader, step, passed)
-    with step(leader, FIRST):
+    first_image, passed = FirstImageBarrier(FIRST), list[str]()
+    follower = _follower(first_image, step, passed)
+    with step(first_image, FIRST):
         follower.join(WAITS_S)
         passed.append(FIRST)
     follower.join(SOON_S)
@@ -48,24 +50,24 @@ def test_another_image_waits_until_the_first_has_passed(
 
 @pytest.mark.parametrize("step", STEPS)
 def test_nobody_waits_for_an_image_that_came_to_its_end(
-    step: Callable[[Leader, str], AbstractContextManager[None]],
+    step: Callable[[FirstImageBarrier, str], AbstractContextManager[None]],
 ) -> None:
-    leader, passed = Leader(FIRST), list[str]()
-    follower = _follower(leader, step, passed)
-    leader.leaves(OTHER)
+    first_image, passed = FirstImageBarrier(FIRST), list[str]()
+    follower = _follower(first_image, step, passed)
+    first_image.finished(OTHER)
     follower.join(WAITS_S)
     assert passed == []
-    with pytest.raises(ValueError, match="held"), step(leader, FIRST):
+    with pytest.raises(ValueError, match="held"), step(first_image, FIRST):
         raise ValueError("held")
-    leader.leaves(FIRST)
+    first_image.finished(FIRST)
     follower.join(SOON_S)
     assert passed == [OTHER]
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_without_a_leader_nobody_waits(
-    step: Callable[[Leader, str], AbstractContextManager[None]],
+    step: Callable[[FirstImageBarrier, str], AbstractContextManager[None]],
 ) -> None:
     passed = list[str]()
-    _follower(Leader(), step, passed).join(SOON_S)
+    _follower(FirstImageBarrier(), step, passed).join(SOON_S)
     assert passed == [OTHER]

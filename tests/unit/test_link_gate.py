@@ -6,16 +6,16 @@ import itertools
 
 import pytest
 
-from router.pipeline.deliver import LinkGate
+from router.pipeline.deliver import CircuitBreaker
 from router.records.errors import Code
 
 
 def test_a_gate_is_open_at_first() -> None:
-    assert LinkGate().open
+    assert CircuitBreaker().open
 
 
 def test_probes_come_every_second_or_two() -> None:
-    gate = LinkGate()
+    gate = CircuitBreaker()
     waits = []
     for _ in range(10):
         gate.close(Code.LINK_DOWN, paused=False, now=100.0)
@@ -26,14 +26,14 @@ def test_probes_come_every_second_or_two() -> None:
 
 
 def test_a_destination_that_refuses_us_is_asked_less_often() -> None:
-    gate = LinkGate()
+    gate = CircuitBreaker()
     gate.close(Code.DESTINATION_DENIED, paused=True, now=0.0)
     assert gate.wait_s(0.0) == 30.0
     assert not gate.open
 
 
 def test_a_destination_that_has_no_time_is_asked_within_seconds() -> None:
-    gate = LinkGate()
+    gate = CircuitBreaker()
     for _ in range(10):
         gate.close(Code.DESTINATION_BUSY, paused=True, now=0.0)
         assert 2.0 <= gate.wait_s(0.0) <= 5.0
@@ -41,16 +41,16 @@ def test_a_destination_that_has_no_time_is_asked_within_seconds() -> None:
 
 @pytest.mark.parametrize(("asked_s", "waits_s"), [(70.0, 70.0), (0.5, 2.0), (1e9, 3600.0)])
 def test_what_it_asks_for_is_kept_to_within_reason(asked_s: float, waits_s: float) -> None:
-    gate = LinkGate()
+    gate = CircuitBreaker()
     gate.close(Code.DESTINATION_BUSY, paused=True, now=0.0, retry_after_s=asked_s)
     assert gate.wait_s(0.0) == waits_s
-    refused = LinkGate()
+    refused = CircuitBreaker()
     refused.refused(Code.DESTINATION_BUSY, 0.0, asked_s)
     assert refused.wait_s(0.0) == waits_s
 
 
 def test_refused_images_make_the_wait_grow_to_an_hour_whatever_the_probe_says() -> None:
-    gate = LinkGate()
+    gate = CircuitBreaker()
     waits = []
     for _ in range(20):
         gate.refused(Code.DESTINATION_BUSY, 0.0)
@@ -68,13 +68,13 @@ def test_refused_images_make_the_wait_grow_to_an_hour_whatever_the_probe_says() 
 
 
 def test_refused_credentials_are_tried_less_often() -> None:
-    gate = LinkGate()
+    gate = CircuitBreaker()
     gate.refused(Code.DESTINATION_DENIED, 0.0)
     assert gate.wait_s(0.0) == 30.0
 
 
 def test_an_opened_gate_starts_over() -> None:
-    gate = LinkGate()
+    gate = CircuitBreaker()
     for _ in range(5):
         gate.close(Code.LINK_DOWN, paused=False, now=0.0)
     gate.opened()

@@ -16,8 +16,8 @@ from router.deid.pseudonyms import Key
 from router.imaging.worker_process import HeaderCheck
 from router.journal import Journal, Pin
 from router.observe.metrics import Metrics
-from router.pipeline.quality_check import Looking as QualityCheck
-from router.pipeline.steps import CALM_S, Bench, Calm, SiteRules, Steps
+from router.pipeline.quality_check import QualityChecker as QualityCheck
+from router.pipeline.steps import QUIET_S, QuietPeriod, SiteRules, StepContext, Steps
 from router.pipeline.worker import Worker
 from router.records.errors import Code, OrthancBrokeOff, OrthancError, OrthancFull, ResourceMissing
 from router.records.study import Arrival
@@ -49,14 +49,14 @@ class Truck:
     def start(self) -> None:
         """As a new process would."""
         self.journal.trials.count_crashes()
-        self.calm = Calm(lambda: self.now)
-        bench = Bench(
+        self.quiet_period = QuietPeriod(lambda: self.now)
+        context = StepContext(
             cast("TruckOrthanc", self), self.journal, cast("Spool", None),
             {"key": Key("key", b"k" * 32)}, "TRUCK1", SiteRules(policies.SHIPPED, frozenset()),
-            Metrics(CollectorRegistry()), lambda: self.now, lambda: False, self.calm,
+            Metrics(CollectorRegistry()), lambda: self.now, lambda: False, self.quiet_period,
             self.headers(),
         )  # fmt: skip
-        steps = Steps(bench, None, self.routing(), None, lambda: False, None)
+        steps = Steps(context, None, self.routing(), None, lambda: False, None)
         self.worker = Worker(self.journal, steps, ["cloud"], lambda: self.now, lambda: 0.0)
 
     def headers(self) -> HeaderCheck:
@@ -91,18 +91,18 @@ def truck(tmp_path: Path) -> Iterator[Truck]:
 
 
 def test_what_orthanc_dies_of_again_and_again_is_parked(truck: Truck) -> None:
-    truck.work(3 * CALM_S)
+    truck.work(3 * QUIET_S)
     assert truck.held() == {Code.INSTANCE_CRASHES: 1}
     assert len(truck.asked) == 3
 
 
 def test_the_third_try_waits_until_it_has_been_calm(truck: Truck) -> None:
-    truck.work(CALM_S / 2)
+    truck.work(QUIET_S / 2)
     assert len(truck.asked) == 2
-    truck.calm.broken()
+    truck.quiet_period.broken()
     begun = truck.now
-    truck.work(2 * CALM_S)
-    assert truck.asked[2] >= begun + CALM_S
+    truck.work(2 * QUIET_S)
+    assert truck.asked[2] >= begun + QUIET_S
 
 
 def test_an_image_is_not_blamed_for_a_router_that_is_killed_again_and_again(truck: Truck) -> None:
@@ -110,11 +110,11 @@ def test_an_image_is_not_blamed_for_a_router_that_is_killed_again_and_again(truc
         truck.journal.trials.begin(IMAGE, truck.now)
         truck.start()  # it was killed in the step
     for _ in range(20):
-        truck.work(CALM_S / 3)
+        truck.work(QUIET_S / 3)
         truck.start()
     assert truck.asked == []
     assert truck.held() == {}
-    truck.work(1.5 * CALM_S)
+    truck.work(1.5 * QUIET_S)
     assert len(truck.asked) == 1
 
 
@@ -155,7 +155,7 @@ def three(tmp_path: Path) -> Iterator[ThreeImages]:
 def test_an_image_that_was_beside_what_orthanc_dies_of_is_tried_again_alone(
     three: ThreeImages,
 ) -> None:
-    three.work(3 * CALM_S)
+    three.work(3 * QUIET_S)
     assert three.held() == {Code.INSTANCE_CRASHES: 1, Code.SOURCE_MISSING: 2}
     assert three.order.count(IMAGE) == 3
     assert three.order.count(ThreeImages.OTHER) == 2
@@ -250,7 +250,7 @@ def test_what_an_error_went_through_is_not_kept(three: ThreeImages) -> None:
 def _checker(truck: Truck) -> QualityCheck:
     return QualityCheck(
         cast("TruckOrthanc", truck), truck.journal, cast("Spool", None), cast("Analyser", None),
-        Metrics(CollectorRegistry()), lambda: truck.now, HeaderCheck(cast("Spool", None)), truck.calm,
+        Metrics(CollectorRegistry()), lambda: truck.now, HeaderCheck(cast("Spool", None)), truck.quiet_period,
     )  # fmt: skip
 
 
@@ -258,8 +258,8 @@ def test_what_the_quality_check_dies_of_is_parked_for_every_step(truck: Truck) -
     for _ in range(3):
         truck.journal.trials.begin_look(IMAGE, truck.now)
         truck.start()  # it was killed at the image
-    assert _checker(truck).look_once()
-    assert not _checker(truck).look_once(), "it is tried again"
+    assert _checker(truck).check_next()
+    assert not _checker(truck).check_next(), "it is tried again"
     truck.work(1.0)
     assert truck.asked == []
     assert truck.held() == {Code.INSTANCE_CRASHES: 1}
@@ -268,11 +268,11 @@ def test_what_the_quality_check_dies_of_is_parked_for_every_step(truck: Truck) -
 def test_orthanc_that_dies_of_the_quality_check_counts_too(truck: Truck) -> None:
     for _ in range(2):
         with pytest.raises(OrthancBrokeOff):
-            _checker(truck).look_once()
-    assert not _checker(truck).look_once(), "the third try does not wait until it is calm"
-    truck.now += CALM_S
+            _checker(truck).check_next()
+    assert not _checker(truck).check_next(), "the third try does not wait until it is calm"
+    truck.now += QUIET_S
     with pytest.raises(OrthancBrokeOff):
-        _checker(truck).look_once()
+        _checker(truck).check_next()
     truck.work(1.0)
     assert len(truck.asked) == 3
     assert truck.held() == {Code.INSTANCE_CRASHES: 1}

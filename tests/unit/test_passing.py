@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from router.dicom import part10
-from router.dicom.mapped_bytes import Trail, let_go, pieces
+from router.dicom.mapped_bytes import PageReleaser, pieces, release_pages
 from router.truck.spool import FileBody
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def test_pieces_are_the_whole_in_order() -> None:
 def test_what_was_looked_at_stays_in_memory_until_it_is_let_go(body: FileBody) -> None:
     assert bytes(body.view).count(b"\x05") == _MIB
     assert resident(body.path) > _SIZE
-    let_go(body.view)
+    release_pages(body.view)
     assert resident(body.path) == 0
 
 
@@ -67,10 +67,10 @@ def test_a_mapped_file_that_is_passed_over_does_not_fill_the_memory(body: FileBo
 
 
 def test_steps_of_ones_own_let_go_too(body: FileBody) -> None:
-    trail, most, step = Trail(body.view), 0, 100_000
+    releaser, most, step = PageReleaser(body.view), 0, 100_000
     for start in range(0, body.size, step):
         assert bytes(body.view[start : start + step])
-        trail.passed(step)
+        releaser.passed(step)
         most = max(most, resident(body.path))
     assert 0 < most <= _MOST
 
@@ -90,7 +90,7 @@ def test_a_digest_leaves_nothing_behind(body: FileBody, make: Callable[[memoryvi
 
 def test_bytes_in_memory_are_left_alone() -> None:
     view = memoryview(b"abc")
-    let_go(view)
+    release_pages(view)
     assert bytes(view) == b"abc"
 
 

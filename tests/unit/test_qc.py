@@ -54,7 +54,7 @@ def look(image: FileDataset) -> tuple[Acquisition, dict[str, float]]:
 
 def flags(image: FileDataset, baseline: Baseline = COLD) -> set[Flag]:
     seen, features = look(image)
-    return {raised.flag for raised in quality.judge(seen.modality, features, baseline)}
+    return {raised.flag for raised in quality.quality_flags(seen.modality, features, baseline)}
 
 
 @pytest.fixture(scope="module", params=["CT", "CR", "MG"])
@@ -99,14 +99,19 @@ def test_a_real_image_gets_none(path: Path) -> None:
             frame = pixels.to_frame(dataset, stream)
         except EdgeRouterError:
             return  # not an image that is looked at
-        assert quality.judge(quality.acquisition(dataset).modality, quality.features(frame)) == []
+        assert (
+            quality.quality_flags(quality.acquisition(dataset).modality, quality.features(frame))
+            == []
+        )
 
 
 def test_an_image_of_padding_is_flagged_as_that_alone() -> None:
     values = np.full((64, 64), -2000, dtype=np.int16)
     values[30, 30:34] = [1, 2, 3, 40]
     frame = Frame(values, "CT", padding=(-2000, -2000), limits=(-32768, 32767))
-    assert [one.flag for one in quality.judge("CT", quality.features(frame))] == [Flag.PADDING_ONLY]
+    assert [one.flag for one in quality.quality_flags("CT", quality.features(frame))] == [
+        Flag.PADDING_ONLY
+    ]
 
 
 def test_values_cut_off_below_the_end_of_the_scale_are_clipped() -> None:

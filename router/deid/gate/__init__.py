@@ -18,7 +18,7 @@ from router.deid.gate.traces import TIERS, Traces, search_bytes
 from router.deid.standard import iod
 from router.dicom import part10
 from router.dicom.element_index import scan
-from router.dicom.mapped_bytes import Trail, pieces
+from router.dicom.mapped_bytes import PageReleaser, pieces
 from router.records.errors import Code, Hold
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _check_masked(shape: mask.Layout, old: memoryview, new: memoryview, expected
     """Each row by itself: nothing but zeros inside the regions, nothing changed outside."""
     if len(old) != len(new):
         raise Hold(Code.GATE_PIXELS_CHANGED, "the pixel bytes differ")
-    trails = Trail(old), Trail(new)
+    trails = PageReleaser(old), PageReleaser(new)
     for plane_row in range(shape.frames * shape.planes * shape.rows):
         start, y = plane_row * shape.row, plane_row % shape.rows
         row, was = bytes(new[start : start + shape.row]), bytes(old[start : start + shape.row])
@@ -193,8 +193,8 @@ def _check_masked(shape: mask.Layout, old: memoryview, new: memoryview, expected
             was = was[:first] + bytes(len(was[first:last])) + was[last:]
         if row != was:
             raise Hold(Code.GATE_PIXELS_CHANGED, "pixels outside the masked regions differ")
-        for trail in trails:
-            trail.passed(shape.row)
+        for releaser in trails:
+            releaser.passed(shape.row)
     if new[shape.size :] != old[shape.size :]:
         raise Hold(Code.GATE_PIXELS_CHANGED, "the bytes behind the pixels differ")
 

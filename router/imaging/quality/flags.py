@@ -103,7 +103,7 @@ _KVP_STEP = 0.08
 _MOST_DEVIATION = 3.0
 
 
-def judge(modality: str, features: Features, baseline: Baseline = COLD) -> list[Raised]:
+def quality_flags(modality: str, features: Features, baseline: Baseline = COLD) -> list[Raised]:
     """The flags of one image by itself. ``modality``: as in Acquisition."""
     kind = _KINDS.get(modality, _OTHER)
     raised = [found for rule in _RULES if (found := rule(features, kind, baseline)) is not None]

@@ -31,7 +31,9 @@ def _capture(task: dict[str, Any]) -> dict[str, Any]:
         frame = pixels.to_frame(source, stream)
         finding = ANALYSES[density.ALGORITHM](frame)
         # By the shipped limits, not by what the truck has learned: the same bytes at any time.
-        raised = quality.judge(quality.acquisition(source).modality, quality.features(frame))
+        raised = quality.quality_flags(
+            quality.acquisition(source).modality, quality.features(frame)
+        )
         flags = [quality.LOOK[one.flag] for one in raised]
         rgb = secondary_capture.picture(frame, finding, flags)
         uids = secondary_capture.CaptureUids(series=task["series_uid"], sop=task["sop_uid"])

@@ -22,7 +22,7 @@ _LARGE_BYTES = 1 << 20
 
 
 @contextmanager
-def beside(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
+def run_in_background(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
     """Begins the work; what is yielded waits for its result, and raises what it does."""
     with ThreadPoolExecutor(1) as threads:
         yield threads.submit(work).result

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Leader:
+class FirstImageBarrier:
     """An image that goes first; it must have been begun before any other. Thread-safe."""
 
     def __init__(self, instance: str | None = None) -> None:
@@ -18,7 +18,7 @@ class Leader:
         self._instance = instance
         self._key, self._patient = threading.Event(), threading.Event()
         if instance is None:
-            self.leaves(instance)
+            self.finished(instance)
 
     @contextmanager
     def before_key(self, instance: str) -> Iterator[None]:
@@ -37,7 +37,7 @@ class Leader:
         with self._passing(instance, self._patient):
             yield
 
-    def leaves(self, instance: str | None) -> None:
+    def finished(self, instance: str | None) -> None:
         """The image has come to its end, whichever: nobody waits for it any more."""
         if instance == self._instance:
             self._key.set()

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Power that comes and goes, or an engine that starts everything anew, has come to an end by then.
-CALM_S = 60.0
+QUIET_S = 60.0
 
 
-class Calm:
+class QuietPeriod:
     """Since when the router and the truck's Orthanc have both been running. Thread-safe."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -27,7 +27,7 @@ class Calm:
         with self._lock:
             self._since = self._now()
 
-    def missing_s(self) -> float:
+    def remaining_s(self) -> float:
         """Seconds until it has been calm for long enough; 0: it has."""
         with self._lock:
-            return max(0.0, self._since + CALM_S - self._now())
+            return max(0.0, self._since + QUIET_S - self._now())

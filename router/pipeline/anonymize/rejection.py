@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from router.deid import gate, pseudonyms
 from router.dicom import part10
 from router.imaging.rejection_note import Rejected, Title, note
-from router.pipeline.context import Bench, StepIncomplete, describe, read_made
+from router.pipeline.context import StepContext, StepIncomplete, describe, read_made
 from router.records.errors import Code, Hold, ResourceMissing
 from router.records.study import Instance, Role, Stage, Study
 from router.truck.spool import MemoryBody
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from router.journal.corrections import Correction
 
 
-class Rejecting:
+class RejectionNotes:
     """Makes the notes. One thread uses it."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
 
     def make_missing(self, study: Study) -> None:
         """Makes the note of a study that was replaced, where one is needed and is not there.
@@ -28,10 +28,10 @@ class Rejecting:
         Raises StepIncomplete where no image of the study is left that says what it must look like;
         OrthancError, JournalError.
         """
-        correction = self._bench.journal.corrections.unmade(study.orthanc_id)
+        correction = self._context.journal.corrections.unmade(study.orthanc_id)
         if correction is None:
             return
-        for instance in self._bench.journal.instances(study.orthanc_id):
+        for instance in self._context.journal.instances(study.orthanc_id):
             if instance.role is Role.SOURCE and instance.copy is not None:
                 try:
                     self._make(study, instance, correction)
@@ -43,7 +43,7 @@ class Rejecting:
     def _make(self, study: Study, instance: Instance, correction: Correction) -> None:
         copy = instance.copy
         assert copy is not None  # noqa: S101  (the caller has looked)
-        journal, key = self._bench.journal, self._bench.key(study)
+        journal, key = self._context.journal, self._context.key(study)
         images = {
             Rejected(one.series_uid, one.sop_uid, one.sop_class)
             for _, one in journal.corrections.begun(study.orthanc_id)
@@ -51,15 +51,15 @@ class Rejecting:
         made_for = f"rejection|{correction.number}|{copy.study_uid}"
         series_uid = pseudonyms.uid(key, f"series of {made_for}")
         sop_uid = pseudonyms.uid(key, made_for)
-        expected, traces = self._bench.remembered(instance, key, self._bench.profile(study))
-        with self._bench.orthanc.file(copy.orthanc_id) as source:
+        expected, traces = self._context.remembered(instance, key, self._context.profile(study))
+        with self._context.orthanc.file(copy.orthanc_id) as source:
             dataset = read_made(source)
             header = gate.header(dataset, source.view)
             file = note(dataset, images, Title(correction.title), series_uid, sop_uid)
         with MemoryBody(file) as body:
             made = read_made(body)
             described = describe(made, body.size, part10.digest(body.view), part10.md5(body.view))
-            journal.corrections.begin_note(correction, described, self._bench.now())
+            journal.corrections.begin_note(correction, described, self._context.now())
             try:
                 gate.check_outgoing(
                     made, body.view, expected.for_capture(series_uid, sop_uid), traces, {}, header
@@ -67,7 +67,7 @@ class Rejecting:
             except Hold as hold:
                 for one in journal.instances(study.orthanc_id):
                     if one.role is Role.NOTE and one.stage is Stage.RECEIVED:
-                        self._bench.hold(study, one, hold.code, hold.sentence)
+                        self._context.hold(study, one, hold.code, hold.sentence)
                 return
-            self._bench.store(described, body, described.orthanc_id)
+            self._context.store(described, body, described.orthanc_id)
             journal.copies.finish(described.orthanc_id)

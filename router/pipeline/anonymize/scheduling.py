@@ -14,13 +14,13 @@ from router.deid.planning import plan
 from router.dicom import lossless, part10
 from router.imaging.worker_process import Analyser, Comparison
 from router.journal.identities import Identities, PatientChanged
-from router.pipeline.anonymize.background import beside, hashed
-from router.pipeline.anonymize.first_image import Leader
+from router.pipeline.anonymize.background import hashed, run_in_background
+from router.pipeline.anonymize.first_image import FirstImageBarrier
 from router.pipeline.anonymize.pixel_check import PixelCheck
-from router.pipeline.anonymize.rejection import Rejecting
+from router.pipeline.anonymize.rejection import RejectionNotes
 from router.pipeline.context import (
     MOST_CRASHES,
-    Bench,
+    StepContext,
     StepIncomplete,
     StepTooSoon,
     describe,
@@ -67,24 +67,24 @@ _ALONE_BYTES = 64 << 20
 _log = logging.getLogger(__name__)
 
 
-class Anonymizing:
+class AnonymizeStep:
     """Makes the copies that are sent. One thread uses it; it has others work for it."""
 
     def __init__(
-        self, bench: Bench, routing: Routing, checker: Analyser | None, pays: Callable[[], bool],
+        self, context: StepContext, routing: Routing, checker: Analyser | None, pays: Callable[[], bool],
         opener: Analyser | None,
     ) -> None:  # fmt: skip
         """``checker``: looks whether compressed pixels are the same; None: nothing is compressed.
 
         ``pays``: whether compressing saves time now. ``opener``: as of PixelCheck.
         """
-        self._bench = bench
+        self._context = context
         self._routing = routing
         self._checker = checker
         self._pays = pays
-        self._leader = Leader()
-        self._pixels = PixelCheck(bench.orthanc, bench.spool, opener)
-        self._rejecting = Rejecting(bench)
+        self._first_image = FirstImageBarrier()
+        self._pixels = PixelCheck(context.orthanc, context.spool, opener)
+        self._rejection_notes = RejectionNotes(context)
         #: A header of 100,000 attributes is read three times over, 100 MB each: one at a time.
         self._large_header = threading.Lock()
 
@@ -93,31 +93,33 @@ class Anonymizing:
 
         Raises OrthancError, StepIncomplete, StepTooSoon, JournalError.
         """
-        key = self._bench.key(study)
+        key = self._context.key(study)
         wait_s = 0.0
-        instances = self._bench.journal.instances(study.orthanc_id)
+        instances = self._context.journal.instances(study.orthanc_id)
         sources = [instance for instance in instances if instance.role is Role.SOURCE]
         todo = [instance for instance in sources if instance.stage is Stage.RECEIVED]
         fresh = [instance for instance in todo if not instance.crashes]
         # Where it has a copy already, it is known whose it is.
         leads = bool(fresh) and not any(instance.copy for instance in sources)
-        self._leader = Leader(fresh[0].orthanc_id if leads else None)
+        self._first_image = FirstImageBarrier(fresh[0].orthanc_id if leads else None)
         failed = self._try_several(study, fresh, key)
         # What something died of goes last, when the others are safe, and alone: it is not to take
         # another with it.
         for instance in sorted((i for i in todo if i.crashes), key=lambda i: i.crashes):
-            if instance.crashes == MOST_CRASHES - 1 and (missing := self._bench.calm.missing_s()):
+            if instance.crashes == MOST_CRASHES - 1 and (
+                missing := self._context.quiet_period.remaining_s()
+            ):
                 wait_s = max(wait_s, missing)
                 continue
             failed += self._try_several(study, [instance], key)
-        if self._bench.stopping():
+        if self._context.stopping():
             return None
         if failed:
             raise StepIncomplete(Code.ANONYMIZATION_REFUSED, f"{failed} instances to try again")
         if wait_s > 0:
             raise StepTooSoon(Code.INSTANCE_CRASHES, "something died of it, or by chance", wait_s)
-        self._rejecting.make_missing(study)
-        stages = {instance.stage for instance in self._bench.journal.instances(study.orthanc_id)}
+        self._rejection_notes.make_missing(study)
+        stages = {instance.stage for instance in self._context.journal.instances(study.orthanc_id)}
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
 
     def _try_several(self, study: Study, instances: Sequence[Instance], key: Key) -> int:
@@ -130,18 +132,18 @@ class Anonymizing:
 
         def one(instance: Instance, *, shares: bool = True) -> bool:
             try:
-                if self._bench.stopping() or broken.is_set():
+                if self._context.stopping() or broken.is_set():
                     return True
                 if shares and instance is not instances[0] and self._is_large(instance):
                     large.append(instance)
                     return True
-                with self._bench.timed("anonymize"):
+                with self._context.timed("anonymize"):
                     return self._try_anonymize(study, instance, key)
             except BaseException:
                 broken.set()
                 raise
             finally:
-                self._leader.leaves(instance.orthanc_id)
+                self._first_image.finished(instance.orthanc_id)
 
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             tries = [threads.submit(one, instance) for instance in instances]
@@ -157,7 +159,7 @@ class Anonymizing:
 
     def _is_large(self, instance: Instance) -> bool:
         try:
-            return self._bench.orthanc.size(instance.orthanc_id) > _ALONE_BYTES
+            return self._context.orthanc.size(instance.orthanc_id) > _ALONE_BYTES
         except (OrthancUnreachable, OrthancDenied):
             raise
         except OrthancError:
@@ -165,26 +167,26 @@ class Anonymizing:
 
     def take_ahead(self, study: Study, instance: Instance) -> None:
         """Makes one copy, before the scanner is through with the study. Raises as ``take``."""
-        with self._bench.timed("anonymize"):
-            self._try_anonymize(study, instance, self._bench.key(study))
+        with self._context.timed("anonymize"):
+            self._try_anonymize(study, instance, self._context.key(study))
 
     def _try_anonymize(self, study: Study, instance: Instance, key: Key) -> bool:
         """Whether the instance is decided (copied or held); otherwise it is tried again."""
         if instance.crashes >= MOST_CRASHES:
             detail = f"{instance.crashes} times"
-            self._bench.hold(study, instance, Code.INSTANCE_CRASHES, detail)
+            self._context.hold(study, instance, Code.INSTANCE_CRASHES, detail)
             return True
-        self._bench.journal.trials.begin(instance.orthanc_id, self._bench.now())
+        self._context.journal.trials.begin(instance.orthanc_id, self._context.now())
         try:
             decided = self._try_once(study, instance, key)
         except OrthancBrokeOff:
-            self._bench.journal.trials.count_crash(instance.orthanc_id)
-            self._bench.calm.broken()
+            self._context.journal.trials.count_crash(instance.orthanc_id)
+            self._context.quiet_period.broken()
             raise
         except BaseException:
-            self._bench.journal.trials.end(instance.orthanc_id)
+            self._context.journal.trials.end(instance.orthanc_id)
             raise
-        self._bench.journal.trials.end(instance.orthanc_id)
+        self._context.journal.trials.end(instance.orthanc_id)
         return decided
 
     def _try_once(self, study: Study, instance: Instance, key: Key) -> bool:
@@ -195,19 +197,19 @@ class Anonymizing:
         except (OrthancFull, JournalError, OrthancBrokeOff):
             raise  # says nothing of the instance, or is counted where it is caught
         except (OrthancUnreachable, OrthancDenied) as error:
-            if not self._bench.orthanc.answers():
+            if not self._context.orthanc.answers():
                 raise
-            return self._bench.try_again_or_hold(
+            return self._context.try_again_or_hold(
                 study, instance, Code.ANONYMIZATION_REFUSED, error.sentence
             )
         except OSError as error:
             raise StepIncomplete(Code.SPOOL_UNUSABLE, f"{error.strerror}") from None
         except Hold as hold:
-            self._bench.hold_for(study, instance, hold)
+            self._context.hold_for(study, instance, hold)
         except ResourceMissing as missing:
-            self._bench.hold(study, instance, Code.SOURCE_MISSING, missing.sentence)
+            self._context.hold(study, instance, Code.SOURCE_MISSING, missing.sentence)
         except OrthancError as error:
-            return self._bench.try_again_or_hold(
+            return self._context.try_again_or_hold(
                 study, instance, Code.ANONYMIZATION_REFUSED, error.sentence
             )
         # A fault of ours in one instance must neither stop the others nor let this one through.
@@ -215,29 +217,29 @@ class Anonymizing:
             _log.exception(
                 "an instance failed", extra={"action": "anonymize", "study": study.alias}
             )
-            return self._bench.try_again_or_hold(
+            return self._context.try_again_or_hold(
                 study, instance, Code.UNEXPECTED, type(error).__name__
             )
         return True
 
     def _anonymize(self, study: Study, instance: Instance, key: Key) -> None:
-        chosen = self._bench.profile(study)
+        chosen = self._context.profile(study)
         with (
-            self._bench.orthanc.file(instance.orthanc_id) as original,
+            self._context.orthanc.file(instance.orthanc_id) as original,
             hashed(original, part10.digest) as digest,
             ExitStack() as held,
         ):
-            if not self._bench.headers.is_plain(original):
+            if not self._context.headers.is_plain(original):
                 # Who holds this waits for the first image later on, which may want it, too.
-                self._leader.wait_for_key(instance.orthanc_id)
+                self._first_image.wait_for_key(instance.orthanc_id)
                 held.enter_context(self._large_header)
             dataset = part10.read(original.stream())
             route = self._route(instance, dataset)
             release = eligibility.released(instance.policy)
-            regions = eligibility.check(dataset, release, self._bench.site.policies, chosen)
+            regions = eligibility.check(dataset, release, self._context.site.policies, chosen)
             rule_policy.check(dataset, route.policy, release.clears)
-            with self._leader.before_key(instance.orthanc_id):
-                key = self._bench.key_of_patient(instance, dataset, key)
+            with self._first_image.before_key(instance.orthanc_id):
+                key = self._context.key_of_patient(instance, dataset, key)
             part10.pixel_span(dataset, original.view)
             self._pixels.check(instance, dataset, original, release)
             same_person = Code.IDENTITY_CONFLICT in release.clears
@@ -245,16 +247,16 @@ class Anonymizing:
             compress = self._to_be_compressed(source)
             planned = self._plan(source)
             # From here on nobody else reads the data set until that is known.
-            with beside(lambda: self._known(source)) as known:
+            with run_in_background(lambda: self._known(source)) as known:
                 if not (compress and self._compressed_copy(source, route, planned, known)):
                     self._plain_copy(source, route, planned, known)
-        self._bench.journal.copies.finish(instance.orthanc_id)
-        self._bench.metrics.instances_anonymized.inc()
+        self._context.journal.copies.finish(instance.orthanc_id)
+        self._context.metrics.instances_anonymized.inc()
 
     def _plain_copy(
         self, source: _Source, route: Route, planned: Mapping[str, object], known: Known
     ) -> None:
-        with self._bench.orthanc.anonymize(source.instance.orthanc_id, planned) as body:
+        with self._context.orthanc.anonymize(source.instance.orthanc_id, planned) as body:
             copied = read_made(body)
             if source.regions:
                 _mask(copied, body, source.regions)
@@ -265,12 +267,12 @@ class Anonymizing:
     def _plan(self, source: _Source) -> dict[str, object]:
         # A fresh reading: the header that was looked at no longer tells what was sent as UN.
         return plan.make(
-            part10.read(source.body.stream()), source.key, self._bench.station, source.chosen,
+            part10.read(source.body.stream()), source.key, self._context.station, source.chosen,
             masked=bool(source.regions),
         ).body()  # fmt: skip
 
     def _known(self, source: _Source) -> tuple[gate.Expected, gate.Traces]:
-        return self._bench.remember(
+        return self._context.remember(
             source.instance, source.dataset, source.key, source.chosen, source.regions
         )
 
@@ -289,7 +291,7 @@ class Anonymizing:
 
         Raises Hold (NO_DESTINATION) where none of the destinations is left.
         """
-        route = self._bench.journal.routes.of(instance.orthanc_id)
+        route = self._context.journal.routes.of(instance.orthanc_id)
         if route is None:
             header = Header.of(original, instance.origin)
             route = self._routing.rule_for(header).route(header)
@@ -311,7 +313,7 @@ class Anonymizing:
         uids = (original.StudyInstanceUID, original.SeriesInstanceUID, original.SOPInstanceUID)
         patient = plan.identity_of(original, key).pseudonym
         copy = instance_id(patient, *(pseudonyms.uid(key, str(uid)) for uid in uids))
-        return self._bench.orthanc.transfer_syntax(copy)
+        return self._context.orthanc.transfer_syntax(copy)
 
     def _compressed_copy(
         self, source: _Source, route: Route, planned: Mapping[str, object], known: Known
@@ -319,7 +321,7 @@ class Anonymizing:
         """Makes a copy that is compressed without loss, where that is smaller; whether it did."""
         asked = {**planned, "Transcode": lossless.SYNTAX}
         try:
-            with self._bench.orthanc.anonymize(source.instance.orthanc_id, asked) as body:
+            with self._context.orthanc.anonymize(source.instance.orthanc_id, asked) as body:
                 if body.size >= source.body.size:
                     return False
                 copied = read_made(body)
@@ -332,7 +334,7 @@ class Anonymizing:
                 # The child decodes on a core of its own; the gate looks meanwhile.
                 with (
                     hashed(body, part10.digest, part10.md5) as digests,
-                    beside(
+                    run_in_background(
                         lambda: self._check(source, copied, body, known, compressed=True)
                     ) as checked,
                 ):
@@ -340,7 +342,7 @@ class Anonymizing:
                         return False
                     checked()
                     self._keep(source, route, copied, body, digests)
-                    self._bench.metrics.saved_bytes.inc(source.body.size - body.size)
+                    self._context.metrics.saved_bytes.inc(source.body.size - body.size)
         except (OrthancUnreachable, OrthancDenied, OrthancFull, ResourceMissing):
             raise
         except OrthancError:
@@ -349,7 +351,10 @@ class Anonymizing:
 
     def _same_pixels(self, original: Body, copy: Body) -> bool:
         assert self._checker is not None  # noqa: S101  (the caller has looked)
-        with self._bench.spool.as_file(original) as one, self._bench.spool.as_file(copy) as other:
+        with (
+            self._context.spool.as_file(original) as one,
+            self._context.spool.as_file(copy) as other,
+        ):
             try:
                 return self._checker.same_pixels(Comparison(one, other))
             except AnalysisSkipped:
@@ -364,13 +369,13 @@ class Anonymizing:
         (digest,) = source.digest()
         original = Original(rank_of(source.dataset), digest, source.body.size)
         who = _identities(source.dataset, source.key, source.instance.origin)
-        now = self._bench.now()
-        with self._leader.before_patient(source.instance.orthanc_id):
-            self._bench.journal.copies.begin(
+        now = self._context.now()
+        with self._first_image.before_patient(source.instance.orthanc_id):
+            self._context.journal.copies.begin(
                 source.instance.orthanc_id, copy, who, now, route, original,
                 same_person=source.same_person,
             )  # fmt: skip
-        self._bench.store(copy, body, source.instance.orthanc_id)
+        self._context.store(copy, body, source.instance.orthanc_id)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ probe opens it, and being offline costs no attempts. Only a destination's own re
 instance counts against that instance.
 """
 
-from router.pipeline.deliver.circuit_breaker import LinkGate
+from router.pipeline.deliver.circuit_breaker import CircuitBreaker
 from router.pipeline.deliver.loop import Delivery, Limits
 from router.pipeline.deliver.outcomes import MOST_TRIES
 
-__all__ = ["MOST_TRIES", "Delivery", "Limits", "LinkGate"]
+__all__ = ["MOST_TRIES", "CircuitBreaker", "Delivery", "Limits"]

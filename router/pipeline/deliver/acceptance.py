@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _MOST_IN_A_ROW = 3
 
 
-class Standing:
+class Acceptance:
     """Of one destination. Thread-safe. Begins with what the journal has of the time before."""
 
     def __init__(self, outbox: Receipts, destination: str) -> None:

@@ -22,12 +22,12 @@ _MOST_TOGETHER = 32
 
 
 @dataclass
-class Flight:
+class Batch:
     """One request with one or more instances of a study. One thread sends it."""
 
     receipts: list[Receipt]
     #: They may have arrived in an earlier try: the destination is asked before they are sent.
-    doubtful: bool = False
+    delivery_unknown: bool = False
     #: Bytes of its bodies that were handed to the link.
     handed: int = 0
     #: When the link last took a piece of it, monotonic; ``None``: nothing is to move yet.
@@ -54,11 +54,11 @@ class Queue:
         self._now = now
         self._together = min(together, _MOST_TOGETHER)
         self._lock = threading.Lock()
-        self._flying: dict[str, Flight] = {}
+        self._under_way: dict[str, Batch] = {}
         #: Asked for, and not there: they can be sent.
         self._absent: set[str] = set()
 
-    def take(self, body_bytes: int, avoided: Collection[str] | None = None) -> Flight | None:
+    def take(self, body_bytes: int, avoided: Collection[str] | None = None) -> Batch | None:
         """The next flight; ``body_bytes``: what instances that share a body may come to.
 
         It is looked up each time, so an urgent study waits for no more than what is in flight.
@@ -68,38 +68,42 @@ class Queue:
         with self._lock:
             if avoided is not None:
                 return self._take_one(avoided)
-            due = self._outbox.to_send(self._destination, self._now(), len(self._flying) + _AHEAD)
-            free = [receipt for receipt in due if receipt.instance not in self._flying]
+            due = self._outbox.to_send(
+                self._destination, self._now(), len(self._under_way) + _AHEAD
+            )
+            free = [receipt for receipt in due if receipt.instance not in self._under_way]
             if not free:
                 return None
-            if self._is_doubtful(free[0]):
-                same = [r for r in free if self._is_doubtful(r) and r.study == free[0].study]
-                flight = Flight(same, doubtful=True)
+            if self._is_delivery_unknown(free[0]):
+                same = [
+                    r for r in free if self._is_delivery_unknown(r) and r.study == free[0].study
+                ]
+                batch = Batch(same, delivery_unknown=True)
             else:
-                flight = Flight(self._sharing(free, body_bytes))
-            self._flying |= dict.fromkeys((r.instance for r in flight.receipts), flight)
-            return flight
+                batch = Batch(self._sharing(free, body_bytes))
+            self._under_way |= dict.fromkeys((r.instance for r in batch.receipts), batch)
+            return batch
 
-    def _take_one(self, avoided: Collection[str]) -> Flight | None:
+    def _take_one(self, avoided: Collection[str]) -> Batch | None:
         due = self._outbox.to_send(self._destination, self._now(), _AHEAD, avoided)
         due = due or self._outbox.to_send(self._destination, self._now(), _AHEAD)
-        free = [receipt for receipt in due if receipt.instance not in self._flying]
+        free = [receipt for receipt in due if receipt.instance not in self._under_way]
         if not free:
             return None
         chosen = min(free, key=lambda receipt: receipt.copy.size)
-        flight = Flight([chosen], doubtful=self._is_doubtful(chosen))
-        self._flying[chosen.instance] = flight
-        return flight
+        batch = Batch([chosen], delivery_unknown=self._is_delivery_unknown(chosen))
+        self._under_way[chosen.instance] = batch
+        return batch
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits to be sent, be it due or not."""
         return not self._outbox.to_send(self._destination, math.inf, 1)
 
-    def landed(self, flight: Flight) -> None:
+    def finished(self, batch: Batch) -> None:
         with self._lock:
-            for receipt in flight.receipts:
-                self._flying.pop(receipt.instance, None)
+            for receipt in batch.receipts:
+                self._under_way.pop(receipt.instance, None)
 
     def absent(self, receipts: Sequence[Receipt]) -> None:
         """The destination was asked and does not hold them."""
@@ -111,11 +115,11 @@ class Queue:
         with self._lock:
             self._absent.difference_update(receipt.instance for receipt in receipts)
 
-    def flights(self) -> list[Flight]:
+    def batches(self) -> list[Batch]:
         with self._lock:
-            return list({id(flight): flight for flight in self._flying.values()}.values())
+            return list({id(batch): batch for batch in self._under_way.values()}.values())
 
-    def _is_doubtful(self, receipt: Receipt) -> bool:
+    def _is_delivery_unknown(self, receipt: Receipt) -> bool:
         return receipt.state is ReceiptState.UNCERTAIN and receipt.instance not in self._absent
 
     def _sharing(self, free: Sequence[Receipt], body_bytes: int) -> list[Receipt]:
@@ -133,7 +137,7 @@ class Queue:
                 or receipt.copy.study_uid != first.copy.study_uid
                 or receipt.attempts
                 or receipt.breaks
-                or self._is_doubtful(receipt)
+                or self._is_delivery_unknown(receipt)
             ):
                 break
             chosen.append(receipt)

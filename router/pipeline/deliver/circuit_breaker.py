@@ -22,7 +22,7 @@ _REFUSED_S, _LONGEST_REFUSED_S = 2.0, 3600.0
 _PASSING = frozenset({Code.DESTINATION_BUSY, Code.DESTINATION_FULL, Code.DESTINATION_REFUSES_ALL})
 
 
-class LinkGate:
+class CircuitBreaker:
     """Times are monotonic seconds."""
 
     def __init__(self, draw: Callable[[], float] = lambda: 1.0) -> None:

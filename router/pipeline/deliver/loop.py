@@ -8,14 +8,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.pipeline.deliver.acceptance import Standing
-from router.pipeline.deliver.batches import Flight, Queue
-from router.pipeline.deliver.circuit_breaker import LinkGate
-from router.pipeline.deliver.outcomes import Verdicts
+from router.pipeline.deliver.acceptance import Acceptance
+from router.pipeline.deliver.batches import Batch, Queue
+from router.pipeline.deliver.circuit_breaker import CircuitBreaker
+from router.pipeline.deliver.outcomes import DeliveryOutcomes
 from router.pipeline.deliver.readback import Reader
-from router.pipeline.deliver.send_slots import Slots
+from router.pipeline.deliver.send_slots import SendSlots
 from router.pipeline.deliver.sender import Sender
-from router.pipeline.deliver.throughput import Pace, RateCap
+from router.pipeline.deliver.throughput import RateCap, ThroughputController
 from router.records.errors import (
     Code,
     DestinationPaused,
@@ -79,21 +79,21 @@ class Delivery:
         self._now = now
         self._stopping = stopping
         self._monotonic = monotonic
-        self._pace = Pace(limits.most_connections)
-        self._slots = Slots(lambda: self._pace.connections)
+        self._throughput = ThroughputController(limits.most_connections)
+        self._slots = SendSlots(lambda: self._throughput.connections)
         self._queue = Queue(journal.outbox, destination.name, now, destination.most_together)
-        self._verdicts = Verdicts(destination.name, journal, metrics, now, draw)
-        self._reader = Reader(destination, journal, metrics, self._verdicts, now)
-        self._standing = Standing(journal.outbox, destination.name)
+        self._outcomes = DeliveryOutcomes(destination.name, journal, metrics, now, draw)
+        self._reader = Reader(destination, journal, metrics, self._outcomes, now)
+        self._acceptance = Acceptance(journal.outbox, destination.name)
         self._sender = Sender(
             destination,
             orthanc,
             journal,
             metrics,
-            self._verdicts,
+            self._outcomes,
             self._queue,
             self._reader,
-            self._standing,
+            self._acceptance,
             now,
             RateCap(limits.rate_bps),
             self._slots,
@@ -106,7 +106,7 @@ class Delivery:
         self._read_at = 0.0
         #: Bytes handed to the link that the pace knows of.
         self._told = 0
-        self.gate = LinkGate(draw)
+        self.gate = CircuitBreaker(draw)
         known = journal.links.all().get(destination.name)
         #: Whether it ever answered as it should, and what the journal says is in the way.
         self._reached = known is not None and known.reached_at is not None
@@ -121,7 +121,7 @@ class Delivery:
     @property
     def is_fast(self) -> bool:
         """Whether the link has lately proven to be faster than compressing is."""
-        return self._pace.is_fast
+        return self._throughput.is_fast
 
     def close(self) -> None:
         """Ends the lanes after the requests they are at. ``work_once`` has returned before."""
@@ -152,7 +152,7 @@ class Delivery:
         except DestinationPaused as pause:
             self._close(pause.code, paused=True, retry_after_s=pause.retry_after_s)
         except (OrthancUnreachable, OrthancDenied) as error:
-            self._verdicts.warn("the truck's Orthanc: %s", error)
+            self._outcomes.warn("the truck's Orthanc: %s", error)
             return _ORTHANC_DOWN_S
         else:
             return 0.0 if worked else 1.0
@@ -166,7 +166,7 @@ class Delivery:
         Raises what closes the gate, after every lane has landed.
         """
         self._slots.mend()
-        running: dict[Future[None], Flight | None] = {}
+        running: dict[Future[None], Batch | None] = {}
         trouble: Exception | None = None
         begun = 0
         while True:
@@ -179,11 +179,11 @@ class Delivery:
             if trouble is not None:
                 self._slots.break_off()
             if isinstance(trouble, LinkDown):
-                self._pace.broke()
+                self._throughput.link_failed()
                 self._destination.abort()  # what still hangs would hang on after the outage
             if trouble is not None and running:
                 trouble = _plainest(trouble, self._landed(running))
-        self._pace.idle()
+        self._throughput.idle()
         if trouble is not None:
             raise trouble
         return begun
@@ -191,11 +191,11 @@ class Delivery:
     def _keep_pace(self) -> None:
         """Tells the pace what was handed to the link since the last time."""
         handed, self._told = self._told, self._sender.handed
-        self._pace.carried(self._told - handed, time.monotonic())
-        self._metrics.goodput.labels(self.name).set(self._pace.goodput)
+        self._throughput.bytes_sent(self._told - handed, time.monotonic())
+        self._metrics.goodput.labels(self.name).set(self._throughput.goodput)
 
     @staticmethod
-    def _landed(running: dict[Future[None], Flight | None]) -> Exception | None:
+    def _landed(running: dict[Future[None], Batch | None]) -> Exception | None:
         """Waits a little, and takes out what has come to an end; the first trouble of these."""
         trouble: Exception | None = None
         done, _ = wait(running, timeout=_TICK_S, return_when=FIRST_COMPLETED)
@@ -208,22 +208,22 @@ class Delivery:
                 raise error
         return trouble
 
-    def _fill(self, running: dict[Future[None], Flight | None]) -> int:
+    def _fill(self, running: dict[Future[None], Batch | None]) -> int:
         """Begins what there is a free lane for."""
         before = len(running)
         reading = None in running.values()
         sending = len(running) - reading
         # One more than may send: it has its body ready when a connection is free.
-        while sending <= (0 if self.gate.is_trying else self._pace.connections):
+        while sending <= (0 if self.gate.is_trying else self._throughput.connections):
             if not _has_room(running):
                 break
-            avoided = self._standing.refused_studies if self.gate.is_trying else None
-            flight = self._queue.take(self._pace.body_bytes, avoided)
-            if flight is None:
+            avoided = self._acceptance.refused_studies if self.gate.is_trying else None
+            batch = self._queue.take(self._throughput.body_bytes, avoided)
+            if batch is None:
                 break
-            if not flight.doubtful:  # those are only asked about
-                self._slots.expect(id(flight))
-            running[self._lanes.submit(self._fly, flight)] = flight
+            if not batch.delivery_unknown:  # those are only asked about
+                self._slots.expect(id(batch))
+            running[self._lanes.submit(self._fly, batch)] = batch
             sending += 1
         if not reading and (not sending or time.monotonic() >= self._read_at):
             sent = self._reader.due()
@@ -232,26 +232,26 @@ class Delivery:
                 running[self._lanes.submit(self._reader.verify, sent)] = None
         return len(running) - before
 
-    def _fly(self, flight: Flight) -> None:
+    def _fly(self, batch: Batch) -> None:
         try:
-            sent, seconds = self._sender.fly(flight)
+            sent, seconds = self._sender.send(batch)
         finally:
-            self._queue.landed(flight)
-            self._slots.forget(id(flight))
+            self._queue.finished(batch)
+            self._slots.forget(id(batch))
         if sent:
             self._note_reached()
             self.gate.served()
             self._show_gate()
             now = time.monotonic()
-            self._pace.went_through(sent, seconds, now)
+            self._throughput.went_through(sent, seconds, now)
 
     def _watch(self) -> Exception | None:
         """Why the link is down, where bytes that should move do not; or None."""
         now = time.monotonic()
         still = [
-            flight
-            for flight in self._queue.flights()
-            if flight.moved_at is not None and now - flight.moved_at > _STALL_S
+            batch
+            for batch in self._queue.batches()
+            if batch.moved_at is not None and now - batch.moved_at > _STALL_S
         ]
         if not still:
             return None
@@ -259,8 +259,8 @@ class Delivery:
             self._destination.probe()
         except (LinkDown, DestinationPaused) as error:
             return error
-        for flight in still:  # it is only slow to answer
-            flight.moved_at = time.monotonic()
+        for batch in still:  # it is only slow to answer
+            batch.moved_at = time.monotonic()
         return None
 
     # --- the link -----------------------------------------------------------------------------
@@ -308,9 +308,9 @@ class Delivery:
         self._metrics.paused.labels(self.name).set(paused or self.gate.is_trying)
 
 
-def _has_room(running: dict[Future[None], Flight | None]) -> bool:
+def _has_room(running: dict[Future[None], Batch | None]) -> bool:
     """Whether one more body fits into the memory that bodies may take."""
-    sizes = [flight.size for flight in running.values() if flight is not None]
+    sizes = [batch.size for batch in running.values() if batch is not None]
     return not sizes or sum(sizes) < _MOST_IN_FLIGHT
 
 

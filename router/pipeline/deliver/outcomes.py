@@ -34,7 +34,7 @@ _OF_THE_COPY = frozenset({Code.COPY_DIFFERS})
 _log = logging.getLogger(__name__)
 
 
-class Verdicts:
+class DeliveryOutcomes:
     """Writes into the journal what a try came to. Thread-safe."""
 
     def __init__(

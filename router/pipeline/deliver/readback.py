@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from router.destinations.base import ReadBack
     from router.journal import Journal
     from router.observe.metrics import Metrics
-    from router.pipeline.deliver.outcomes import Verdicts
+    from router.pipeline.deliver.outcomes import DeliveryOutcomes
     from router.records.study import Receipt
 
 _MOST = 256
@@ -44,13 +44,13 @@ class Reader:
         destination: Destination,
         journal: Journal,
         metrics: Metrics,
-        verdicts: Verdicts,
+        outcomes: DeliveryOutcomes,
         now: Callable[[], float],
     ) -> None:
         self._destination = destination
         self._journal = journal
         self._metrics = metrics
-        self._verdicts = verdicts
+        self._outcomes = outcomes
         self._now = now
         #: Questions in a row that were not answered; lanes that count at once do no harm.
         self._unanswered = 0
@@ -86,13 +86,13 @@ class Reader:
                 )
                 wait = max(wait, min(deferred.retry_after_s or 0.0, _LONGEST_RETRY_AFTER_S))
                 for receipt in members:
-                    self._verdicts.put_off(receipt, deferred, wait, counts=False)
+                    self._outcomes.put_off(receipt, deferred, wait, counts=False)
                 settled |= {receipt.instance for receipt in members}
                 continue
             self._unanswered = 0
             settled |= self._take(members, answer)
             for study, alias in {(receipt.study, receipt.alias) for receipt in members}:
-                self._verdicts.settle(study, alias)
+                self._outcomes.settle(study, alias)
         return settled
 
     def _asked(self, members: Sequence[Receipt]) -> ReadBack:
@@ -124,7 +124,7 @@ class Reader:
             self._metrics.delivery_seconds.labels(self._destination.name).observe(waited)
         different = [r for r in members if r.copy.sop_uid in answer.different]
         for receipt in different:
-            self._verdicts.hold(receipt, Code.STORED_BYTES_DIFFER, "read back")
+            self._outcomes.hold(receipt, Code.STORED_BYTES_DIFFER, "read back")
         return {receipt.instance for receipt in (*different, *(r for r, _ in found))}
 
     def _not_there(self, receipt: Receipt) -> None:
@@ -136,9 +136,9 @@ class Reader:
         missing = DeliveryDeferred(Code.NOT_FOUND_AFTER_SENDING, f"not there after {age:.0f} s")
         if 0 <= age < _INDEXING_S:
             wait = min(max(age, 1.0), _ASK_AGAIN_S)
-            self._verdicts.put_off(receipt, missing, wait, counts=False)
+            self._outcomes.put_off(receipt, missing, wait, counts=False)
         elif receipt.attempts + 1 >= MOST_TRIES:
             tries = receipt.attempts + 1
-            self._verdicts.hold(receipt, Code.NOT_FOUND_AFTER_SENDING, f"{tries} tries")
+            self._outcomes.hold(receipt, Code.NOT_FOUND_AFTER_SENDING, f"{tries} tries")
         else:
             self._journal.outbox.send_again(receipt, missing.code, self._now())

@@ -14,8 +14,8 @@ from router.pipeline.deliver.outcomes import MANY_BREAKS
 from router.records.errors import Code, DeliveryDeferred, StoreRefused
 
 if TYPE_CHECKING:
-    from router.pipeline.deliver.acceptance import Standing
-    from router.pipeline.deliver.outcomes import Verdicts
+    from router.pipeline.deliver.acceptance import Acceptance
+    from router.pipeline.deliver.outcomes import DeliveryOutcomes
     from router.records.errors import EdgeRouterError, LinkDown
     from router.records.study import Receipt
 
@@ -35,18 +35,18 @@ _ANSWERED = frozenset(
 class Refusals:
     """Of one destination. Thread-safe."""
 
-    def __init__(self, verdicts: Verdicts, standing: Standing) -> None:
-        self._verdicts = verdicts
-        self._standing = standing
+    def __init__(self, outcomes: DeliveryOutcomes, acceptance: Acceptance) -> None:
+        self._outcomes = outcomes
+        self._acceptance = acceptance
 
     def take(self, receipt: Receipt, error: EdgeRouterError) -> StoreRefused | None:
         """Writes a refusal of one instance down; what pauses the destination, or ``None``."""
         if isinstance(error, StoreRefused) and not self._is_its_own(receipt):
-            self._verdicts.broke_off(receipt, error.code)
+            self._outcomes.broke_off(receipt, error.code)
             return error
         if isinstance(error, StoreRefused | DeliveryDeferred) and error.code in _ANSWERED:
             return self._may_mend(receipt, error)
-        self._verdicts.failed(receipt, error)
+        self._outcomes.failed(receipt, error)
         return None
 
     def link_broke(self, receipt: Receipt, error: LinkDown) -> None:
@@ -56,10 +56,10 @@ class Refusals:
         time, something on the way does not bear this body.
         """
         then = receipt.begun_at
-        if receipt.breaks >= MANY_BREAKS and then and self._standing.took_since(then):
-            self._verdicts.may_mend(receipt, error, counts=True)
+        if receipt.breaks >= MANY_BREAKS and then and self._acceptance.took_since(then):
+            self._outcomes.may_mend(receipt, error, counts=True)
         else:
-            self._verdicts.broke_off(receipt, error.code)
+            self._outcomes.broke_off(receipt, error.code)
 
     def pauses(self, receipt: Receipt, error: object) -> bool:
         """Whether ``take`` would say at once that it is about every image."""
@@ -69,14 +69,14 @@ class Refusals:
         """Whether it was refused before, and others were taken after that."""
         if receipt.last_code not in _ANSWERED or receipt.begun_at is None:
             return False
-        return receipt.attempts > 0 or self._standing.took_since(receipt.begun_at)
+        return receipt.attempts > 0 or self._acceptance.took_since(receipt.begun_at)
 
     def _may_mend(
         self, receipt: Receipt, error: StoreRefused | DeliveryDeferred
     ) -> StoreRefused | None:
-        self._standing.refused(receipt)
-        refuses_all = self._standing.refuses_all
-        self._verdicts.may_mend(
+        self._acceptance.refused(receipt)
+        refuses_all = self._acceptance.refuses_all
+        self._outcomes.may_mend(
             receipt, error, counts=not refuses_all, retry_after_s=error.retry_after_s
         )
         if not refuses_all:

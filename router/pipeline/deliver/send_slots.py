@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class Slots:
+class SendSlots:
     """Thread-safe. ``most`` is asked each time: it changes with the link."""
 
     def __init__(self, most: Callable[[], int]) -> None:

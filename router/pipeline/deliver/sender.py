@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from router.destinations.base import Stored
     from router.journal import Journal
     from router.observe.metrics import Metrics
-    from router.pipeline.deliver.acceptance import Standing
-    from router.pipeline.deliver.batches import Flight, Queue
-    from router.pipeline.deliver.outcomes import Verdicts
+    from router.pipeline.deliver.acceptance import Acceptance
+    from router.pipeline.deliver.batches import Batch, Queue
+    from router.pipeline.deliver.outcomes import DeliveryOutcomes
     from router.pipeline.deliver.readback import Reader
-    from router.pipeline.deliver.send_slots import Slots
+    from router.pipeline.deliver.send_slots import SendSlots
     from router.pipeline.deliver.throughput import RateCap
     from router.records.study import Copy, Receipt
     from router.truck.orthanc import TruckOrthanc
@@ -58,13 +58,13 @@ class Sender:
         orthanc: TruckOrthanc,
         journal: Journal,
         metrics: Metrics,
-        verdicts: Verdicts,
+        outcomes: DeliveryOutcomes,
         queue: Queue,
         reader: Reader,
-        standing: Standing,
+        acceptance: Acceptance,
         now: Callable[[], float],
         cap: RateCap,
-        slots: Slots,
+        slots: SendSlots,
         *,
         compressed: bool,
     ) -> None:
@@ -73,11 +73,11 @@ class Sender:
         self._orthanc = orthanc
         self._journal = journal
         self._metrics = metrics
-        self._verdicts = verdicts
+        self._outcomes = outcomes
         self._queue = queue
         self._reader = reader
-        self._standing = standing
-        self._refusals = Refusals(verdicts, standing)
+        self._acceptance = acceptance
+        self._refusals = Refusals(outcomes, acceptance)
         self._now = now
         self._cap = cap
         self._lock = threading.Lock()
@@ -87,7 +87,7 @@ class Sender:
         #: SOP classes and transfer syntaxes that this destination was seen to refuse.
         self._refused: set[tuple[str, str]] = set()
 
-    def fly(self, flight: Flight) -> tuple[int, float]:
+    def send(self, batch: Batch) -> tuple[int, float]:
         """Sends a flight, or asks whether it has arrived before.
 
         Returns the bytes that were accepted, and the seconds that they were on their way.
@@ -95,26 +95,26 @@ class Sender:
         Raises LinkDown, DestinationPaused, OrthancUnreachable, OrthancDenied,
         JournalError: what says nothing of the instances.
         """
-        if flight.doubtful:
+        if batch.delivery_unknown:
             # A try that was cut off may have arrived: asking costs less than sending, and
             # sending twice is what we promise not to do.
-            settled = self._reader.read_back(flight.receipts)
-            self._queue.absent([r for r in flight.receipts if r.instance not in settled])
+            settled = self._reader.read_back(batch.receipts)
+            self._queue.absent([r for r in batch.receipts if r.instance not in settled])
             return 0, 0.0
         begun = time.monotonic()
         accepted: list[Receipt] = []
         try:
             with ExitStack() as bodies:
-                outgoing = dict(self._opened(flight, bodies))
+                outgoing = dict(self._opened(batch, bodies))
                 if outgoing:
-                    with self._slots.one(id(flight)):
+                    with self._slots.one(id(batch)):
                         begun = time.monotonic()
-                        accepted = self._send(flight, outgoing)
+                        accepted = self._send(batch, outgoing)
         finally:
-            flight.moved_at = None
+            batch.moved_at = None
             size = sum(receipt.copy.size for receipt in accepted)
             self._metrics.wasted_bytes.labels(self._destination.name).inc(
-                max(0, flight.handed - size)
+                max(0, batch.handed - size)
             )
             self._metrics.step_seconds.labels("send").observe(time.monotonic() - begun)
         return size, time.monotonic() - begun
@@ -122,12 +122,12 @@ class Sender:
     # --- from the truck -----------------------------------------------------------------------
 
     def _opened(
-        self, flight: Flight, bodies: ExitStack
+        self, batch: Batch, bodies: ExitStack
     ) -> Iterator[tuple[str, tuple[Receipt, Outgoing]]]:
         """The files of a flight, by SOP Instance UID; what cannot be read is put off alone."""
-        for receipt in flight.receipts:
+        for receipt in batch.receipts:
             try:
-                outgoing = self._open(receipt, flight, bodies)
+                outgoing = self._open(receipt, batch, bodies)
             except (LinkDown, DestinationPaused, JournalError):
                 raise
             except (OrthancUnreachable, OrthancDenied) as error:
@@ -135,7 +135,7 @@ class Sender:
                     raise
                 self._put_off(receipt, error)
             except OSError as error:
-                self._verdicts.no_room(receipt, error)
+                self._outcomes.no_room(receipt, error)
             except EdgeRouterError as error:
                 self._put_off(receipt, error)
             # A fault of ours in one instance must not keep the others; it is counted, then held.
@@ -147,19 +147,19 @@ class Sender:
 
     def _put_off(self, receipt: Receipt, error: EdgeRouterError) -> None:
         self._count(error.code)
-        self._verdicts.failed(receipt, error)
+        self._outcomes.failed(receipt, error)
 
-    def _open(self, receipt: Receipt, flight: Flight, bodies: ExitStack) -> Outgoing:
+    def _open(self, receipt: Receipt, batch: Batch, bodies: ExitStack) -> Outgoing:
         copy = receipt.copy
         if receipt.syntax is None and self._goes_as_it_is(copy):
             body = bodies.enter_context(self._orthanc.file(copy.orthanc_id))
             if part10.digest(body.view) != copy.digest:
                 raise Hold(Code.COPY_DIFFERS, "the stored copy has changed")
-            return Outgoing(copy, body.view, self._counter(flight))
+            return Outgoing(copy, body.view, self._counter(batch))
         body = bodies.enter_context(
             self._orthanc.file(copy.orthanc_id, transcode=lossless.PLAIN_SYNTAX)
         )
-        return Outgoing(self._as_plain(receipt, body), body.view, self._counter(flight))
+        return Outgoing(self._as_plain(receipt, body), body.view, self._counter(batch))
 
     def _goes_as_it_is(self, copy: Copy) -> bool:
         if not self._compressed and copy.transfer_syntax == lossless.SYNTAX:
@@ -180,15 +180,15 @@ class Sender:
         self._journal.outbox.send_as(receipt, copy)
         return copy
 
-    def _counter(self, flight: Flight) -> Callable[[int], None]:
+    def _counter(self, batch: Batch) -> Callable[[int], None]:
         def count(number: int) -> None:
             with self._lock:
                 pause = self._cap.wait_s(number, time.monotonic())
             while pause > 0:  # a wait by choice is no stall
-                flight.count(0)
+                batch.count(0)
                 time.sleep(min(pause, 1.0))
                 pause -= 1.0
-            flight.count(number)
+            batch.count(number)
             with self._lock:
                 self.handed += number
 
@@ -197,19 +197,19 @@ class Sender:
     # --- to the destination -------------------------------------------------------------------
 
     def _send(
-        self, flight: Flight, outgoing: Mapping[str, tuple[Receipt, Outgoing]]
+        self, batch: Batch, outgoing: Mapping[str, tuple[Receipt, Outgoing]]
     ) -> list[Receipt]:
         """Sends the files in one request, and writes down what became of each."""
         receipts = [receipt for receipt, _ in outgoing.values()]
         self._journal.outbox.begin_sending(receipts, self._now())
         self._queue.begun(receipts)
-        flight.count(0)
+        batch.count(0)
         try:
             answers = self._answers(outgoing)
         except (LinkDown, DestinationPaused) as error:
             self._slots.break_off()  # before the next one begins
             self._count(error.code)
-            if not flight.handed:
+            if not batch.handed:
                 self._journal.outbox.not_sent(receipts)
             elif isinstance(error, LinkDown):
                 for receipt in receipts:
@@ -265,14 +265,14 @@ class Sender:
             if isinstance(answer, SyntaxRefused):
                 self._refuse(receipt, file, answer)
             elif len(outgoing) > 1 and answer.code is Code.DESTINATION_ANSWER_UNCLEAR:
-                self._verdicts.send_alone(receipt, answer.code)
+                self._outcomes.send_alone(receipt, answer.code)
             else:
                 paused = self._refusals.take(receipt, answer) or paused
         self._journal.outbox.sent(accepted, self._now())
         size = sum(receipt.copy.size for receipt in accepted)
         self._metrics.sent_bytes.labels(self._destination.name).inc(size)
         if accepted:
-            self._standing.took(self._now())
+            self._acceptance.took(self._now())
         elif paused is not None:
             self._slots.break_off()
             raise paused
@@ -281,12 +281,12 @@ class Sender:
     def _refuse(self, receipt: Receipt, file: Outgoing, error: SyntaxRefused) -> None:
         """Once refused, a class is not tried again in this syntax, until a restart."""
         if file.copy.transfer_syntax == lossless.PLAIN_SYNTAX:
-            self._verdicts.hold(receipt, Code.DESTINATION_REFUSED, error.sentence)
+            self._outcomes.hold(receipt, Code.DESTINATION_REFUSED, error.sentence)
             return
         with self._lock:
             self._refused.add((file.copy.sop_class, file.copy.transfer_syntax))
         self._journal.outbox.plain_next(receipt, error.code, self._now())
-        self._verdicts.warn("it is sent uncompressed: %s", error, receipt)
+        self._outcomes.warn("it is sent uncompressed: %s", error, receipt)
 
     def _count(self, result: str) -> None:
         self._metrics.attempted(self._destination.name, result)

@@ -34,7 +34,7 @@ _SMOOTHING = 0.3
 _FAST = 8e6
 
 
-class Pace:
+class ThroughputController:
     """Adapts to what went through, and to what was handed to the link. Thread-safe."""
 
     def __init__(self, most_connections: int) -> None:
@@ -94,7 +94,7 @@ class Pace:
             if self._window_requests >= _WINDOW_REQUESTS and passed >= _WINDOW_S:
                 self._look(self._window_bytes / passed, now)
 
-    def carried(self, size: int, now: float) -> None:
+    def bytes_sent(self, size: int, now: float) -> None:
         """So many bytes were handed to the link since this was last said."""
         with self._lock:
             self._since_break += size
@@ -109,7 +109,7 @@ class Pace:
             if self._window_handed >= _LONG_WINDOW_BYTES and passed >= _LONG_WINDOW_S:
                 self._look(self._window_handed / passed, now)
 
-    def broke(self) -> None:
+    def link_failed(self) -> None:
         """The link broke off: it has to prove itself again."""
         with self._lock:
             self._in_a_row = 0
