@@ -25,7 +25,8 @@ from router.operator import decisions, examined, status
 from router.operator.decisions import RELEASE_POLICIES, Reason, What
 from router.operator.examined import Examined
 from router.pipeline import discarded
-from router.records.errors import CALLER_ADVICE, OrthancError
+from router.records.errors import OrthancError
+from router.records.holds import CALLER_ADVICE
 from router.records.receipt import FINAL
 from router.truck.spool import Spool
 

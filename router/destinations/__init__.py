@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from router.destinations.base import Outgoing, ReadBack, Stored
+    from router.records.copies import Copy
     from router.records.errors import EdgeRouterError
-    from router.records.study import Copy
 
 
 class Destination(Protocol):

@@ -13,7 +13,8 @@ from router.records.errors import DestinationPaused, EdgeRouterError, LinkDown
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from router.records.study import Copy, VerifiedBy
+    from router.records.copies import Copy
+    from router.records.receipt import VerifiedBy
 
 #: Bytes handed to the socket at a time. With one large body the connect timeout would bound the
 #: whole upload (measured); in pieces each piece has its own time.

@@ -30,14 +30,14 @@ from router.records.errors import (
     SettingsError,
     SyntaxRefused,
 )
-from router.records.study import VerifiedBy
+from router.records.receipt import VerifiedBy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from router.destinations.association import Pair
     from router.destinations.tls import TlsContext
-    from router.records.study import Copy
+    from router.records.copies import Copy
 
 #: Pairs that an association is asked for at most. Each is asked for without compression, too; there
 #: can be 128 presentation contexts, and two are for C-FIND and C-ECHO.

@@ -29,12 +29,14 @@ from router.records.errors import (
     EdgeRouterError,
     StoreRefused,
 )
-from router.records.study import Copy, VerifiedBy
+from router.records.receipt import VerifiedBy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import requests
+
+    from router.records.copies import Copy
 
 _LINE_END = b"\r\n"
 _DICOM_JSON = "application/dicom+json"

@@ -30,25 +30,15 @@ from router.journal.standing import StandingDecisions
 from router.journal.trials import Trials
 from router.records import backoff
 from router.records.errors import Code, IllegalTransition
-from router.records.study import (
-    CAPTURE_GONE,
-    TABLE,
-    Arrival,
-    Instance,
-    Outcome,
-    Receipt,
-    Role,
-    Stage,
-    State,
-    Study,
-    advance,
-    rest,
-)
+from router.records.instance import CAPTURE_GONE, Arrival, Instance, Role, Stage
+from router.records.study import TABLE, Outcome, State, Study, advance, rest
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from router.records.receipt import Receipt
 
 __all__ = ["Cursor", "Held", "Identities", "Journal", "Pin", "lock"]
 

@@ -8,8 +8,9 @@ from router.journal import receipts, records, routes
 from router.journal.corrections import in_place_of
 from router.journal.identities import Conflict, Identities, enter, enter_study
 from router.journal.routes import inherit
+from router.records.copies import Copy, Original, Rank, Route
 from router.records.errors import Code
-from router.records.study import CAPTURED, Copy, Instance, Original, Rank, Role, Route, Stage
+from router.records.instance import CAPTURED, Instance, Role, Stage
 
 if TYPE_CHECKING:
     import sqlite3

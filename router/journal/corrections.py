@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.journal import receipts, records
+from router.records.copies import Rank
 from router.records.errors import Code
-from router.records.study import Rank, Role, Stage
+from router.records.instance import Role, Stage
 
 if TYPE_CHECKING:
     import sqlite3
 
     from router.journal.database import Database
-    from router.records.study import Copy
+    from router.records.copies import Copy
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import sqlite3
 
     from router.journal.database import Database
-    from router.records.study import HoldRecord, Instance, Study
+    from router.records.holds import HoldRecord
+    from router.records.instance import Instance
+    from router.records.study import Study
 
 
 @dataclass(frozen=True)

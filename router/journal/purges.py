@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.journal import receipts, records
-from router.records.study import Outcome, Role, Stage, State, advance
+from router.records.instance import Role, Stage
+from router.records.study import Outcome, State, advance
 
 if TYPE_CHECKING:
     import sqlite3

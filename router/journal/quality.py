@@ -12,7 +12,8 @@ from router.imaging.quality import EXPORTED, Acquisition, Device, Flag, Raised, 
 from router.imaging.quality.baseline import WINDOW, Baseline
 from router.journal import devices
 from router.records.errors import Code
-from router.records.study import Role, State
+from router.records.instance import Role
+from router.records.study import State
 
 if TYPE_CHECKING:
     import sqlite3

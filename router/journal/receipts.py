@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from router.journal import records
 from router.records import backoff
+from router.records.copies import Rank
+from router.records.instance import Role, Stage
 from router.records.receipt import RECEIPT_TABLE, ReceiptOutcome, ReceiptState, advance_receipt
-from router.records.study import HEAD_START_S, Priority, Rank, Role, Stage
+from router.records.study import HEAD_START_S, Priority
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Sequence
 
     from router.journal.database import Database
+    from router.records.copies import Copy
     from router.records.errors import Code
-    from router.records.study import Copy, Receipt, VerifiedBy
+    from router.records.receipt import Receipt, VerifiedBy
 
 # SQLite uses a partial index only for a query that holds the very words of its condition.
 _TO_SEND = "r.state IN ('WAITING', 'UNCERTAIN')"

@@ -5,19 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from router.records.copies import Copy
 from router.records.errors import Code
-from router.records.receipt import ReceiptState
-from router.records.study import (
-    Copy,
-    HoldRecord,
-    Instance,
-    Receipt,
-    Role,
-    Stage,
-    State,
-    Study,
-    VerifiedBy,
-)
+from router.records.holds import HoldRecord
+from router.records.instance import Instance, Role, Stage
+from router.records.receipt import Receipt, ReceiptState, VerifiedBy
+from router.records.study import State, Study
 
 if TYPE_CHECKING:
     import sqlite3

@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from router.journal.receipts import hasten
+from router.records.copies import Route
 from router.records.errors import Code
-from router.records.study import Priority, Route, Stage
+from router.records.instance import Stage
+from router.records.study import Priority
 
 if TYPE_CHECKING:
     import sqlite3

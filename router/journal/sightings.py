@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.journal.purges import Purgeable
-from router.records.study import Role, Stage
+from router.records.instance import Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from router.deid.eligibility import POLICIES
 from router.records.errors import Code, OperatorError
-from router.records.study import Role
+from router.records.instance import Role
 
 if TYPE_CHECKING:
     from router.journal import Held, Journal

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from router.records.errors import OrthancError, ResourceMissing
-from router.records.study import Role
+from router.records.instance import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from router.journal import Held, Journal
-    from router.records.study import Instance
+    from router.records.instance import Instance
     from router.truck.orthanc import TruckOrthanc
 
 

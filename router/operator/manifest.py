@@ -16,14 +16,15 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from router.records.errors import Code, OperatorError
+from router.records.instance import Role, Stage
 from router.records.receipt import ReceiptState, is_given_up
-from router.records.study import Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from router.deid.pseudonyms import Key
-    from router.records.study import Instance, Receipt
+    from router.records.instance import Instance
+    from router.records.receipt import Receipt
 
 FORMAT = 1
 _OF_SCANNER = frozenset({Role.SOURCE, Role.REPEATED})

@@ -6,16 +6,19 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from router.operator import quality_report
-from router.records.errors import ADVICE, NOTE_REFUSED, Advice
+from router.records.holds import ADVICE, NOTE_REFUSED, Advice
+from router.records.instance import Role, Stage
 from router.records.receipt import OPEN, ReceiptState, is_delivered, is_given_up
-from router.records.study import Role, Stage, State
+from router.records.study import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from router.journal import Held, Journal
     from router.journal.links import Link
-    from router.records.study import Instance, Receipt, Study
+    from router.records.instance import Instance
+    from router.records.receipt import Receipt
+    from router.records.study import Study
 
 #: So many of the newest studies are shown, beside all that are on their way or held.
 _SHOWN = 200

@@ -25,7 +25,8 @@ from router.records.errors import (
     OrthancUnreachable,
     ResourceMissing,
 )
-from router.records.study import CAPTURE_GONE, CAPTURED, Copy, Instance, Outcome, Role, Stage, Study
+from router.records.instance import CAPTURE_GONE, CAPTURED, Instance, Role, Stage
+from router.records.study import Outcome, Study
 from router.truck import decoded
 from router.truck.orthanc import instance_id
 from router.truck.spool import MemoryBody
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.deid.pseudonyms import Key
-    from router.records.study import Route
+    from router.records.copies import Copy, Route
     from router.truck.spool import Body
 
 #: One capture for a whole series, of the slice in its middle; one per image in all others.

@@ -15,8 +15,8 @@ from router.deid.profile import BASIC, Option, Profile
 from router.dicom import part10
 from router.journal.identities import ISSUER, Conflict, IdentityConflict
 from router.pipeline.patient_key import PatientKeys
+from router.records.copies import Copy
 from router.records.errors import Code, EdgeRouterError, Hold, SettingsError
-from router.records.study import Copy, Instance, Study
 from router.truck.orthanc import TruckOrthanc, instance_id
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from router.journal import Journal
     from router.observe.metrics import Metrics
     from router.pipeline.anonymize.quiet_period import QuietPeriod
+    from router.records.instance import Instance
+    from router.records.study import Study
     from router.truck.spool import Body, Spool
 
 #: Failed tries after which an instance is held, so that it no longer keeps its study.

@@ -24,8 +24,8 @@ from router.records.errors import (
     OrthancUnreachable,
     ResourceMissing,
 )
+from router.records.instance import Stage
 from router.records.set_aside import SetAside
-from router.records.study import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from router.journal.sightings import Conflict
     from router.observe.metrics import Metrics
     from router.pipeline.stored_content import StoredContent
-    from router.records.study import Arrival
+    from router.records.instance import Arrival
     from router.truck.orthanc import TruckOrthanc
 
 _PAGE = 200

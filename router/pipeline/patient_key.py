@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from router.journal import Journal
-    from router.records.study import Instance
+    from router.records.instance import Instance
 
 #: Studies without a copy whose first image is remembered.
 _REMEMBERED = 512

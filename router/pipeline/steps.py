@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.imaging.worker_process import Analyser
-    from router.records.study import Instance, Outcome, Study
+    from router.records.instance import Instance
+    from router.records.study import Outcome, Study
     from router.rules.routing import Routing
 
 __all__ = [

@@ -1,10 +1,11 @@
 """The life of a receipt: of one instance at one destination. What is not in the table cannot happen.
 
-A study's life is the table of ``router.records.study``; what a destination does to an instance is here.
+What happens to an instance before it is sent is the table of ``router.records.instance``.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ from router.records.errors import IllegalTransition
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from router.records.copies import Copy
+    from router.records.holds import HoldRecord
 
 
 class ReceiptState(StrEnum):
@@ -81,3 +85,42 @@ def is_delivered(states: Collection[ReceiptState]) -> bool:
 def is_given_up(states: Collection[ReceiptState]) -> bool:
     """Whether a person gave an instance up at each of its destinations."""
     return bool(states) and all(state is ReceiptState.DISCARDED for state in states)
+
+
+class VerifiedBy(StrEnum):
+    """How it is known that a destination holds an instance."""
+
+    DIGEST = "DIGEST"  # the destination reports the digest of the very bytes that were sent
+    COMMITMENT = "COMMITMENT"  # the destination answered a storage commitment
+    PRESENCE = "PRESENCE"  # the destination lists the instance
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What is known of one instance at one destination. Times are UTC, in seconds since 1970."""
+
+    instance: str
+    study: str
+    alias: str
+    destination: str
+    copy: Copy
+    #: When the truck got the image, or the router made the capture.
+    received_at: float
+    #: Tries that the destination answered with a refusal of this very instance.
+    attempts: int
+    due_at: float
+    #: When the first byte of a try was sent; from then on the destination may hold it.
+    begun_at: float | None
+    #: When the destination said that it stored it. Not yet delivery.
+    sent_at: float | None
+    verified_at: float | None
+    verified_by: VerifiedBy | None
+    last_code: str | None
+    #: How often the link broke in the middle of it since it last went through.
+    breaks: int
+    #: The transfer syntax that the destination gets instead of the copy's; ``None``: the copy's.
+    #: ``copy`` has the digests and the size of what it gets.
+    syntax: str | None = None
+    state: ReceiptState = ReceiptState.WAITING
+    #: Why it does not go on at this destination; there exactly while it is HELD.
+    hold: HoldRecord | None = None

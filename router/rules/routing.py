@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.uid import UID
 
-from router.records.study import Priority, Rank, Route
+from router.records.copies import Rank, Route
+from router.records.study import Priority
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -23,7 +23,7 @@ from router.records.errors import (
     OrthancUnreachable,
     ResourceMissing,
 )
-from router.records.study import Arrival
+from router.records.instance import Arrival
 from router.truck.spool import IN_MEMORY_BYTES, MemoryBody
 from router.truck.transport import Transport
 

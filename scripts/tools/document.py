@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from router.records.errors import ADVICE
+from router.records.holds import ADVICE
 from router.records.receipt import RECEIPT_TABLE
 from router.records.study import TABLE
 from tools.tables import actions, answers, house, metrics, privacy, settings

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pydicom import FileDataset
 
-    from router.records.study import Copy
+    from router.records.copies import Copy
     from tests.contract.conftest import Archive
     from tests.contract.programs import Program
 

@@ -15,8 +15,10 @@ from router.dicom import part10
 from router.journal import Identities, Journal, Pin
 from router.observe.metrics import Metrics
 from router.pipeline.deliver import Delivery, Limits
+from router.records.copies import Copy, Route
 from router.records.errors import Code, OrthancError
-from router.records.study import Arrival, Copy, Outcome, Priority, Route, State
+from router.records.instance import Arrival
+from router.records.study import Outcome, Priority, State
 from router.truck.spool import MemoryBody
 from tests import data
 from tests.contract.fake_pacs import Answer, FakePacs, stored

@@ -18,6 +18,7 @@ from router.destinations.base import Outgoing, Stored
 from router.destinations.dimse import Dimse, DimseSettings
 from router.destinations.stow import StowSettings
 from router.dicom import part10
+from router.records.copies import Copy
 from router.records.errors import (
     Code,
     DeliveryDeferred,
@@ -27,7 +28,7 @@ from router.records.errors import (
     StoreRefused,
     SyntaxRefused,
 )
-from router.records.study import Copy, VerifiedBy
+from router.records.receipt import VerifiedBy
 from tests import data
 from tests.contract.conftest import ARCHIVE_AET
 from tests.contract.fake_pacs import Answer, FakePacs, coerced, failed, stored

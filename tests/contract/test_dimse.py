@@ -25,6 +25,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from router.destinations.base import Outgoing, Stored
 from router.destinations.dimse import Dimse, DimseSettings
 from router.dicom import part10
+from router.records.copies import Copy
 from router.records.errors import (
     Code,
     DeliveryDeferred,
@@ -36,7 +37,7 @@ from router.records.errors import (
     StoreRefused,
     SyntaxRefused,
 )
-from router.records.study import Copy, VerifiedBy
+from router.records.receipt import VerifiedBy
 from tests import data
 from tests.certificates import Authority, Certificate
 from tests.contract.fake_dimse import CALLED, CALLING, Answer, FakeScp

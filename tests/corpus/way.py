@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.deid.pseudonyms import Key
-    from router.records.study import Instance, Study
+    from router.records.instance import Instance
+    from router.records.study import Study
     from tests.orthancs import Orthanc
 
 _REST = ("DELIVERED", "HELD", "PURGED", "DISCARDED")

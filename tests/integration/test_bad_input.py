@@ -21,7 +21,8 @@ from pydicom.uid import (
     UltrasoundImageStorage,
 )
 
-from router.records.errors import ADVICE, Code
+from router.records.errors import Code
+from router.records.holds import ADVICE
 from tests import data, scanner
 from tests.orthancs import IMAGES
 from tests.waiting import until

@@ -27,7 +27,8 @@ from testcontainers.core.network import Network
 
 from router.destinations.base import Outgoing, Stored
 from router.destinations.stow import Stow, StowSettings
-from router.records.study import Copy, VerifiedBy
+from router.records.copies import Copy
+from router.records.receipt import VerifiedBy
 from tests import spellings
 from tests.certificates import Authority
 from tests.cloud import READER, READERS_PASSWORD, cloud, password_of, sign_in

@@ -134,7 +134,7 @@ def test_an_image_whose_original_vanished_is_held_and_taken_up_when_it_comes_aga
     router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
 ) -> None:
     from router.journal import Journal, Pin  # noqa: PLC0415
-    from router.records.study import Arrival  # noqa: PLC0415
+    from router.records.instance import Arrival  # noqa: PLC0415
 
     patient = data.Patient.made("vanished")
     images = list(data.ct_series("vanished", patient, slices=1, size=64))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import FileDataset
 
-    from router.records.study import Receipt
+    from router.records.receipt import Receipt
     from tests.conftest import AtRest, Router
 
 #: Nobody listens there.

@@ -13,7 +13,8 @@ import pytest
 import requests
 
 from router.journal import Journal
-from router.records.study import Stage, State
+from router.records.instance import Stage
+from router.records.study import State
 from tests import data, scanner
 from tests.faults.scanning import Image, Scanner
 from tests.waiting import until

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from router.destinations.base import OneByOne, Outgoing, ReadBack, Stored
 from router.dicom import part10
 from router.journal import Identities, Journal
+from router.records.copies import Copy
 from router.records.errors import Code, DeliveryDeferred, Hold, LinkDown, ResourceMissing
-from router.records.study import Copy, Outcome, Role, Stage, State, Study, VerifiedBy, rest
+from router.records.instance import Role, Stage
+from router.records.receipt import VerifiedBy
+from router.records.study import Outcome, State, Study, rest
 from router.truck.spool import MemoryBody
 from tests import data
 

@@ -27,7 +27,8 @@ from router.observe.metrics import Metrics
 from router.operator import status
 from router.pipeline.deliver import Delivery
 from router.pipeline.worker import Worker
-from router.records.study import Arrival, State
+from router.records.instance import Arrival
+from router.records.study import State
 from tests.property.delivery_world import (
     FAULTS,
     PER_STUDY,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from router.journal import Held
     from router.pipeline.steps import Steps
     from router.records.errors import Code
-    from router.records.study import Receipt
+    from router.records.receipt import Receipt
     from router.truck.orthanc import TruckOrthanc
 
 STUDIES = ("s1", "s2", "s3")

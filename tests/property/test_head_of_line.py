@@ -33,7 +33,8 @@ from router.pipeline.steps import QuietPeriod
 from router.pipeline.worker import Worker
 from router.records import errors
 from router.records.errors import Code, EdgeRouterError
-from router.records.study import Arrival, Outcome, State
+from router.records.instance import Arrival
+from router.records.study import Outcome, State
 from router.truck.orthanc import Changes, Space
 from router.truck.spool import MemoryBody
 from tests.property.delivery_world import LocalSteps, Pacs, Truck, instance, name_of
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from router.destinations.base import Outgoing, ReadBack, Stored
-    from router.records.study import Copy, Study
+    from router.records.copies import Copy
+    from router.records.study import Study
 
 _ITEMS = 5
 _ROUNDS = 12

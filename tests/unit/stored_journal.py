@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from router.dicom import part10
-from router.records.study import Copy
+from router.records.copies import Copy
 
 
 def uid(name: str) -> str:

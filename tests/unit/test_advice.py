@@ -8,7 +8,7 @@ import pytest
 
 from router.__main__ import _parser
 from router.operator.decisions import RELEASE_POLICIES
-from router.records.errors import ADVICE, NOTE_REFUSED, Advice
+from router.records.holds import ADVICE, NOTE_REFUSED, Advice
 
 #: A command as the advice writes it: what a person fills in is in capital letters.
 COMMAND = re.compile(r"edge-router ((?:[a-z-]+)(?: (?:--)?[a-z-]+| [A-Z]+)*)")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from door.callers import Callers as DoorsCallers
 from door.figures import Reason
 from router.journal import Journal
-from router.records import errors
+from router.records import holds
 from router.truck import callers
 
 json_values = st.recursive(
@@ -54,7 +54,7 @@ def test_each_reason_of_the_door_is_told_with_what_to_do() -> None:
         Reason.UNKNOWN_CALLER, Reason.OTHER_CALLED_AE, Reason.NOT_SUPPORTED, Reason.TOO_MANY,
         Reason.ORTHANC_UNREACHABLE, Reason.ORTHANC_REFUSED,
     }  # fmt: skip
-    assert refusals == set(errors.CALLER_ADVICE)
+    assert refusals == set(holds.CALLER_ADVICE)
 
 
 def test_without_the_doors_file_nobody_has_called(tmp_path: Path) -> None:

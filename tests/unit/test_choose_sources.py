@@ -7,8 +7,10 @@ import pytest
 
 from router.imaging.analysis import density
 from router.pipeline.analyse import by_their_rules, choose_sources
+from router.records.copies import Copy, Route
 from router.records.errors import Code
-from router.records.study import CAPTURED, Copy, Instance, Priority, Role, Route, Stage
+from router.records.instance import CAPTURED, Instance, Role, Stage
+from router.records.study import Priority
 
 
 def instance(

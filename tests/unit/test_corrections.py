@@ -13,9 +13,11 @@ from router.journal.copies import UidConflict
 from router.observe.audit import Audit
 from router.operator.decisions import Reason
 from router.operator.replacement import rejected, replace, told
+from router.records.copies import Copy
 from router.records.errors import Code, OperatorError
-from router.records.receipt import ReceiptState
-from router.records.study import Arrival, Copy, Outcome, Stage, State, VerifiedBy
+from router.records.instance import Arrival, Stage
+from router.records.receipt import ReceiptState, VerifiedBy
+from router.records.study import Outcome, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

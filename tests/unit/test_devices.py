@@ -17,7 +17,7 @@ from router.journal.quality import MOST_FLAGS, MOST_VIEWS
 from router.journal.schema import MIGRATIONS
 from router.observe.metrics import QualityFigures
 from router.records.errors import Code
-from router.records.study import Arrival
+from router.records.instance import Arrival
 from tests import image_faults
 
 if TYPE_CHECKING:

@@ -13,15 +13,17 @@ from router.journal.sightings import repeated_name
 from router.observe.audit import Audit
 from router.operator import manifest, status
 from router.operator.decisions import Reason, What, discard, release
+from router.records.copies import Copy
 from router.records.errors import Code, OperatorError
-from router.records.receipt import ReceiptState
-from router.records.study import Arrival, Copy, Outcome, Stage, State, VerifiedBy
+from router.records.instance import Arrival, Stage
+from router.records.receipt import ReceiptState, VerifiedBy
+from router.records.study import Outcome, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.records.study import Receipt
+    from router.records.receipt import Receipt
 
 PLACES = ("archive", "cloud", "research")
 STUDY, ALIAS = "study", "abcdef012345"

@@ -16,15 +16,16 @@ from router.deid.same_patient import Likeness, compare
 from router.journal import Identities, Journal, Pin
 from router.journal.identities import IdentityConflict, PatientChanged
 from router.pipeline.patient_key import PatientKeys
+from router.records.copies import Copy
 from router.records.errors import Code, Hold, SettingsError
-from router.records.study import Arrival, Copy
+from router.records.instance import Arrival
 from router.truck.orthanc import instance_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.records.study import Instance
+    from router.records.instance import Instance
 
 TABLE = issuers.read(
     """

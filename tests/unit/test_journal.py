@@ -9,24 +9,18 @@ import pytest
 
 from router.journal import Cursor, Identities, Journal, Pin, lock
 from router.journal.schema import NEWEST
+from router.records.copies import Copy
 from router.records.errors import Code, Hold, IllegalTransition, JournalError
-from router.records.study import (
-    CAPTURE_GONE,
-    CAPTURED,
-    Arrival,
-    Copy,
-    Outcome,
-    Role,
-    Stage,
-    State,
-    VerifiedBy,
-)
+from router.records.instance import CAPTURE_GONE, CAPTURED, Arrival, Role, Stage
+from router.records.receipt import VerifiedBy
+from router.records.study import Outcome, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.records.study import Receipt, Study
+    from router.records.receipt import Receipt
+    from router.records.study import Study
 
 PIN = Pin("abcdef012345", "key", "basic-1")
 WHO = Identities("key", {("patient", "PSEUDONYM"): {"patient_id": "1", "name": "Doe^Jane"}})

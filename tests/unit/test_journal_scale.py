@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.journal import Identities, Journal, Pin
-from router.records.study import Arrival, Copy, Outcome, Priority, Route, State, VerifiedBy
+from router.records.copies import Copy, Route
+from router.records.instance import Arrival
+from router.records.receipt import VerifiedBy
+from router.records.study import Outcome, Priority, State
 from tests.benchmarks.journal import filled, look_at_all, scrape_s
 
 if TYPE_CHECKING:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from router.deid.pseudonyms import Key
 from router.operator import manifest
+from router.records.copies import Copy
 from router.records.errors import Code, OperatorError
-from router.records.receipt import ReceiptState
-from router.records.study import Copy, HoldRecord, Instance, Receipt, Role, Stage, VerifiedBy
+from router.records.holds import HoldRecord
+from router.records.instance import Instance, Role, Stage
+from router.records.receipt import Receipt, ReceiptState, VerifiedBy
 
 KEY = Key("k1", bytes(range(32)))
 KEYS = {KEY.id: KEY}

@@ -22,8 +22,10 @@ from router.imaging.quality import EXPORTED, Flag
 from router.journal.quality import MOST_VIEWS
 from router.observe.machine import MachineFigures
 from router.observe.metrics import JournalFigures, Metrics
-from router.records.errors import ADVICE, Code
-from router.records.study import State, VerifiedBy
+from router.records.errors import Code
+from router.records.holds import ADVICE
+from router.records.receipt import VerifiedBy
+from router.records.study import State
 from tests import data
 from tests.unit import apply_plan
 from tests.unit import test_devices as devices

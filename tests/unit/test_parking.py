@@ -20,7 +20,7 @@ from router.pipeline.quality_check import QualityChecker as QualityCheck
 from router.pipeline.steps import QUIET_S, QuietPeriod, SiteRules, StepContext, Steps
 from router.pipeline.worker import Worker
 from router.records.errors import Code, OrthancBrokeOff, OrthancError, OrthancFull, ResourceMissing
-from router.records.study import Arrival
+from router.records.instance import Arrival
 from router.rules.routing import Routing, Rule
 from router.truck.spool import MemoryBody
 from tests import data

@@ -9,8 +9,9 @@ import pytest
 from router.deid.pseudonyms import Key
 from router.journal import Identities, Journal, Pin
 from router.journal.identities import IdentityConflict
+from router.records.copies import Copy
 from router.records.errors import Code, Hold, SettingsError
-from router.records.study import Arrival, Copy
+from router.records.instance import Arrival
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

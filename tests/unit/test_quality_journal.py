@@ -12,7 +12,7 @@ from router.imaging.quality import Acquisition, Flag, Raised
 from router.journal import Journal, Pin
 from router.operator import quality_report
 from router.records.errors import Code
-from router.records.study import Arrival
+from router.records.instance import Arrival
 from tests import image_faults
 
 if TYPE_CHECKING:

@@ -9,24 +9,17 @@ import pytest
 from router.journal import Identities, Journal, Pin
 from router.observe.audit import Audit
 from router.operator.decisions import Reason, What, release
+from router.records.copies import Copy, Route
 from router.records.errors import Code
-from router.records.study import (
-    Arrival,
-    Copy,
-    Outcome,
-    Priority,
-    Route,
-    Stage,
-    State,
-    Study,
-    VerifiedBy,
-)
+from router.records.instance import Arrival, Stage
+from router.records.receipt import VerifiedBy
+from router.records.study import Outcome, Priority, State, Study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from router.records.study import Receipt
+    from router.records.receipt import Receipt
 
 ALL = ["cloud", "research"]
 WHO = Identities("key", {})

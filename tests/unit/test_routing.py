@@ -8,7 +8,8 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from router.records.study import Priority, Rank, Route
+from router.records.copies import Rank, Route
+from router.records.study import Priority
 from router.rules.routing import Header, Routing, Rule, Term, matches, presentation_intent, rank_of
 from tests import data
 

@@ -15,8 +15,9 @@ from router.journal import Journal, Pin
 from router.observe.audit import Audit
 from router.operator import standing_decisions
 from router.operator.decisions import Reason
-from router.records.errors import ADVICE, Code, Hold, OperatorError
-from router.records.study import Arrival, Stage
+from router.records.errors import Code, Hold, OperatorError
+from router.records.holds import ADVICE
+from router.records.instance import Arrival, Stage
 from tests.unit.test_clearance import as_read, ct_image
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from router.operator import status
 from router.pipeline.deliver import Delivery
 from router.pipeline.worker import Worker
 from router.records.errors import Code
+from router.records.instance import Role, Stage
 from router.records.receipt import ReceiptState
-from router.records.study import Outcome, Role, Stage, State, rest
+from router.records.study import Outcome, State, rest
 from tests.property.delivery_world import Pacs, Truck
 from tests.unit.stored_journal import copy_of, file_of
 

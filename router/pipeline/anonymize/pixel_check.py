@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from router.deid.eligibility import Release
     from router.imaging.worker_process import Analyser
-    from router.records.study import Instance
+    from router.records.instance import Instance
     from router.truck.orthanc import TruckOrthanc
     from router.truck.spool import Body, Spool
 

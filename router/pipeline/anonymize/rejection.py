@@ -9,11 +9,12 @@ from router.dicom import part10
 from router.imaging.rejection_note import Rejected, Title, note
 from router.pipeline.context import StepContext, StepIncomplete, describe, read_made
 from router.records.errors import Code, Hold, ResourceMissing
-from router.records.study import Instance, Role, Stage, Study
+from router.records.instance import Instance, Role, Stage
 from router.truck.spool import MemoryBody
 
 if TYPE_CHECKING:
     from router.journal.corrections import Correction
+    from router.records.study import Study
 
 
 class RejectionNotes:

@@ -26,6 +26,7 @@ from router.pipeline.context import (
     describe,
     read_made,
 )
+from router.records.copies import Original
 from router.records.errors import (
     AnalysisSkipped,
     Code,
@@ -38,7 +39,8 @@ from router.records.errors import (
     OrthancUnreachable,
     ResourceMissing,
 )
-from router.records.study import Instance, Original, Outcome, Role, Stage, Study, rest
+from router.records.instance import Instance, Role, Stage
+from router.records.study import Outcome, Study, rest
 from router.rules import rule_policy
 from router.rules.routing import Header, rank_of
 from router.truck.orthanc import instance_id
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from router.deid.mask import Region
     from router.deid.profile import Profile
     from router.deid.pseudonyms import Key
-    from router.records.study import Route
+    from router.records.copies import Route
     from router.rules.routing import Routing
     from router.truck.spool import Body
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from router.journal.receipts import Receipts
-    from router.records.study import Receipt
+    from router.records.receipt import Receipt
 
 #: So many different images in a row that were refused, and none taken: that is no image's fault.
 _MOST_IN_A_ROW = 3

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from router.journal.receipts import Receipts
-    from router.records.study import Receipt
+    from router.records.receipt import Receipt
 
 #: How far ahead of what is in flight the queue is looked at.
 _AHEAD = 48

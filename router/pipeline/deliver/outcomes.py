@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from router.journal import Journal
     from router.observe.metrics import Metrics
-    from router.records.study import Receipt
+    from router.records.receipt import Receipt
 
 #: Refusals of one instance after which a person decides.
 MOST_TRIES = 3

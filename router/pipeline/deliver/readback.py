@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from router.journal import Journal
     from router.observe.metrics import Metrics
     from router.pipeline.deliver.outcomes import DeliveryOutcomes
-    from router.records.study import Receipt
+    from router.records.receipt import Receipt
 
 _MOST = 256
 #: How long a destination may take to list what it has stored, and how often it is asked.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from router.pipeline.deliver.acceptance import Acceptance
     from router.pipeline.deliver.outcomes import DeliveryOutcomes
     from router.records.errors import EdgeRouterError, LinkDown
-    from router.records.study import Receipt
+    from router.records.receipt import Receipt
 
 #: What a receipt's last code is after the destination answered with a refusal that is not final.
 _ANSWERED = frozenset(

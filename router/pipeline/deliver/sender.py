@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from router.pipeline.deliver.readback import Reader
     from router.pipeline.deliver.send_slots import SendSlots
     from router.pipeline.deliver.throughput import RateCap
-    from router.records.study import Copy, Receipt
+    from router.records.copies import Copy
+    from router.records.receipt import Receipt
     from router.truck.orthanc import TruckOrthanc
     from router.truck.spool import Body
 
