@@ -353,18 +353,21 @@ class App:
         """Analyses the golden images at the start and every week."""
         folder = self._settings.analysis.golden
         while folder is not None and not self._stop.is_set():
-            found = regression_images.check(folder, self._analyser, self._spool.path(".golden"))
-            self._metrics.golden_moved.labels(regression_images.ALGORITHM).set(len(found.moved))
-            if found.moved:
-                _log.error(
-                    "the analysis gives other results than before",
-                    extra={"action": "golden", "count": len(found.moved)},
-                )
-            if found.failed:
-                _log.error(
-                    "golden images could not be analysed",
-                    extra={"action": "golden", "count": len(found.failed)},
-                )
+            work = self._spool.path(".golden")
+            for label, found in regression_images.check_all(folder, self._analyser, work).items():
+                self._metrics.golden_moved.labels(label).set(len(found.moved))
+                if found.moved:
+                    _log.error(
+                        "the analysis %s gives other results than before",
+                        label,
+                        extra={"action": "golden", "count": len(found.moved)},
+                    )
+                if found.failed:
+                    _log.error(
+                        "golden images could not be analysed by %s",
+                        label,
+                        extra={"action": "golden", "count": len(found.failed)},
+                    )
             self._stop.wait(regression_images.WEEK_S)
 
     def _worker_loop(self) -> None:

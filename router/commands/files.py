@@ -108,7 +108,7 @@ def _segment(asked: argparse.Namespace) -> int:
         raise OperatorError(Code.WRONG_ARGUMENT, "At least two classes are needed.")
     with _opened(asked.file) as (dataset, stream):
         frame = pixels.to_frame(dataset, stream)
-        finding = density.analyse(frame, asked.classes)
+        finding = density.ANALYSIS.signed(density.analyse(frame, asked.classes))
         raised = quality.quality_flags(
             quality.acquisition(dataset).modality, quality.features(frame)
         )

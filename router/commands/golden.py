@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,16 @@ def _golden(asked: argparse.Namespace) -> int:
         tempfile.TemporaryDirectory() as name,
         closing(Analyser(analysis.timeout_s, analysis.memory_mib)) as analyser,
     ):
-        found = regression_images.check(analysis.golden, analyser, Path(name) / "capture")
-    lines = [f"{name}: {kind}" for kind in ("same", "moved", "new", "failed")
-             for name in getattr(found, kind)]  # fmt: skip
-    value = {"algorithm": regression_images.ALGORITHM, "same": found.same, "moved": found.moved,
-             "new": found.new, "failed": found.failed}  # fmt: skip
+        by_label = regression_images.check_all(analysis.golden, analyser, Path(name) / "capture")
+    lines = [
+        f"{name}: {kind} by {label}"
+        for label, found in by_label.items()
+        for kind in ("same", "moved", "new", "failed")
+        for name in getattr(found, kind)
+    ]
+    value = {
+        "analyses": [{"algorithm": label} | asdict(found) for label, found in by_label.items()]
+    }
     show(asked, value, lines or ["there are no golden images"])
-    return ATTENTION if found.moved or found.failed else FINE
+    wrong = any(found.moved or found.failed for found in by_label.values())
+    return ATTENTION if wrong else FINE

@@ -10,8 +10,7 @@ import numpy as np
 
 from router.commands.terminal import ATTENTION, FINE, show
 from router.dicom import part10
-from router.imaging import pixels, quality
-from router.imaging.analysis import ANALYSES, density
+from router.imaging import analysis, pixels, quality
 from router.records.errors import AnalysisSkipped, Code, Hold, OperatorError
 
 if TYPE_CHECKING:
@@ -135,11 +134,6 @@ def _read(path: Path) -> tuple[quality.Acquisition, str, dict[str, float]] | Non
     except (OSError, AnalysisSkipped, Hold):
         return None
     acquisition = quality.acquisition(source)
-    figures = quality.features(frame) | acquisition.figures
-    try:
-        finding = ANALYSES[density.ALGORITHM](frame)
-        figures["dense_fraction"] = finding.classes[-1].fraction
-    except AnalysisSkipped:
-        pass  # it is compared by what it has
+    figures = quality.features(frame) | acquisition.figures | analysis.figures(frame)
     date = str(source.get("StudyDate") or "")
     return acquisition, date if len(date) == 8 and date.isdigit() else "", figures  # noqa: PLR2004

@@ -10,7 +10,7 @@ from router.journal.identities import Conflict, Identities, enter, enter_study
 from router.journal.routes import inherit
 from router.records.copies import Copy, Original, Rank, Route
 from router.records.errors import Code
-from router.records.instance import CAPTURED, Instance, Role, Stage
+from router.records.instance import Instance, Role, Stage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -95,15 +95,9 @@ class Copies:
             )
 
     def finish(self, instance: str) -> None:
-        """The copy is stored and was read back."""
+        """The copy, or the capture, is stored and was read back."""
         with self._db.writing() as db:
             _finish(db, instance)
-
-    def finish_capture(self, source: str, capture: str) -> None:
-        """The capture is stored, and its source is decided: both or neither."""
-        with self._db.writing() as db:
-            _finish(db, capture)
-            db.execute("UPDATE instance SET analysis = ? WHERE orthanc_id = ?", (CAPTURED, source))
 
     def give_up_capture(self, capture: str) -> None:
         """A capture that is gone and was never sent: another one takes its place."""

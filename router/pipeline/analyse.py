@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from router.deid import gate, pseudonyms
 from router.dicom import part10
 from router.imaging import secondary_capture
-from router.imaging.analysis import density
+from router.imaging.analysis import applying
 from router.imaging.pixels.decoding import DECODED_BY_ORTHANC
 from router.imaging.worker_process import Analyser, Task
 from router.pipeline.context import MOST_CRASHES, StepContext, describe, read_made
@@ -32,10 +32,11 @@ from router.truck.orthanc import instance_id
 from router.truck.spool import MemoryBody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from router.deid.pseudonyms import Key
+    from router.imaging.analysis import Analysis
     from router.records.copies import Copy, Route
     from router.truck.spool import Body
 
@@ -58,16 +59,20 @@ class AnalyseStep:
         instances = self._context.journal.instances(study.orthanc_id)
         routes = self._context.journal.routes.of_study(study.orthanc_id)
         wanted, unwanted = by_their_rules(instances, routes)
-        chosen, left_out = choose_sources(wanted)
         self._context.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
         captures = {i.copy.sop_uid: i for i in instances if i.role is Role.CAPTURE and i.copy}
+        begun = {i.orthanc_id for i in wanted if _has_capture(i, key, captures)}
+        chosen, left_out = choose_sources(wanted, begun)
         for instance in chosen:
             if self._context.stopping():
                 return None
             with self._context.timed("analyse"):
-                result = self._try_analyse(study, instance, key, captures)
-            if result != CAPTURED:  # that one is written with the capture
-                self._context.journal.decide_analysis({instance.orthanc_id: result})
+                results = [
+                    self._try_analyse(study, instance, key, captures, analysis)
+                    for analysis in applying_to(instance, routes)
+                ]
+            result = CAPTURED if CAPTURED in results else results[0]
+            self._context.journal.decide_analysis({instance.orthanc_id: result})
             self._context.metrics.analysed(result)
         # Only now: a series whose slices are left out has its capture, or the reason why not.
         self._context.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
@@ -75,11 +80,16 @@ class AnalyseStep:
         return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
 
     def _try_analyse(
-        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+        self,
+        study: Study,
+        instance: Instance,
+        key: Key,
+        captures: Mapping[str, Instance],
+        analysis: Analysis,
     ) -> str:
         """CAPTURED, or the code that says why not."""
         try:
-            self._capture_once(study, instance, key, captures)
+            self._capture_once(study, instance, key, captures, analysis)
         except (AnalysisSkipped, Hold) as left_out:
             _log.info(
                 "no capture: %s",
@@ -107,7 +117,12 @@ class AnalyseStep:
         return CAPTURED
 
     def _capture_once(
-        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+        self,
+        study: Study,
+        instance: Instance,
+        key: Key,
+        captures: Mapping[str, Instance],
+        analysis: Analysis,
     ) -> None:
         """Makes the capture, unless the router died of it before."""
         if instance.crashes >= MOST_CRASHES:
@@ -115,27 +130,33 @@ class AnalyseStep:
         trials = self._context.journal.trials
         trials.begin(instance.orthanc_id, self._context.now())
         try:
-            self._capture(study, instance, key, captures)
+            self._capture(study, instance, key, captures, analysis)
         finally:
             trials.end(instance.orthanc_id)
 
     def _capture(
-        self, study: Study, instance: Instance, key: Key, captures: Mapping[str, Instance]
+        self,
+        study: Study,
+        instance: Instance,
+        key: Key,
+        captures: Mapping[str, Instance],
+        analysis: Analysis,
     ) -> None:
         copy = instance.copy
         assert copy is not None  # noqa: S101  (only anonymized instances are chosen)
         if self._analyser is None:
             raise AnalysisSkipped(Code.ANALYSIS_DISABLED, "analysis is switched off")
-        for version in density.EARLIER_VERSIONS:
-            if self._adopt(study, instance, key, captures, capture_uids(key, copy, version)):
+        for version in analysis.earlier_versions:
+            earlier = capture_uids(key, copy, analysis.name, version)
+            if self._adopt(study, instance, key, captures, earlier, analysis):
                 return
-        uids = capture_uids(key, copy, density.VERSION)
+        uids = capture_uids(key, copy, analysis.name, analysis.version)
         target = self._context.spool.path(".capture")
 
         def make(body: Body, source: Path) -> Mapping[int, bytes]:
             assert self._analyser is not None  # noqa: S101  (looked at above)
             header = gate.header(read_made(body), body.view)
-            self._analyser.run(Task(source, target, uids.series, uids.sop))
+            self._analyser.run(Task(analysis.name, source, target, uids.series, uids.sop))
             return header
 
         try:
@@ -144,7 +165,7 @@ class AnalyseStep:
         finally:
             target.unlink()
         with MemoryBody(made) as body:
-            self._store_capture(study, instance, body, key, uids, header)
+            self._store_capture(study, instance, body, key, uids, header, analysis)
 
     def _with_pixels(
         self, copy: Copy, make: Callable[[Body, Path], Mapping[int, bytes]]
@@ -167,6 +188,7 @@ class AnalyseStep:
         key: Key,
         captures: Mapping[str, Instance],
         uids: secondary_capture.CaptureUids,
+        analysis: Analysis,
     ) -> bool:
         """Takes over the capture that an earlier version made of the image: it gets no second.
 
@@ -183,7 +205,7 @@ class AnalyseStep:
             with self._context.orthanc.file(stored) as body:
                 with self._context.orthanc.file(copy.orthanc_id) as source:
                     header = gate.header(read_made(source), source.view)
-                self._store_capture(study, instance, body, key, uids, header)
+                self._store_capture(study, instance, body, key, uids, header, analysis)
         except ResourceMissing:
             if known is None:
                 return False
@@ -197,13 +219,13 @@ class AnalyseStep:
 
     def _store_capture(
         self, study: Study, instance: Instance, body: Body, key: Key, uids: secondary_capture.CaptureUids,
-        header: Mapping[int, bytes],
+        header: Mapping[int, bytes], analysis: Analysis,
     ) -> None:  # fmt: skip
         """A capture passes the same gate as a copy, against the original's identifiers."""
         dataset = read_made(body)
         expected, traces = self._context.remembered(instance, key, self._context.profile(study))
         expected = expected.for_capture(uids.series, uids.sop)
-        own_texts = secondary_capture.OWN_TEXTS | {density.ALGORITHM}
+        own_texts = secondary_capture.OWN_TEXTS | {analysis.name}
         gate.check_outgoing(
             dataset,
             body.view,
@@ -216,7 +238,7 @@ class AnalyseStep:
         copy = describe(dataset, body.size, part10.digest(body.view), part10.md5(body.view))
         self._context.journal.copies.begin_capture(instance.orthanc_id, copy, self._context.now())
         self._context.store(copy, body, copy.orthanc_id)
-        self._context.journal.copies.finish_capture(instance.orthanc_id, copy.orthanc_id)
+        self._context.journal.copies.finish(copy.orthanc_id)
 
 
 def by_their_rules(
@@ -226,28 +248,47 @@ def by_their_rules(
     wanted: list[Instance] = []
     unwanted: list[str] = []
     for instance in instances:
-        route = routes.get(instance.orthanc_id)
-        if route is None or route.analyses is None or density.ALGORITHM in route.analyses:
+        if instance.copy is None or applying_to(instance, routes):
             wanted.append(instance)
         elif instance.role is Role.SOURCE and instance.analysis is None:
             unwanted.append(instance.orthanc_id)
     return wanted, unwanted
 
 
-def capture_uids(key: Key, copy: Copy, version: str) -> secondary_capture.CaptureUids:
-    """Keyed UIDs of the capture that a version of the algorithm makes of an image."""
-    made_by = f"{density.ALGORITHM}|{version}"
+def applying_to(instance: Instance, routes: Mapping[str, Route]) -> list[Analysis]:
+    """The analyses that an image gets: of its modality, and by its rule. It has a copy."""
+    route = routes.get(instance.orthanc_id)
+    assert instance.copy is not None  # noqa: S101  (only anonymized instances are analysed)
+    return applying(instance.copy.modality, route.analyses if route else None)
+
+
+def capture_uids(key: Key, copy: Copy, name: str, version: str) -> secondary_capture.CaptureUids:
+    """Keyed UIDs of the capture that a version of an analysis makes of an image."""
+    made_by = f"{name}|{version}"
     return secondary_capture.CaptureUids(
         series=pseudonyms.uid(key, f"{made_by}|{copy.series_uid}"),
         sop=pseudonyms.uid(key, f"{made_by}|{copy.sop_uid}"),
     )
 
 
-def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[str]]:
-    """Of which images a capture is made, and which are left out; both only those undecided.
+def _has_capture(instance: Instance, key: Key, captures: Mapping[str, Instance]) -> bool:
+    """Whether one of its captures was begun before the router stopped."""
+    copy = instance.copy
+    if not captures or copy is None or instance.role is not Role.SOURCE:
+        return False
+    return any(
+        capture_uids(key, copy, one.name, one.version).sop in captures
+        for one in applying(copy.modality)
+    )
+
+
+def choose_sources(
+    instances: Sequence[Instance], begun: Collection[str] = ()
+) -> tuple[list[Instance], list[str]]:
+    """Of which images captures are made, and which are left out; both only those undecided.
 
     One per image, but one per series in CT, MR and PET: the middle one by InstanceNumber. What was
-    chosen once stays: a late slice never moves the middle.
+    chosen once stays: a late slice never moves the middle. ``begun``: has a capture already.
     """
     chosen: list[Instance] = []
     left_out: list[str] = []
@@ -265,7 +306,8 @@ def choose_sources(instances: Sequence[Instance]) -> tuple[list[Instance], list[
         open_ones = [m for m in members if m.stage is Stage.ANONYMIZED and m.analysis is None]
         if open_ones and all(member.analysis is None for member in members):
             open_ones.sort(key=_place_in_series)
-            chosen.append(open_ones.pop(len(open_ones) // 2))
+            places = [n for n, one in enumerate(open_ones) if one.orthanc_id in begun]
+            chosen.append(open_ones.pop(places[0] if places else len(open_ones) // 2))
         left_out += [member.orthanc_id for member in open_ones]
     return chosen, left_out
 

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.imaging.analysis import density
+from router.imaging.analysis import ANALYSES
 from router.imaging.worker_process import Analyser, Task
 from router.records.errors import AnalysisSkipped, Code, OperatorError
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from router.imaging.analysis import Analysis
+
 #: Beside the images: algorithm and version → digest of the image → digest of its capture.
 RESULTS = "golden.json"
 WEEK_S = 7 * 86_400.0
-ALGORITHM = f"{density.ALGORITHM} {density.VERSION}"
 #: Captures of golden images go nowhere; their UIDs are always these.
 _SERIES_UID, _SOP_UID = "2.25.1", "2.25.2"
 
@@ -37,7 +38,12 @@ class Checked:
     failed: tuple[str, ...] = ()  #: could not be read or analysed: nothing is said of them
 
 
-def check(folder: Path, analyser: Analyser, work: Path) -> Checked:
+def check_all(folder: Path, analyser: Analyser, work: Path) -> dict[str, Checked]:
+    """What ``check`` finds, by the label of each analysis. Raises OperatorError (FILE_UNREADABLE)."""
+    return {one.label: check(folder, analyser, work, one) for one in ANALYSES.values()}
+
+
+def check(folder: Path, analyser: Analyser, work: Path, analysis: Analysis) -> Checked:
     """Analyses every image of the folder; ``work`` is a file that may be overwritten.
 
     A result that is not known yet is written down; a known one is never replaced: remove it from
@@ -51,12 +57,12 @@ def check(folder: Path, analyser: Analyser, work: Path) -> Checked:
         raise OperatorError(
             Code.FILE_UNREADABLE, f"The golden images in {folder} cannot be read."
         ) from None
-    results: dict[str, str] = known.setdefault(ALGORITHM, {})
+    results: dict[str, str] = known.setdefault(analysis.label, {})
     found: dict[str, list[str]] = {"same": [], "moved": [], "new": [], "failed": []}
     for image in images:
         try:
             digest = hashlib.sha256(image.read_bytes()).hexdigest()
-            result = _result(image, analyser, work)
+            result = _result(image, analyser, work, analysis)
         # One image that fails in whatever way says nothing of the others.
         except Exception:  # noqa: BLE001
             found["failed"].append(image.name)
@@ -70,9 +76,9 @@ def check(folder: Path, analyser: Analyser, work: Path) -> Checked:
     return Checked(*(tuple(found[kind]) for kind in ("same", "moved", "new", "failed")))
 
 
-def _result(image: Path, analyser: Analyser, work: Path) -> str:
+def _result(image: Path, analyser: Analyser, work: Path, analysis: Analysis) -> str:
     try:
-        analyser.run(Task(image, work, _SERIES_UID, _SOP_UID))
+        analyser.run(Task(analysis.name, image, work, _SERIES_UID, _SOP_UID))
         return hashlib.sha256(work.read_bytes()).hexdigest()
     except AnalysisSkipped as skipped:
         return str(skipped.code)  # that it is left out is a result too

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from router.imaging.analysis import density
 from router.pipeline import regression_images
 from tests import data
 from tests.waiting import until
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tests.conftest import Router
     from tests.orthancs import Orthanc
 
-SERIES = f'edge_router_golden_moved{{algorithm="{regression_images.ALGORITHM}"}}'
+SERIES = f'edge_router_golden_moved{{algorithm="{density.ANALYSIS.label}"}}'
 
 
 def moved(app: App) -> list[float]:
@@ -41,12 +42,12 @@ def test_a_golden_image_with_another_result_than_before_is_shown_and_stays_shown
         with router.running() as app:
             assert until(lambda app=app: moved(app), what="the analysis") == [0.0]  # type: ignore[misc]
     known = json.loads(results.read_text())
-    first = min(known[regression_images.ALGORITHM])
-    known[regression_images.ALGORITHM][first] = "another"
+    first = min(known[density.ANALYSIS.label])
+    known[density.ANALYSIS.label][first] = "another"
     results.write_text(json.dumps(known))
     for _ in range(2):
         with router.running() as app:
             assert until(lambda app=app: moved(app), what="the analysis") == [1.0]  # type: ignore[misc]
-    assert json.loads(results.read_text())[regression_images.ALGORITHM][first] == "another"
+    assert json.loads(results.read_text())[density.ANALYSIS.label][first] == "another"
     assert not truck.request("GET", "/instances").json()
     assert not cloud.request("GET", "/instances").json()

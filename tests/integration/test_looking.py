@@ -7,6 +7,7 @@ import json
 import sqlite3
 import zipfile
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import requests
 from pydicom.uid import JPEGLosslessSV1
 
+from router.imaging.analysis import ANALYSES, density
 from tests import data, image_faults, scanner
 from tests.conftest import Router
 from tests.orthancs import DELETE, Orthanc, start
@@ -190,8 +192,8 @@ def test_a_capture_of_an_earlier_version_is_taken_over_and_gets_no_second(
     # The journal is lost, and a newer router takes everything up again.
     for file in router.folder.glob("journal.db*"):
         file.unlink()
-    monkeypatch.setattr("router.imaging.analysis.density.EARLIER_VERSIONS", ("2", "1"))
-    monkeypatch.setattr("router.imaging.analysis.density.VERSION", "3")
+    next_one = replace(density.ANALYSIS, version="3", earlier_versions=("2", "1"))
+    monkeypatch.setitem(ANALYSES, next_one.name, next_one)
     with router.running() as app:
         (study,) = at_rest(app, 1)
     assert (study["state"], study["captures"]) == ("DELIVERED", 1)
@@ -217,8 +219,8 @@ def test_a_sent_capture_of_an_earlier_version_that_is_gone_is_not_replaced(
         # Its copy is found missing on the truck, as delivery finds it.
         journal.execute("UPDATE instance SET analysis = 'CAPTURE_GONE' WHERE role = 'SOURCE'")
     truck.request("DELETE", f"/instances/{capture}", headers=DELETE).raise_for_status()
-    monkeypatch.setattr("router.imaging.analysis.density.EARLIER_VERSIONS", ("2", "1"))
-    monkeypatch.setattr("router.imaging.analysis.density.VERSION", "3")
+    next_one = replace(density.ANALYSIS, version="3", earlier_versions=("2", "1"))
+    monkeypatch.setitem(ANALYSES, next_one.name, next_one)
     scanner.store([second], truck.dicom_port)
     with router.running() as app:
         until(lambda: at_rest(app, 1)[0]["images"] == 2, what="the second image")

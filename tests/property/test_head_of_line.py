@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from router.deid.pseudonyms import Key
 from router.dicom import part10
 from router.imaging import quality
+from router.imaging.analysis import density
 from router.imaging.worker_process import Look
 from router.journal import Journal, Pin
 from router.observe.metrics import Metrics
@@ -372,7 +373,10 @@ def test_golden_images(fault: Exception, at: int) -> None:
             (folder / one).write_bytes(one.encode())
         analyser = Golden(NAMES[at], fault)
         found = regression_images.check(
-            folder, cast("Any", analyser), folder.parent / f"{folder.name}.work"
+            folder,
+            cast("Any", analyser),
+            folder.parent / f"{folder.name}.work",
+            density.ANALYSIS,
         )
     assert set(found.new) >= others(NAMES, at)
     if not isinstance(fault, errors.AnalysisSkipped):  # which is a result

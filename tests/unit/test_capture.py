@@ -57,7 +57,7 @@ def anonymized(original: FileDataset) -> FileDataset:
 
 def captured(source: FileDataset) -> bytes:
     frame = pixels.to_frame(source)
-    finding = density.analyse(frame)
+    finding = density.ANALYSIS.run(frame)
     return secondary_capture.secondary_capture(
         source, secondary_capture.picture(frame, finding), finding, UIDS
     )
@@ -209,7 +209,7 @@ def test_the_capture_is_a_secondary_capture_with_the_given_uids(made: bytes) -> 
 
 def test_the_picture_is_read_back_as_it_was_drawn(ct_image: FileDataset, made: bytes) -> None:
     frame = pixels.to_frame(anonymized(ct_image))
-    drawn = secondary_capture.picture(frame, density.analyse(frame))
+    drawn = secondary_capture.picture(frame, density.ANALYSIS.run(frame))
     dataset = apply_plan.read(made)
     assert (dataset.SamplesPerPixel, dataset.PhotometricInterpretation) == (3, "RGB")
     assert (dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit) == (8, 8, 7)

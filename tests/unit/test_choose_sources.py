@@ -172,7 +172,7 @@ def test_a_rule_can_leave_images_out_and_what_was_decided_stays() -> None:
 
     images = [instance(name) for name in ("1", "2", "3", "4")]
     images.append(instance("5", analysis=CAPTURED))
-    routes = {"1": route(), "2": route(density.ALGORITHM), "5": route()}
+    routes = {"1": route(), "2": route(density.ANALYSIS.name), "5": route()}
     routes["3"] = replace(route(), analyses=None)
     wanted, unwanted = by_their_rules(images, routes)
     assert [image.orthanc_id for image in wanted] == ["2", "3", "4"]

@@ -166,7 +166,7 @@ def test_a_capture_has_no_errors(modality: str, syntax: str, broken: str, tmp_pa
         made = plan.make(source, KEY, "T1")
         source = apply_plan.read(apply_plan.apply(file, made))
     frame = pixels.to_frame(source)
-    finding = density.analyse(frame)
+    finding = density.ANALYSIS.run(frame)
     flags = list(quality.LOOK.values())
     rgb = secondary_capture.picture(frame, finding, flags)
     path = tmp_path / "capture.dcm"
@@ -184,7 +184,7 @@ def test_captures_of_one_study_fit_together(tmp_path: Path) -> None:
         copied = apply_plan.apply(file, plan.make(apply_plan.read(file), KEY, "T1"))
         source = apply_plan.read(copied)
         frame = pixels.to_frame(source)
-        finding = density.analyse(frame)
+        finding = density.ANALYSIS.run(frame)
         uids = secondary_capture.CaptureUids(
             series=f"2.25.{number + 1}00", sop=f"2.25.{number + 1}01"
         )

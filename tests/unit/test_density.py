@@ -42,11 +42,11 @@ def heaps(seed: int, *centres: int, dtype: type[np.integer] = np.int16) -> Pixel
 
 
 def test_the_analysis_is_known_by_its_name() -> None:
-    assert {"density-kmeans": density.analyse} == ANALYSES
+    assert {"density-kmeans": density.ANALYSIS} == ANALYSES
 
 
 def test_a_finding_says_which_analysis_in_which_version_made_it() -> None:
-    finding = density.analyse(frame_of(of_values(1, 50, 90)))
+    finding = density.ANALYSIS.run(frame_of(of_values(1, 50, 90)))
     assert (finding.algorithm, finding.version) == ("density-kmeans", "2")
 
 

@@ -397,7 +397,8 @@ def test_a_released_capture_is_made_again(journal: Journal) -> None:
     _stable(journal)
     _anonymize(journal, "a")
     journal.copies.begin_capture("a", _copy("capture"), 31.0)
-    journal.copies.finish_capture("a", "copy-capture")
+    journal.copies.finish("copy-capture")
+    journal.decide_analysis({"a": CAPTURED})
     assert journal.instances("study")[0].analysis == CAPTURED
     journal.hold("copy-capture", Code.COPY_DIFFERS, "why", 32.0)
     assert journal.release("copy-capture", 33.0)

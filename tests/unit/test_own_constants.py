@@ -28,7 +28,7 @@ CHOSEN = Profile.of(SCREENING)
 #: The texts that stand in every copy and capture, whoever the patient is.
 WRITTEN = (
     *MEANINGS, *MEANINGS.values(), CHOSEN.method(), STATION, "MODIFIED", "OFFIS_DCMTK_369",
-    *DUMMIES.values(), *DUMMY_CODE.values(), *secondary_capture.OWN_TEXTS, density.ALGORITHM,
+    *DUMMIES.values(), *DUMMY_CODE.values(), *secondary_capture.OWN_TEXTS, density.ANALYSIS.name,
 )  # fmt: skip
 #: They, and what they consist of: "113105" of "113100+113105".
 CONSTANTS = sorted(
@@ -82,7 +82,7 @@ def test_a_capture_is_not_held_for_what_the_router_wrote_into_it(
     gate.check_outgoing(
         apply_plan.read(CAPTURED), memoryview(CAPTURED), expected,
         gate.Traces.of(original, STATION), secondary_capture.OWN_ATTRIBUTES, HEADER,
-        secondary_capture.OWN_TEXTS | {density.ALGORITHM},
+        secondary_capture.OWN_TEXTS | {density.ANALYSIS.name},
     )  # fmt: skip
 
 

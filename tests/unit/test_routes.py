@@ -128,7 +128,7 @@ def test_the_urgent_study_goes_first_although_it_came_later(journal: Journal) ->
 def test_a_capture_goes_where_its_source_goes(journal: Journal) -> None:
     _anonymized(journal, {"a": route("research")})
     journal.copies.begin_capture("a", _copy("capture"), 13.0)
-    journal.copies.finish_capture("a", "copy-capture")
+    journal.copies.finish("copy-capture")
     journal.move(_study(journal), Outcome.DONE, 14.0, ALL)
     assert _goes_to(journal) == {("a", "research"), ("copy-capture", "research")}
 

@@ -6,21 +6,16 @@ mammograms, intensities for all else. Not a diagnosis, not a BI-RADS density.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from router.imaging.analysis import breast, ct, intensity, radiograph
+from router.imaging.analysis.contract import Analysis
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.imaging.frame import Finding, Frame
 
-ALGORITHM = "density-kmeans"
-#: A part of the capture's UID: a new version makes new captures, for new studies only.
-VERSION = "2"
-#: Versions whose captures may be on trucks and in the cloud: an image that has one gets no other.
-EARLIER_VERSIONS = ("1",)
 CLASSES = 3
 
 _MEANINGS: dict[str, Callable[[Frame, int], Finding]] = {
@@ -33,5 +28,14 @@ _MEANINGS: dict[str, Callable[[Frame, int], Finding]] = {
 
 def analyse(frame: Frame, classes: int = CLASSES) -> Finding:
     """Cuts the values into classes. Raises AnalysisSkipped (TOO_FEW_VALUES)."""
-    meaning = _MEANINGS.get(frame.modality, intensity.analyse)
-    return replace(meaning(frame, classes), algorithm=ALGORITHM, version=VERSION)
+    return _MEANINGS.get(frame.modality, intensity.analyse)(frame, classes)
+
+
+def _brightest(finding: Finding) -> dict[str, float]:
+    """The area of the brightest class (MG: of what is dense)."""
+    return {"dense_fraction": finding.classes[-1].fraction}
+
+
+ANALYSIS = Analysis(
+    "density-kmeans", version="2", find=analyse, earlier_versions=("1",), figures=_brightest
+)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _HEADER_S = 20.0
 _HEADER_MIB = 256
 
+#: The child's program.
+WORKER = "router.imaging.worker_process"
+
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -44,6 +47,8 @@ class Comparison:
 class Task:
     """One image to analyse. The files are in the spool folder; the source is the anonymized copy."""
 
+    #: The name of the analysis.
+    analysis: str
     source: Path
     target: Path
     series_uid: str
@@ -137,14 +142,16 @@ class _Child:
 class Analyser:
     """Keeps one child at work. Thread-safe; one task at a time."""
 
-    def __init__(self, timeout_s: float, memory_mib: int) -> None:
-        self._child = _Child("router.imaging.worker_process", timeout_s, memory_mib)
+    def __init__(self, timeout_s: float, memory_mib: int, module: str | None = None) -> None:
+        """``module``: the child's program, where it is another one than the shipped."""
+        self._child = _Child(module or WORKER, timeout_s, memory_mib)
 
     def run(self, task: Task) -> None:
         """Writes the capture to ``task.target``. Raises AnalysisSkipped."""
         self._child.ask(
             {
                 "action": "capture",
+                "analysis": task.analysis,
                 "source": str(task.source),
                 "target": str(task.target),
                 "series_uid": task.series_uid,

@@ -14,22 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from router.dicom import lossless, part10
-from router.imaging import content_identity, pixels, quality, secondary_capture
-from router.imaging.analysis import ANALYSES, density
+from router.imaging import analysis, content_identity, pixels, quality, secondary_capture
 from router.imaging.pixels import opening
 from router.records.errors import AnalysisSkipped, Code, Hold
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from router.imaging.frame import Frame
-
 
 def _capture(task: dict[str, Any]) -> dict[str, Any]:
     with Path(task["source"]).open("rb") as stream:
         source = part10.read(stream)
         frame = pixels.to_frame(source, stream)
-        finding = ANALYSES[density.ALGORITHM](frame)
+        finding = analysis.ANALYSES[task["analysis"]].run(frame)
         # By the shipped limits, not by what the truck has learned: the same bytes at any time.
         raised = quality.quality_flags(
             quality.acquisition(source).modality, quality.features(frame)
@@ -54,7 +51,7 @@ def _look(task: dict[str, Any]) -> dict[str, Any]:
             frame = pixels.to_frame(source, stream, for_processing=True)
         except AnalysisSkipped as skipped:
             return said | {"left_out": skipped.code}
-        return said | {"features": quality.features(frame) | _fractions(frame)}
+        return said | {"features": quality.features(frame) | analysis.figures(frame)}
 
 
 def _open(task: dict[str, Any]) -> dict[str, Any]:
@@ -69,15 +66,6 @@ def _content(task: dict[str, Any]) -> dict[str, Any]:
 
 def _mapped(stream: BinaryIO) -> memoryview:
     return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-
-
-def _fractions(frame: Frame) -> dict[str, float]:
-    """The area of the brightest class (MG: of what is dense), where there is a segmentation."""
-    try:
-        finding = ANALYSES[density.ALGORITHM](frame)
-    except AnalysisSkipped:
-        return {}
-    return {"dense_fraction": finding.classes[-1].fraction}
 
 
 def _compare(task: dict[str, Any]) -> dict[str, Any]:
