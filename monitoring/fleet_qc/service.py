@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +16,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from fleet_qc import miner, picture, report
 from fleet_qc.exporter import Exporter
 from fleet_qc.prometheus import DAY_S, Prometheus, PrometheusError
+from router.observe import log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,10 +47,7 @@ def write(mined: Mined, folder: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stdout,
-        format='{"ts": "%(asctime)s", "level": "%(levelname)s", "message": "%(message)s"}',
-    )  # fmt: skip
+    log.set_up(program="fleet_qc")
     exporter = Exporter()
     stop = threading.Event()
     prometheus = Prometheus(asked.prometheus)
@@ -76,7 +72,7 @@ def _once(asked: argparse.Namespace, prometheus: Prometheus, exporter: Exporter)
         mined = look(prometheus, time.time(), asked.days)
     except PrometheusError as error:
         # The metric fleet_qc_last_success_timestamp_seconds grows old, and an alert says so.
-        _log.error("the fleet could not be looked at: %s", json.dumps(str(error))[1:-1])
+        _log.error("the fleet could not be looked at: %s", error)
         return 1
     seconds = time.monotonic() - begun
     exporter.show(mined, time.time(), seconds)

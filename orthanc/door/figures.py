@@ -7,8 +7,8 @@ import contextlib
 import json
 import resource
 import sys
-import time
 from collections import Counter
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -102,7 +102,7 @@ class Figures:
 
 def log(level: str, action: str, message: str, **more: object) -> None:
     """One JSON line on stderr, as the router writes them."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = {"ts": stamp, "level": level, "action": action, "message": message, **more}
     sys.stderr.write(json.dumps(line) + "\n")
     sys.stderr.flush()

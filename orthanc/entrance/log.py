@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
+from datetime import UTC, datetime
 
 _FIELDS = ("action", "account", "address", "truck", "count", "code", "reason", "status")
 
@@ -14,15 +14,16 @@ class JsonFormatter(logging.Formatter):
     """One object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC)
         line: dict[str, object] = {
-            "ts": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
-            "level": record.levelname,
+            "ts": moment.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
         }
         line |= {name: getattr(record, name) for name in _FIELDS if hasattr(record, name)}
         line["message"] = record.getMessage()
         if record.exc_info and record.exc_info[0]:
             # Its text may quote what it stumbled over.
-            line["error"] = record.exc_info[0].__name__
+            line["exception"] = record.exc_info[0].__name__
         return json.dumps(line)
 
 

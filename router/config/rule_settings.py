@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydicom import uid
 
+from router.dicom.presentation_intent import FOR_PRESENTATION, FOR_PROCESSING
 from router.imaging.analysis import ANALYSES
 from router.records.study import Priority
-from router.rules.routing import FOR_PRESENTATION, FOR_PROCESSING, Rule, Term, matches, names_of
+from router.rules.routing import Rule, Term, matches, names_of
 from router.rules.rule_policy import RULE_POLICIES, SHIPPED
 
 if TYPE_CHECKING:

@@ -38,14 +38,14 @@ def _where(record: logging.LogRecord) -> list[str]:
     return frames
 
 
-def set_up(level: str = "INFO") -> None:
-    """Sends the router's log to stderr, and keeps the libraries quiet."""
+def set_up(level: str = "INFO", program: str = "router") -> None:
+    """Sends the log of a program (its root package) to stderr, and keeps the libraries quiet."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("router").setLevel(level)
+    logging.getLogger(program).setLevel(level)
     # They quote values of the files they read, and addresses of the requests they make.
     for name in ("pydicom", "pynetdicom", "httpx", "httpcore", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

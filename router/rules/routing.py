@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.uid import UID
 
+from router.dicom.presentation_intent import is_for_processing, presentation_intent
 from router.records.copies import Rank, Route
 from router.records.study import Priority
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-FOR_PRESENTATION = "FOR PRESENTATION"
-FOR_PROCESSING = "FOR PROCESSING"
 
 #: Requested Procedure Priority (0040,1003), the terms that hasten a study (PS3.3, C.4.11).
 _REQUESTED = {"STAT": Priority.URGENT, "HIGH": Priority.HIGH}
@@ -85,17 +84,9 @@ def names_of(sop_class: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in (str(uid), uid.name, uid.keyword) if name))
 
 
-def presentation_intent(dataset: Dataset) -> str:
-    """Presentation Intent Type (0008,0068), or what the SOP class says; empty: neither does."""
-    for said in _texts(dataset.get("PresentationIntentType")):
-        return said.upper()
-    name = UID(str(dataset.get("SOPClassUID") or "")).name.upper()
-    return next((intent for intent in (FOR_PRESENTATION, FOR_PROCESSING) if intent in name), "")
-
-
 def rank_of(dataset: Dataset) -> Rank:
     """Whether somebody reads the image, or a machine works on."""
-    if presentation_intent(dataset) == FOR_PROCESSING:
+    if is_for_processing(dataset):
         return Rank.PROCESSING
     return Rank.PRESENTATION
 

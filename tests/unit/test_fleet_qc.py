@@ -469,7 +469,7 @@ def test_the_report_shows_the_picture_and_names_who_is_out_of_line() -> None:
     page = report.page(mined, png)
     for truck in ("T0000", "T0001", "T0002", "T0003", "T0004"):
         assert f">{truck}</td>" in page
-    assert "src='data:image/png;base64," in page
+    assert 'src="data:image/png;base64,' in page
     assert "http" not in page
 
 
@@ -506,8 +506,8 @@ def test_what_is_wrong_in_many_ways_does_not_hide_who_is_wrong_in_one() -> None:
     ]
     quiet = Finding(streams[399], "contrast", Kind.STEP, 6, 1, 1, "moved")
     page = report.page(Mined((*loud, quiet), (), (), np.arange(1), 400, 400), b"")
-    assert all(f"<td rowspan='2'>{stream.truck}</td>" in page for stream in streams[:399])
-    assert "<td rowspan='1'>T0399</td>" in page
+    assert all(f'<td rowspan="2">{stream.truck}</td>' in page for stream in streams[:399])
+    assert '<td rowspan="1">T0399</td>' in page
 
 
 def test_a_report_of_a_fleet_without_images_says_so() -> None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
+from door import figures
+from entrance.log import JsonFormatter
 from router.observe.log import _JsonLines
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def _line(**more: object) -> dict[str, object]:
@@ -32,3 +39,21 @@ def test_an_exception_is_told_by_type_and_place_and_never_by_its_text() -> None:
     assert line["exception"] == "ValueError"
     assert line["where"]
     assert "Doe" not in json.dumps(line)
+
+
+def test_every_program_of_ours_writes_the_same_line(capsys: pytest.CaptureFixture[str]) -> None:
+    record = logging.LogRecord("any", logging.WARNING, "f.py", 1, "study %s", ("moved",), None)
+    record.action = "move"
+    figures.log("warning", "move", "study moved")
+    lines = [
+        json.loads(text)
+        for text in (
+            _JsonLines().format(record),
+            JsonFormatter().format(record),
+            capsys.readouterr().err,
+        )
+    ]
+    for line in lines:
+        moment = datetime.fromisoformat(line.pop("ts"))
+        assert moment.utcoffset() == timedelta(0)
+        assert line == {"level": "warning", "action": "move", "message": "study moved"}

@@ -8,9 +8,10 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from router.dicom.presentation_intent import presentation_intent
 from router.records.copies import Rank, Route
 from router.records.study import Priority
-from router.rules.routing import Header, Routing, Rule, Term, matches, presentation_intent, rank_of
+from router.rules.routing import Header, Routing, Rule, Term, matches, rank_of
 from tests import data
 
 PATIENT = data.Patient.made("routing")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydicom.uid import BreastTomosynthesisImageStorage
 
+from router.dicom.presentation_intent import is_for_processing
 from router.imaging.frame import Frame, Scale
 from router.imaging.pixels import header
 from router.imaging.pixels.decoding import Decoder
@@ -43,7 +44,7 @@ def refuse_unfit(dataset: FileDataset, *, for_processing: bool = False) -> None:
         raise AnalysisSkipped(
             Code.MODALITY_NOT_ANALYSED, "it is of a modality that is not analysed"
         )
-    if dataset.get("PresentationIntentType") == "FOR PROCESSING" and not for_processing:
+    if is_for_processing(dataset) and not for_processing:
         raise AnalysisSkipped(Code.FOR_PROCESSING, "it is not for presentation")
     if (
         header.integer(dataset, "SamplesPerPixel", 1) != 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydicom import uid
 
 from router.dicom import date_values
+from router.dicom.presentation_intent import is_for_processing
 from router.imaging.pixels import header
 from router.imaging.pixels.views import view_of
 
@@ -104,7 +105,7 @@ def acquisition(dataset: Dataset) -> Acquisition:
     modality = modality if modality in _MODALITIES else "OTHER"
     has_views = modality in {"MG", "CR", "DX"}
     part = "" if modality == "MG" else _word(dataset, "BodyPartExamined")
-    for_processing = dataset.get("PresentationIntentType") == "FOR PROCESSING"
+    for_processing = is_for_processing(dataset)
     return Acquisition(
         modality="DBT" if kind == "DBT" else modality,
         view=(seen.view or "OTHER") if has_views else "none",
