@@ -18,9 +18,10 @@ from router.destinations import KINDS
 from router.imaging.quality.public_names import public
 from router.imaging.worker_process import Analyser, HeaderCheck
 from router.journal import Journal, lock
+from router.observe.figures import JournalFigures, QualityFigures
 from router.observe.http import Api
 from router.observe.machine import MachineFigures
-from router.observe.metrics import JournalFigures, Metrics, QualityFigures
+from router.observe.metrics import Metrics
 from router.operator import quality_report, status
 from router.pipeline import regression_images
 from router.pipeline.deliver import Delivery, Limits
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from router.config.settings import Settings
-    from router.truck.orthanc import Ring
+    from router.truck.plugin_calls import Ring
 
 _IDLE_S = 1.0
 #: Between two looks at the changes: an image that comes alone is seen at once, of many in a row

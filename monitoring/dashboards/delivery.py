@@ -9,6 +9,8 @@ from dashboards.parts import board, lines, number, variable
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+    from dashboards.parts import Panel
+
 _W = '{truck=~"$truck"}'
 
 
@@ -24,9 +26,15 @@ def _quantile(share: float, window: str) -> str:
 def made() -> Dashboard:
     found = board("edge-delivery", "Delivery", "From the scan to the proof in the cloud.")
     found = found.with_variable(variable("truck", "Truck", "edge_router_build_info", every=True))
+    for panel in (*_today(), *_over_time()):
+        found = found.with_panel(panel)
+    return found
+
+
+def _today() -> list[Panel]:
     sent = f"sum(increase(edge_router_delivery_sent_bytes_total{_W}[1d]))"
     wasted = f"sum(increase(edge_router_delivery_wasted_bytes_total{_W}[1d]))"
-    for panel in (
+    return [
         number(
             "Median today", "Arrival on the truck to proof at the destination.",
             _quantile(0.5, "1d").replace("le, destination", "le"), "s", limits=(3600, 21600),
@@ -52,6 +60,11 @@ def made() -> Dashboard:
             "Links open", "Share of the links to destinations.",
             f"avg(edge_router_link_up{_W})", "percentunit", limits=(0.5, 0.8), falling=True,
         ),
+    ]  # fmt: skip
+
+
+def _over_time() -> list[Panel]:
+    return [
         lines(
             "From scan to cloud", "By destination.",
             [(_quantile(q, "1h"), "{{destination}} " + name)
@@ -90,6 +103,4 @@ def made() -> Dashboard:
             [(f"avg by (destination) (edge_router_link_up{_W})", "{{destination}}")],
             "percentunit", most=1,
         ),
-    ):  # fmt: skip
-        found = found.with_panel(panel)
-    return found
+    ]  # fmt: skip

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import table
     from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+    from dashboards.parts import Panel
+
 _SILENT_S = 7200
 _SITE = '{site=~"$site"}'
 _SENT = f"rate(edge_router_delivery_sent_bytes_total{_SITE}[$__rate_interval])"
@@ -24,7 +26,28 @@ def made() -> Dashboard:
         variable("site", "Site", "truck:last_seen:timestamp_seconds", every=True)
     )
     seen = f"truck:last_seen:timestamp_seconds{_SITE}"
-    for panel in (
+    for panel in _now(seen):
+        found = found.with_panel(panel)
+    found = found.with_panel(_trucks(seen))
+    found = found.with_panel(
+        lines(
+            "Oldest undelivered image", "The ten trucks that are furthest behind.",
+            [(f"topk(10, max by (truck) (edge_router_oldest_undelivered_seconds{_SITE}))",
+              "{{truck}}")],
+            "s", limits=(21600, 86400),
+        )
+    )  # fmt: skip
+    return found.with_panel(
+        lines(
+            "Bytes sent", "What destinations accepted, of the ten busiest trucks.",
+            [(f"topk(10, sum by (truck) ({_SENT}))", "{{truck}}")],
+            "Bps",
+        )
+    )  # fmt: skip
+
+
+def _now(seen: str) -> list[Panel]:
+    return [
         number("Trucks", "Heard of within the last two weeks.", f"count({seen})", "none"),
         number(
             "Silent", "Not heard of for two hours.",
@@ -47,24 +70,7 @@ def made() -> Dashboard:
             "Alerts", "That fire now.",
             'count(ALERTS{alertstate="firing"}) or vector(0)', "none", limits=(1, 10),
         ),
-    ):  # fmt: skip
-        found = found.with_panel(panel)
-    found = found.with_panel(_trucks(seen))
-    found = found.with_panel(
-        lines(
-            "Oldest undelivered image", "The ten trucks that are furthest behind.",
-            [(f"topk(10, max by (truck) (edge_router_oldest_undelivered_seconds{_SITE}))",
-              "{{truck}}")],
-            "s", limits=(21600, 86400),
-        )
-    )  # fmt: skip
-    return found.with_panel(
-        lines(
-            "Bytes sent", "What destinations accepted, of the ten busiest trucks.",
-            [(f"topk(10, sum by (truck) ({_SENT}))", "{{truck}}")],
-            "Bps",
-        )
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
 def _trucks(seen: str) -> table.Panel:

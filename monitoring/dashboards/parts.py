@@ -18,7 +18,8 @@ SOURCE = models.DataSourceRef(type_val="prometheus", uid="fleet")
 #: Values with a word and a colour each.
 Words: TypeAlias = "Mapping[int, tuple[str, str]]"
 #: A panel, or a row that begins a part of the dashboard.
-Part: TypeAlias = "Builder[models.Panel] | dashboard.Row"
+Panel: TypeAlias = "Builder[models.Panel]"
+Part: TypeAlias = "Panel | dashboard.Row"
 #: Green until the first value, amber until the second, red from there.
 Limits: TypeAlias = tuple[float, float]
 _GOOD, _LOOK, _BAD = "green", "orange", "red"

@@ -39,8 +39,12 @@ def made() -> Dashboard:
     found = found.with_variable(
         variable("device", "Device", metric, '{truck=~"$truck",modality="$modality"}', every=True)
     )
+    return filled(found, _panels())
+
+
+def _panels() -> list[Part]:
     spread = f"(quantile(0.75, {_MEAN}) - quantile(0.25, {_MEAN})) / {_QUARTILES}"
-    parts: list[Part] = [
+    return [
         number(
             "Scanners out of line", "Named by the miner.",
             "count(count by (truck, device) (fleet_qc_outlier)) or vector(0)", "none",
@@ -95,4 +99,3 @@ def made() -> Dashboard:
             f"fleet_qc_change_timestamp_seconds{_CHOSEN} * 1000", "dateTimeAsIso", "Since",
         ),
     ]  # fmt: skip
-    return filled(found, parts)

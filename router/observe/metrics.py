@@ -6,19 +6,12 @@ import threading
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 
 import router
-from router.records.study import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
     from prometheus_client import CollectorRegistry
-    from prometheus_client.core import Metric
 
-    from router.imaging.quality import Device, Total
-    from router.records.errors import Code
 
 # Their creation times double the series and tell nothing that a restart does not.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -31,7 +24,6 @@ _STEP_BUCKETS_S = (0.03, 0.1, 0.3, 1, 3, 10, 60)
 #: A truck has so many series at most. Of results and reasons that many have a name of their own;
 #: what else there is counts as one, and logs and ``status`` on the truck have its code.
 _MOST_RESULTS = 6
-_MOST_REASONS = 8
 OTHER = "OTHER"
 
 
@@ -43,6 +35,14 @@ class Metrics:
         Info("edge_router_build", "The router that runs.", registry=registry).info(
             {"version": router.__version__}
         )
+        self._count_images(registry)
+        self._count_delivery(registry)
+        self._show_state(registry)
+        self._count_work(registry)
+        self._named: dict[tuple[str, ...], set[str]] = {}
+        self._naming = threading.Lock()
+
+    def _count_images(self, registry: CollectorRegistry) -> None:
         self.instances_received = Counter(
             "edge_router_instances_received_total",
             "Instances that were taken in from the truck's Orthanc.",
@@ -66,6 +66,8 @@ class Metrics:
             ["result"],
             registry=registry,
         )
+
+    def _count_delivery(self, registry: CollectorRegistry) -> None:
         self.attempts = Counter(
             "edge_router_delivery_attempts_total",
             "Tries to send an instance, by destination and result code; OTHER: any beyond the first six.",
@@ -108,6 +110,8 @@ class Metrics:
             buckets=_DELIVERY_BUCKETS_S,
             registry=registry,
         )
+
+    def _show_state(self, registry: CollectorRegistry) -> None:
         self.golden_moved = Gauge(
             "edge_router_golden_moved",
             "Golden images whose result has moved, as of the last weekly analysis.",
@@ -153,6 +157,8 @@ class Metrics:
             "undelivered (1).",
             registry=registry,
         )
+
+    def _count_work(self, registry: CollectorRegistry) -> None:
         self.purged = Counter(
             "edge_router_instances_purged_total",
             "Instances whose files left the truck, verified at every destination, or given up.",
@@ -173,9 +179,6 @@ class Metrics:
         )
         for step in STEPS:
             self.step_seconds.labels(step)
-
-        self._named: dict[tuple[str, ...], set[str]] = {}
-        self._naming = threading.Lock()
 
     def attempted(self, destination: str, result: str) -> None:
         """Counts a try to send an instance."""
@@ -198,124 +201,3 @@ class Metrics:
         """Zeros of a destination from the start: what begins at its first event shows no increase."""
         for counter in (self.sent_bytes, self.wasted_bytes, self.delivery_seconds):
             counter.labels(destination)
-
-
-class JournalFigures:
-    """Gauges that are read from the journal when they are asked for, so they cannot drift."""
-
-    def __init__(
-        self,
-        count_studies: Callable[[], Mapping[State, int]],
-        count_held: Callable[[], Mapping[Code, int]],
-        oldest_undelivered: Callable[[Sequence[str]], Mapping[str, float]],
-        now: Callable[[], float],
-        destinations: Iterable[str],
-        count_refused: Callable[[], int],
-    ) -> None:
-        self._count_studies = count_studies
-        self._count_held = count_held
-        self._oldest_undelivered = oldest_undelivered
-        self._now = now
-        self._count_refused = count_refused
-        self._destinations = tuple(destinations)
-
-    def collect(self) -> Iterable[Metric]:
-        studies = GaugeMetricFamily(
-            "edge_router_studies", "Studies in the journal, by state.", labels=["state"]
-        )
-        counted = self._count_studies()
-        for state in State:  # a state without studies is 0, not unknown
-            studies.add_metric([state], counted.get(state, 0))
-        yield studies
-        held = GaugeMetricFamily(
-            "edge_router_instances_held",
-            "Instances that wait for a person, at one destination or at all, by reason code; OTHER: all "
-            "but the eight most frequent.",
-            labels=["code"],
-        )
-        counts: list[tuple[str, int]] = sorted(
-            ((str(code), number) for code, number in self._count_held().items()),
-            key=lambda one: (-one[1], one[0]),
-        )
-        shown, rest = counts[:_MOST_REASONS], counts[_MOST_REASONS:]
-        if rest:
-            shown.append((OTHER, sum(number for _, number in rest)))
-        for code, number in shown:
-            held.add_metric([code], number)
-        yield held
-        age = GaugeMetricFamily(
-            "edge_router_oldest_undelivered_seconds",
-            "Age of the oldest image that still waits to be verified at a destination; 0: none. What is held "
-            "is counted as held.",
-            labels=["destination"],
-        )
-        oldest = self._oldest_undelivered(self._destinations)
-        for destination in self._destinations:
-            since = oldest.get(destination)
-            age.add_metric([destination], 0.0 if since is None else max(0.0, self._now() - since))
-        yield age
-        refused = GaugeMetricFamily(
-            "edge_router_callers_refused",
-            "Callers at the scanner's door, by AE title and address, whose last call was refused.",
-        )
-        refused.add_metric([], self._count_refused())
-        yield refused
-
-
-class QualityFigures:
-    """Sums over the figures of images, from the journal: a fleet makes means and spreads of them.
-
-    Sums may fall (HU, deviation index), so they are for ``delta()`` and not for ``rate()``.
-    """
-
-    def __init__(
-        self,
-        totals: Callable[[], Iterable[Total]],
-        count_flags: Callable[[], Mapping[tuple[str, str, str], int]],
-        devices: Callable[[], Iterable[Device]],
-        count_missing: Callable[[], int],
-    ) -> None:
-        self._totals = totals
-        self._count_flags = count_flags
-        self._devices = devices
-        self._count_missing = count_missing
-
-    def collect(self) -> Iterable[Metric]:
-        labels = ["device", "modality", "view", "feature"]
-        sums = SummaryMetricFamily(
-            "edge_router_qc_feature",
-            "Figures of images and their exposure, by device, modality and view; count and sum.",
-            labels=labels,
-        )
-        squares = GaugeMetricFamily(
-            "edge_router_qc_feature_squares", "Sum of the squares of the same.", labels=labels
-        )
-        for row in self._totals():
-            names = [row.device, row.modality, row.view, row.feature]
-            sums.add_metric(names, row.number, row.total)
-            squares.add_metric(names, row.squares)
-        yield sums
-        yield squares
-        flags = CounterMetricFamily(
-            "edge_router_qc_flags",
-            "Images that were flagged to be looked at.",
-            labels=["device", "flag", "modality"],
-        )
-        for (name, flag, modality), number in self._count_flags().items():
-            flags.add_metric([name, flag, modality], number)
-        yield flags
-        info = GaugeMetricFamily(
-            "edge_router_device_info",
-            "What the devices of the last week are (always 1): known makers and models, else a keyed digest.",
-            labels=["device", "modality", "manufacturer", "model", "software"],
-        )
-        for device in self._devices():
-            said = [device.name, device.kind, device.manufacturer, device.model, device.software]
-            info.add_metric(said, 1.0)
-        yield info
-        missing = GaugeMetricFamily(
-            "edge_router_qc_studies_view_missing",
-            "Studies of the last hours that have arrived and lack an expected view.",
-        )
-        missing.add_metric([], self._count_missing())
-        yield missing

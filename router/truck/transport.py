@@ -87,7 +87,7 @@ class Transport:
         self._idle: list[tuple[http.client.HTTPConnection, float]] = []
 
     @contextmanager
-    def ask(
+    def request(
         self, method: str, path: str, body: Iterable[bytes | memoryview] | bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[Answer]:  # fmt: skip

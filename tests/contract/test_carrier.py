@@ -79,7 +79,7 @@ def asked(*answers: bytes, timeout_s: float = 5.0) -> Iterator[tuple[Served, Tra
 
 
 def text(made: Transport) -> str:
-    with made.ask("GET", "/system") as answer:
+    with made.request("GET", "/system") as answer:
         return answer.text()
 
 
@@ -94,7 +94,7 @@ def test_an_answer_is_read_whole_and_the_connection_used_again() -> None:
 def test_a_body_goes_in_pieces_with_its_length() -> None:
     with asked(_OK + b"taken") as (served, made):
         parts = [memoryview(b"ab"), memoryview(b"cde")]
-        with made.ask("POST", "/instances", parts, {"Content-Length": "5"}) as answer:
+        with made.request("POST", "/instances", parts, {"Content-Length": "5"}) as answer:
             assert (answer.status, answer.size, answer.text()) == (200, 5, "taken")
         assert served.requests[0].endswith(b"\r\n\r\nabcde")
 
@@ -108,7 +108,7 @@ def test_a_connection_that_was_idle_is_not_used_again(monkeypatch: pytest.Monkey
 
 def test_an_answer_that_nobody_read_does_not_become_the_next_ones() -> None:
     with asked(_OK + b"first", _OK + b"other") as (served, made):
-        with made.ask("GET", "/long") as answer:
+        with made.request("GET", "/long") as answer:
             assert answer.status == 200
         assert text(made) == "other"
         assert served.connections == 2
@@ -126,7 +126,7 @@ def test_an_answer_that_breaks_off_is_told_apart_from_silence(broken: bytes) -> 
 
 
 def test_a_connection_whose_answer_broke_off_is_not_kept() -> None:
-    with asked(_OK + b"fir") as (_, made), made.ask("GET", "/system") as answer:
+    with asked(_OK + b"fir") as (_, made), made.request("GET", "/system") as answer:
         with pytest.raises(OrthancBrokeOff):
             answer.text()
         assert not answer.is_read

@@ -36,7 +36,8 @@ from router.records import errors
 from router.records.errors import Code, EdgeRouterError
 from router.records.instance import Arrival
 from router.records.study import Outcome, State
-from router.truck.orthanc import Changes, Space
+from router.truck.orthanc import Changes
+from router.truck.plugin_calls import Space
 from router.truck.spool import MemoryBody
 from tests.property.delivery_world import LocalSteps, Pacs, Truck, instance, name_of
 

@@ -15,7 +15,7 @@ from router.journal import Journal, Pin
 from router.journal.devices import MOST_OF_A_KIND
 from router.journal.quality import MOST_FLAGS, MOST_VIEWS
 from router.journal.schema import MIGRATIONS
-from router.observe.metrics import QualityFigures
+from router.observe.figures import QualityFigures
 from router.records.errors import Code
 from router.records.instance import Arrival
 from tests import image_faults

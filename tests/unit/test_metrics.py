@@ -20,8 +20,9 @@ from router.destinations.base import Stored
 from router.imaging import quality
 from router.imaging.quality import EXPORTED, Flag
 from router.journal.quality import MOST_VIEWS
+from router.observe.figures import JournalFigures
 from router.observe.machine import MachineFigures
-from router.observe.metrics import JournalFigures, Metrics
+from router.observe.metrics import Metrics
 from router.records.errors import Code
 from router.records.holds import ADVICE
 from router.records.receipt import VerifiedBy

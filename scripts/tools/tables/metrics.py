@@ -8,8 +8,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from fleet_qc.exporter import FAMILIES
+from router.observe.figures import JournalFigures, QualityFigures
 from router.observe.machine import MachineFigures
-from router.observe.metrics import JournalFigures, Metrics, QualityFigures
+from router.observe.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
