@@ -16,6 +16,7 @@ _METHODS = {
 
 
 def on_request(uri: str, **request: Any) -> bool:
+    """Whether the archive answers an HTTP request: by ``cloud_rules``."""
     # A filter is handed the method as a number; one that Orthanc adds later is allowed to nobody.
     method = _METHODS.get(request["method"], "UNKNOWN")
     return cloud_rules.allowed(method, uri, request["headers"])

@@ -18,6 +18,7 @@ class Doorbell:
         self.boot = f"{os.getpid()}-{time.time_ns()}"
 
     def ring(self) -> None:
+        """Counts one more change, and wakes who waits."""
         with self._changed:
             self._rings += 1
             self._changed.notify_all()
@@ -48,4 +49,5 @@ class Door:
 
     @property
     def is_closed(self) -> bool:
+        """Whether the scanner's images are refused now."""
         return time.monotonic() < self._closed_until

@@ -66,6 +66,7 @@ _door = doorbell.Door()
 
 
 def on_change(change: int, _level: int, _resource: str) -> None:
+    """Rings for each change but those that tell nothing new."""
     if change == orthanc.ChangeType.ORTHANC_STOPPED:
         _bell.close()
     elif change == orthanc.ChangeType.ORTHANC_STARTED:
@@ -175,6 +176,7 @@ def _take_up(path: Path, headers: dict[str, str]) -> None:
 
 
 def on_request(uri: str, **request: Any) -> bool:
+    """Whether Orthanc answers an HTTP request: by ``rules``."""
     # A filter is handed the method as a number; one that Orthanc adds later is taken as writing.
     method = _METHODS.get(request["method"], "UNKNOWN")
     if rules.is_import(method, uri, request["headers"], _TOKEN):

@@ -58,11 +58,13 @@ class Received:
         self._lock = threading.Lock()
 
     def note(self, line: str) -> None:
+        """Appends a line, flushed to disk."""
         with self._lock, self._path.open("a", encoding="ascii") as file:
             if file.tell() < _LARGEST:
                 file.write(line)
 
     def lines(self) -> str:
+        """All that was noted and not yet fetched."""
         with self._lock:
             return self._path.read_text(encoding="ascii") if self._path.exists() else ""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
     asked = _parser().parse_args(arguments)
     command: Command = asked.command
     try:

@@ -24,6 +24,7 @@ def _quantile(share: float, window: str) -> str:
 
 
 def made() -> Dashboard:
+    """The board of the deliveries."""
     found = board("edge-delivery", "Delivery", "From the scan to the proof in the cloud.")
     found = found.with_variable(variable("truck", "Truck", "edge_router_build_info", every=True))
     for panel in (*_today(), *_over_time()):

@@ -21,6 +21,7 @@ _BEHIND = (
 
 
 def made() -> Dashboard:
+    """The board of all trucks."""
     found = board("edge-fleet", "Fleet", "A row for each truck. Click on one for its detail.")
     found = found.with_variable(
         variable("site", "Site", "truck:last_seen:timestamp_seconds", every=True)

@@ -68,6 +68,7 @@ def filled(found: dashboard.Dashboard, parts: Iterable[Part]) -> dashboard.Dashb
 
 
 def row(title: str) -> dashboard.Row:
+    """A row that begins a part of a board."""
     return dashboard.Row(title)
 
 
@@ -175,6 +176,7 @@ class Column:
         self.said = said
 
     def properties(self) -> list[models.DynamicConfigValue]:
+        """How Grafana shows the column."""
         found = [models.DynamicConfigValue(id_val="unit", value=self.unit)]
         if self.limits:
             config = _limits(self.limits, falling=self.falling).build()

@@ -24,6 +24,7 @@ _QUARTILES = 1.349
 
 
 def made() -> Dashboard:
+    """The board of the scanners."""
     found = board(
         "edge-scanner", "Scanner QC",
         "Daily means of a feature, of the chosen devices and of the fleet. The miner's findings are "

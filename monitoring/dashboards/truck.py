@@ -15,6 +15,7 @@ _T = 'truck="$truck"'
 
 
 def made() -> Dashboard:
+    """The board of one truck."""
     found = board("edge-truck", "Truck", "One truck: stages, link, bytes, space, machine.")
     found = found.with_variable(variable("truck", "Truck", "edge_router_build_info"))
     return filled(found, (*_now(), *_way(), *_link(), *_machine()))

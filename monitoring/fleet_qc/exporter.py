@@ -71,10 +71,12 @@ class Exporter:
         self._shown: tuple[Mined, float, float] | None = None
 
     def show(self, mined: Mined, now: float, seconds: float) -> None:
+        """Takes what was found as what is served from now on."""
         with self._lock:
             self._shown = (mined, now, seconds)
 
     def collect(self) -> Iterable[Metric]:
+        """The metrics of what was found last."""
         families = {
             key: GaugeMetricFamily(name, text, labels=labels)
             for key, (name, text, labels) in FAMILIES.items()

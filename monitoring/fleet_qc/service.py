@@ -46,6 +46,7 @@ def write(mined: Mined, folder: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Looks at the fleet every so often until it is stopped; returns the exit code."""
     asked = _parser().parse_args(arguments)
     log.set_up(program="fleet_qc")
     exporter = Exporter()

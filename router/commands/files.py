@@ -32,6 +32,7 @@ _LONGEST_LINE = 120
 
 
 def register(add: Add) -> None:
+    """Adds the commands for single files."""
     sub = add("inspect", _inspect, "the header of a file, its figures, and its picture")
     sub.add_argument("file", type=Path)
     sub.add_argument("-o", "--output", type=Path, metavar="PNG", help="write the picture here")

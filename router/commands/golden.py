@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def register(add: Add) -> None:
+    """Adds the command that analyses the golden images."""
     add("golden", _golden, "analyse the golden images again, and say whose result has moved")
 
 

@@ -32,6 +32,7 @@ _INSTANCE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 
 
 def register(add: Add) -> None:
+    """Adds the commands that know who a patient is."""
     sub = add(
         "reidentify", _reidentify,
         "the patient behind a pseudonym, for the person who must call her back; audited",

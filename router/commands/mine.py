@@ -23,6 +23,7 @@ _FILES, _IMAGES = "files", "images"
 
 
 def register(add: Add) -> None:
+    """Adds the command that compares devices over a folder of files."""
     sub = add(
         "mine", _mine, "compare the devices of a folder of files, and name who is out of line"
     )

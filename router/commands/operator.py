@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 def register(add: Add) -> None:
+    """Adds the commands that show what is held, and decide it."""
     add("status", _status, "the way of each study, and whether the truck may drive on")
     add("held", _held, "what is held: why, since when, what to do")
     add("callers", _callers, "who called at the scanner's door, and who was refused")

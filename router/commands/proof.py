@@ -26,6 +26,7 @@ _STANDARD = "-"
 
 
 def register(add: Add) -> None:
+    """Adds the commands about the proof of delivery."""
     sub = add("manifest", _manifest, "write the sealed proof of delivery of a study into a file")
     sub.add_argument("study", help="a study, as status names it")
     sub.add_argument("-o", "--output", required=True, help='a file; "-": standard output')

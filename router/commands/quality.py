@@ -24,6 +24,7 @@ _VIEW = re.compile(r"[LR]-[A-Z]{2,4}")
 
 
 def register(add: Add) -> None:
+    """Adds the commands about what was seen of images."""
     sub = add("check-now", _check_now, "the images to look at before the patient leaves")
     sub.add_argument("study", nargs="?", help="only this study, as status names it")
     sub = add("expect", _expect, "say which views are expected of one patient")

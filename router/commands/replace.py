@@ -25,6 +25,7 @@ _BECAUSE = {"worklist": Title.WORKLIST, "safety": Title.SAFETY, "quality": Title
 
 
 def register(add: Add) -> None:
+    """Adds the commands for a study that the scanner has corrected."""
     sub = add(
         "replace", _replace,
         "let a corrected study take the place of the one whose UIDs it has: destinations are told"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """Adds the options of ``check-config --explain``."""
     sub.add_argument(
         "--explain", metavar="FILE",
         help="instead: say which routing rule takes this DICOM file, and what follows from it",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def register(add: Add) -> None:
+    """Adds the command that imports files."""
     sub = add("import", _import, "send the files of a folder or ZIP through the truck, by C-STORE")
     sub.add_argument("place", type=Path, metavar="FOLDER|ZIP")
     sub.add_argument("--host", default="127.0.0.1", help="the truck (default: %(default)s)")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 def register(add: Add) -> None:
+    """Adds the commands that run and check the router."""
     add("run", _run, "run the router until it is told to stop")
     add("reconcile", _reconcile, "compare all images of the truck's Orthanc with the journal, now")
     sub = add(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def register(add: Add) -> None:
+    """Adds the commands for decisions about a kind of object."""
     sub = add("decide", _decide, "say once what happens to all objects of a kind that is held")
     _add_kind(sub)
     sub.add_argument(

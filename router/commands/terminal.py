@@ -29,6 +29,7 @@ Add: TypeAlias = Callable[[str, Command, str], argparse.ArgumentParser]
 
 
 def open_journal(asked: argparse.Namespace) -> closing[Journal]:
+    """The journal of the settings, for a command. Raises SettingsError, JournalError."""
     settings = Settings.load(asked.config)
     note(settings, asked)
     return closing(Journal(settings.journal.path))
@@ -43,19 +44,23 @@ def note(settings: Settings, asked: argparse.Namespace) -> None:
 
 
 def add_reason(sub: argparse.ArgumentParser) -> None:
+    """Adds the options that a decision needs: why, and by whom."""
     sub.add_argument("--reason", required=True, help="why; goes into the audit file")
     sub.add_argument("--by", default=user(), help="who decides (default: %(default)s)")
 
 
 def user() -> str:
+    """The name of who decides, where nobody says it."""
     return os.environ.get("SUDO_USER") or os.environ.get("USER") or "operator"
 
 
 def moment(seconds: float | None) -> str:
+    """A time (UTC seconds since 1970) as people read it."""
     if seconds is None:
         return "-"
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
 
 
 def show(asked: argparse.Namespace, value: dict[str, Any], lines: Sequence[str]) -> None:
+    """Prints the value as JSON where it was asked for, else the lines."""
     print(json.dumps(value, indent=2) if asked.json else "\n".join(lines))

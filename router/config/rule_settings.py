@@ -127,6 +127,7 @@ class When(BaseModel):
         return self
 
     def terms(self) -> dict[Term, tuple[str, ...]]:
+        """The conditions that are set: term → patterns, any of which may match."""
         given = {term: getattr(self, term.value) for term in Term}
         return {term: tuple(patterns) for term, patterns in given.items() if patterns}
 
@@ -186,6 +187,7 @@ class Actions(BaseModel):
         return _once("analysis", analyses)
 
     def made(self, name: str, when: dict[Term, tuple[str, ...]]) -> Rule:
+        """The rule of this name under these conditions."""
         return Rule(
             name, when, self.destinations, Priority[self.priority.upper()], self.policy,
             self.analyses,
@@ -207,6 +209,7 @@ class RuleSettings(Actions, _Asking):
     """One rule: ``[[rules]]`` in TOML."""
 
     def rule(self) -> Rule:
+        """The rule as ``router.rules.routing`` asks it."""
         return self.made(self.name, self.when.terms())
 
 
@@ -214,6 +217,7 @@ class FallbackSettings(Actions):
     """What takes the images that no rule takes: ``[fallback]`` in TOML."""
 
     def rule(self) -> Rule:
+        """The rule that takes what no other takes."""
         return self.made(FALLBACK, {})
 
 

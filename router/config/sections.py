@@ -12,10 +12,14 @@ from router.imaging.quality import EXPECTED_VIEWS
 
 
 class Section(BaseModel):
+    """A section of the settings file: unknown keys are faults, and nothing changes once it is read."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TruckSettings(Section):
+    """The truck itself."""
+
     id: Annotated[
         str,
         Field(
@@ -26,6 +30,8 @@ class TruckSettings(Section):
 
 
 class OrthancSettings(Section):
+    """The truck's Orthanc."""
+
     url: Annotated[HttpUrl, Field(description="REST API of the truck's Orthanc")]
     user: Annotated[str, Field(description="The router's own user there")] = "router"
     password_file: Annotated[Path, Field(description="File with its password")]
@@ -33,6 +39,8 @@ class OrthancSettings(Section):
 
 
 class JournalSettings(Section):
+    """Where the router keeps what must survive."""
+
     path: Annotated[Path, Field(description="The journal; its folder must be writable")] = Path(
         "/var/lib/edge-router/journal.db"
     )
@@ -45,6 +53,8 @@ class JournalSettings(Section):
 
 
 class DeidSettings(Section):
+    """Keys, options and lists of de-identification."""
+
     key_files: Annotated[
         list[Path],
         Field(
@@ -78,6 +88,8 @@ class DeidSettings(Section):
 
 
 class AnalysisSettings(Section):
+    """The look at each image, and the segmentations."""
+
     enabled: Annotated[
         bool, Field(description="Look at each image as it arrives, and make segmentations")
     ] = True
@@ -95,6 +107,8 @@ class AnalysisSettings(Section):
 
 
 class QualitySettings(Section):
+    """What an examination should consist of."""
+
     expected_views: Annotated[
         list[Annotated[str, Field(pattern=r"^[LR]-[A-Z]{2,4}$")]],
         Field(description="Views that a screening mammography should have; empty: none"),
@@ -102,6 +116,8 @@ class QualitySettings(Section):
 
 
 class IntakeSettings(Section):
+    """How often the truck's Orthanc is asked what is new."""
+
     poll_s: Annotated[
         float, Field(gt=0, le=60, description="Longest time between two looks at the changes")
     ] = 10.0
@@ -112,6 +128,8 @@ class IntakeSettings(Section):
 
 
 class CompressionSettings(Section):
+    """When copies are compressed without loss."""
+
     enabled: Annotated[
         bool,
         Field(
@@ -125,6 +143,8 @@ class CompressionSettings(Section):
 
 
 class SendingSettings(Section):
+    """When a study begins to be sent, and what is not."""
+
     start: Annotated[
         Literal["stable", "arrival"],
         Field(
@@ -142,6 +162,8 @@ class SendingSettings(Section):
 
 
 class SpaceSettings(Section):
+    """How full the truck may get, and what happens then."""
+
     capacity_mib: Annotated[
         int,
         Field(ge=0, description="What Orthanc may take; 0: what it or its disk says"),
@@ -171,11 +193,15 @@ class SpaceSettings(Section):
 
 
 class ApiSettings(Section):
+    """Where metrics, health and status are served."""
+
     host: Annotated[str, Field(description="Address of metrics, health and status")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Its port")] = 8080
 
 
 class DoorSettings(Section):
+    """What the scanner's door tells the router."""
+
     callers_file: Annotated[
         Path, Field(description="Where the scanner's door writes down who called; need not exist")
     ] = Path("/var/lib/edge-door/callers.json")

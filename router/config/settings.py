@@ -82,6 +82,7 @@ class Settings(Section):
 
     @property
     def destination_names(self) -> list[str]:
+        """The names of the destinations, in the order of the file."""
         return [destination.name for destination in self.destinations]
 
     @property

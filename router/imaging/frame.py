@@ -27,6 +27,7 @@ class Table:
     outputs: Values
 
     def of(self, inputs: Values) -> Values:
+        """The outputs for these inputs, float64, of the same shape."""
         places = np.clip(np.asarray(inputs) - self.first, 0, len(self.outputs) - 1)
         mapped: Values = self.outputs[places.astype(np.int64)]
         return mapped
@@ -44,6 +45,7 @@ class Scale:
     table: Table | None = None
 
     def of(self, stored: Values) -> Values:
+        """The modality values of stored values, float64, of the same shape."""
         if self.table is not None:
             return self.table.of(stored)
         return np.asarray(stored, dtype=np.float64) * self.slope + self.intercept
@@ -129,6 +131,7 @@ class Frame:
     pool: Planes | None = None
 
     def modality_value(self, stored: float) -> float:
+        """The modality value of one stored value."""
         return float(self.scale.of(np.array([stored], dtype=np.float64))[0])
 
 

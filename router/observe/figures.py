@@ -41,6 +41,7 @@ class JournalFigures:
         self._destinations = tuple(destinations)
 
     def collect(self) -> Iterable[Metric]:
+        """The metrics, read now."""
         studies = GaugeMetricFamily(
             "edge_router_studies", "Studies in the journal, by state.", labels=["state"]
         )
@@ -102,6 +103,7 @@ class QualityFigures:
         self._count_missing = count_missing
 
     def collect(self) -> Iterable[Metric]:
+        """The metrics, read now."""
         labels = ["device", "modality", "view", "feature"]
         sums = SummaryMetricFamily(
             "edge_router_qc_feature",

@@ -56,9 +56,11 @@ class Api:
 
     @property
     def port(self) -> int:
+        """Where it listens; the system's choice where it was told 0."""
         return int(self._server.server_address[1])
 
     def close(self) -> None:
+        """Stops serving; returns once the last request is answered."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -28,6 +28,7 @@ class MachineFigures:
         self._clock_offsets = clock_offsets
 
     def collect(self) -> Iterable[Metric]:
+        """The metrics, read now."""
         size, free = self._disk()
         yield GaugeMetricFamily(
             "edge_router_disk_size_bytes", "Size of the disk that holds the journal.", value=size

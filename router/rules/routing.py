@@ -152,6 +152,7 @@ class Rule:
         ]
 
     def takes(self, header: Header) -> bool:
+        """Whether every condition of the rule holds for the header."""
         return all(check.holds for check in self.checks(header))
 
     def route(self, header: Header) -> Route:

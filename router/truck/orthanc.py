@@ -71,6 +71,7 @@ class TruckOrthanc(PluginCalls):
         self._series_study: dict[str, str] = {}
 
     def close(self) -> None:
+        """Closes its connections; who waits at the doorbell is let go."""
         self._client.close()
         self._transport.close()
 
@@ -78,6 +79,7 @@ class TruckOrthanc(PluginCalls):
 
     @reading_again
     def system(self) -> dict[str, Any]:
+        """What Orthanc says of itself (``/system``)."""
         with coded():
             return dict(json_of(self._client.get_system()))
 
@@ -105,11 +107,13 @@ class TruckOrthanc(PluginCalls):
 
     @reading_again
     def last_change(self) -> int:
+        """The number of Orthanc's last change."""
         with coded():
             return int(json_of(self._client.get_changes(params={"last": ""}))["Last"])
 
     @reading_again
     def instance_ids(self) -> list[str]:
+        """The ids of all instances that it holds."""
         with coded():
             return list(json_of(self._client.get_instances()))
 
@@ -156,6 +160,7 @@ class TruckOrthanc(PluginCalls):
 
     @reading_again
     def is_stable(self, study: str) -> bool:
+        """Whether nothing has come for the study for a while (StableAge)."""
         with coded():
             return bool(json_of(self._client.get_studies_id(study))["IsStable"])
 

@@ -30,7 +30,10 @@ class Body(Protocol):
     size: int
 
     @property
-    def view(self) -> memoryview: ...
+    def view(self) -> memoryview:
+        """The bytes of the file."""
+        ...
+
     def stream(self) -> BinaryIO:
         """A new reader from the first byte on."""
         ...
@@ -57,12 +60,15 @@ class MemoryBody:
 
     @property
     def view(self) -> memoryview:
+        """The bytes of the file, in memory."""
         return memoryview(self._data)
 
     def stream(self) -> BinaryIO:
+        """A new reader from the first byte on."""
         return io.BytesIO(self._data)
 
     def overwrite(self, offset: int, data: bytes) -> None:
+        """Puts other bytes of the same length there."""
         if not isinstance(self._data, bytearray):
             self._data = bytearray(self._data)
         self._data[offset : offset + len(data)] = data
@@ -87,14 +93,17 @@ class FileBody:
 
     @property
     def view(self) -> memoryview:
+        """The bytes of the file, mapped."""
         return self._view
 
     def stream(self) -> BinaryIO:
+        """A new reader from the first byte on."""
         stream = cast("BinaryIO", self.path.open("rb"))
         self._streams.append(stream)
         return stream
 
     def overwrite(self, offset: int, data: bytes) -> None:
+        """Puts other bytes of the same length there."""
         self._file.seek(offset)
         self._file.write(data)
         self._file.flush()

@@ -111,6 +111,7 @@ class Transport:
                     connection.close()
 
     def close(self) -> None:
+        """Closes the idle connections."""
         with self._lock:
             for connection, _ in self._idle:
                 connection.close()

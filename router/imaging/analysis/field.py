@@ -41,6 +41,7 @@ class Field:
 
     @property
     def columns(self) -> slice:
+        """The columns of the open rectangle."""
         return slice(self.open.left, self.open.right + 1)
 
     def parts(self, pixels: Pixels) -> Iterator[Pixels]:
@@ -51,6 +52,7 @@ class Field:
             yield part if self.mask is None else part[self.mask[rows, self.columns]]
 
     def histogram(self, pixels: Pixels) -> Histogram:
+        """The histogram of the open pixels."""
         if self.mask is None and self.open == whole(pixels).open:
             return histogram.of_planes([pixels])
         return histogram.of_planes(self.parts(pixels))
@@ -67,6 +69,7 @@ class Field:
 
 
 def whole(pixels: Pixels) -> Field:
+    """All of an image."""
     return Field(Rectangle(0, pixels.shape[0] - 1, 0, pixels.shape[1] - 1))
 
 

@@ -31,6 +31,7 @@ class Histogram:
 
     @property
     def number(self) -> int:
+        """How many pixels were counted."""
         return int(self.counts.sum())
 
     def where(self, wanted: NDArray[np.bool_]) -> Histogram:

@@ -31,10 +31,12 @@ COLOURS = (
 
 
 def colour(index: int) -> tuple[int, int, int]:
+    """The colour (RGB) of a class by its place in the order."""
     return COLOURS[index % len(COLOURS)]
 
 
 def names(k: int) -> Sequence[str]:
+    """What the classes are called, the darkest first."""
     return _THREE if k == len(_THREE) else [f"intensity {n} of {k}" for n in range(1, k + 1)]
 
 

@@ -171,6 +171,7 @@ class Quantised:
     shift: int
 
     def of(self, stored: int) -> int:
+        """The level that a stored value became."""
         return (stored - self.lowest) >> self.shift
 
 

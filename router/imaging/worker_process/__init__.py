@@ -215,4 +215,5 @@ class HeaderCheck:
         return False
 
     def close(self) -> None:
+        """Ends the child; the next large header starts a new one."""
         self._child.close()

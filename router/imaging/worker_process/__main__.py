@@ -97,6 +97,7 @@ def _answer(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Answers tasks from standard input until it ends, within the memory it is told."""
     limit = int(sys.argv[1]) * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for line in sys.stdin:

@@ -84,6 +84,7 @@ def _check(source: str, count: _Count) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Answers requests from standard input until it ends."""
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * _PAGE_BYTES
     limit = taken + int(sys.argv[1]) * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
