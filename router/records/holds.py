@@ -39,7 +39,11 @@ _FOR_GOOD = (
     "edge-router decide INSTANCE --discard --reason WHY discards it and all later ones of its kind "
     "(edge-router decisions lists this, edge-router revoke takes it back)."
 )
-_REPORT = "Leave it held and report it: this is a fault of the router or of Orthanc."
+_REPORT = (
+    "It stays on the truck meanwhile. Report it with its code, the detail and the log of that time: "
+    "this is a fault of the router or of Orthanc. After an update: edge-router release INSTANCE "
+    "--policy retry --reason WHY. To give it up: edge-router discard INSTANCE --reason WHY."
+)
 
 #: For each code that can hold an instance.
 ADVICE: dict[Code, Advice] = {
@@ -50,13 +54,15 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.NESTING_TOO_DEEP: Advice(
         "Its sequences are nested deeper than 32 levels, which Orthanc cannot survive.",
-        "Ask the maker of the sending system; such a file is broken or hostile.",
+        "Ask the maker of the sending system: such a file is broken or hostile. To give it up: edge-router "
+        "discard INSTANCE --reason WHY.",
     ),
     Code.HEADER_TOO_LARGE: Advice(
         "Its header has more than 100,000 attributes, or reading it takes more memory or time than "
         "any image may.",
         "Ask the maker of the sending system: such a file is broken or hostile, and no viewer would "
-        "open it. Discard it; if it is a real study, let the sender split it into smaller objects.",
+        "open it. edge-router discard INSTANCE --reason WHY; if it is a real study, let the sender split it "
+        "into smaller objects.",
     ),
     Code.NO_PATIENT_ID: Advice(
         "It has no Patient ID, so it cannot be given a pseudonym.",
@@ -151,7 +157,8 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.INSTANCE_CRASHES: Advice(
         "Each time a step began with it, Orthanc or the router died.",
-        "Leave it held and report it: the file is broken or hostile. To try again: edge-router "
+        "Report it: the file is broken or hostile, and stays on the truck. To give it up: edge-router discard "
+        "INSTANCE --reason WHY. To try again: edge-router "
         "release INSTANCE --policy retry --reason WHY.",
     ),
     Code.GATE_UNREADABLE: Advice("The anonymized copy cannot be read back.", _REPORT),
@@ -180,16 +187,20 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.DESTINATION_REFUSED: Advice(
         "The destination refused it: for good, or three times an hour apart, while it took others.",
-        "Ask the operator of the destination with the number and the words in the detail; when "
-        "they have mended it, release it.",
+        "Ask the operator of the destination with the number and the words in the detail. When they have "
+        "mended it: edge-router release INSTANCE --destination NAME --reason WHY. If they never will: "
+        "edge-router discard INSTANCE --destination NAME --reason WHY; it goes to the others all the same.",
     ),
     Code.NOT_FOUND_AFTER_SENDING: Advice(
         "The destination accepted it three times and still does not hold it.",
-        "Ask the operator of the destination; then release it.",
+        "Ask the operator of the destination what became of it; then edge-router release INSTANCE "
+        "--destination NAME --reason WHY.",
     ),
     Code.STORED_BYTES_DIFFER: Advice(
         "The destination holds other bytes under its UID.",
-        "Ask the operator of the destination which object is there; then release or discard it.",
+        "Ask the operator of the destination which object is there. If theirs was removed: edge-router "
+        "release INSTANCE --destination NAME --reason WHY. If theirs is to stay: edge-router discard "
+        "INSTANCE --destination NAME --reason WHY.",
     ),
 }
 
