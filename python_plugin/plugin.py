@@ -40,6 +40,8 @@ LONGEST_WAIT_S = 60.0
 LONGEST_CLOSED_S = 300.0
 #: Orthanc may be at other things.
 _IMPORT_S = 60.0
+#: Explicit VR Little Endian.
+_PLAIN_SYNTAX = "1.2.840.10008.1.2.1"
 
 _SILENT = frozenset({orthanc.ChangeType.UPDATED_METADATA, orthanc.ChangeType.UPDATED_ATTACHMENT})
 
@@ -238,8 +240,22 @@ def on_received(output: Any, _uri: str, **request: Any) -> None:
         output.SendMethodNotAllowed("GET,POST")
 
 
+def _decoded(file: bytes) -> bytes:
+    """The file with its pixels decoded; as it is where Orthanc cannot, as its own REST API does.
+
+    Python's lock is kept meanwhile: nothing else of the plugin runs. Nothing that decodes waits for it.
+    """
+    try:
+        return orthanc.TranscodeDicomInstance(file, _PLAIN_SYNTAX).SerializeDicomInstance()
+    except orthanc.OrthancException:
+        return file
+
+
 def on_repeated(output: Any, _uri: str, **request: Any) -> None:
-    """``GET /edge-router/repeated/D``: the file whose data set has the digest D; ``POST``: forget it."""
+    """``GET /edge-router/repeated/D``: the file whose data set has the digest D; ``POST``: forget it.
+
+    ``?decoded``: with its pixels decoded, Explicit VR Little Endian.
+    """
     (digest,) = request["groups"]
     if request["method"] == "POST":
         _repeated.forget(digest)
@@ -249,7 +265,8 @@ def on_repeated(output: Any, _uri: str, **request: Any) -> None:
         if file is None:
             output.SendHttpStatusCode(404)
         else:
-            output.AnswerBuffer(file, "application/dicom")
+            wanted = _decoded(file) if "decoded" in (request.get("get") or {}) else file
+            output.AnswerBuffer(wanted, "application/dicom")
     else:
         output.SendMethodNotAllowed("GET,POST")
 

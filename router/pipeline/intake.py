@@ -218,7 +218,9 @@ class Intake:
             return False  # nobody has it any more: that it came is told
         with other:
             first = conflict.content or self._content_of(conflict.instance, conflict.digests[0])
-            same = first is not None and first == self._contents.of_file(other)
+            same = first is not None and first == self._contents.of_repeated(
+                conflict.digests[1], other
+            )
         if same:
             self._metrics.duplicates.labels("SAME").inc()
         return same

@@ -28,8 +28,26 @@ class StoredContent:
         self._analyser = analyser
         self._headers = headers
 
-    def of_file(self, body: Body) -> str | None:
-        """Of a file that Orthanc does not hold; ``None``: it cannot be said."""
+    def of_repeated(self, digest: str, body: Body) -> str | None:
+        """Of the file with this digest that came under the UID of an earlier one, and is not stored.
+
+        ``None``: it cannot be said. Raises OrthancError.
+        """
+        if bounds.transfer_syntax(body.view) not in DECODED_BY_ORTHANC:
+            return self._of_file(body)
+        try:
+            self._headers.is_plain(body)  # before anything else of it is read
+            return decoded.repeated_by_orthanc(
+                self._orthanc,
+                self._spool,
+                digest,
+                lambda decoded_body, _: self._of_file(decoded_body),
+            )
+        except (AnalysisSkipped, Hold):
+            return None
+
+    def _of_file(self, body: Body) -> str | None:
+        """``None``: it cannot be said, for want of a codec for instance."""
         try:
             self._headers.is_plain(body)
             with self._spool.as_file(body) as path:
@@ -40,10 +58,10 @@ class StoredContent:
     def of_stored(self, instance: str, body: Body) -> str | None:
         """Of the file of a stored instance; ``None``: it cannot be said. Raises OrthancError."""
         if bounds.transfer_syntax(body.view) not in DECODED_BY_ORTHANC:
-            return self.of_file(body)
+            return self._of_file(body)
 
         def content(decoded_body: Body, _: Path) -> str | None:
-            return self.of_file(decoded_body)
+            return self._of_file(decoded_body)
 
         try:
             return decoded.by_orthanc(self._orthanc, self._spool, instance, content)

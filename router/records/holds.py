@@ -150,9 +150,11 @@ ADVICE: dict[Code, Advice] = {
     ),
     Code.SAME_UID_OTHER_BYTES: Advice(
         "The scanner sent another image under the SOP Instance UID of an earlier one: it is not the "
-        "same image in another encoding.",
+        "same image in another encoding. The same picture compressed with loss is another image, too, "
+        "and so is one that cannot be opened.",
         "The first one stands, and goes its way. If this one is to go too, because it was corrected "
-        "for instance, let the scanner send it as a new image (with a new SOP Instance UID). Then: "
+        "or because only the first one is compressed with loss, let the scanner send it as a new "
+        "image (with a new SOP Instance UID). Then, or where it is not needed beside the first one: "
         "edge-router discard INSTANCE --reason WHY.",
     ),
     Code.INSTANCE_CRASHES: Advice(

@@ -37,13 +37,31 @@ def by_orthanc(
     Raises AnalysisSkipped (PIXELS_UNDECODABLE) where it cannot decode them, what ``work`` raises,
     and OrthancError that says nothing of the image.
     """
-    with _fetched(orthanc, instance) as body, spool.as_file(body) as path:
+    with _fetched(lambda: orthanc.decoded_file(instance)) as body, spool.as_file(body) as path:
         return work(body, path)
 
 
-def _fetched(orthanc: TruckOrthanc, instance: str) -> Body:
+def repeated_by_orthanc(
+    orthanc: TruckOrthanc, spool: Spool, digest: str, work: Callable[[Body, Path], Result]
+) -> Result:
+    """As ``by_orthanc``, of a file that came under the UID of an earlier one; it is not stored.
+
+    By the same codecs: what was lost in a codestream is lost alike, wherever the codestream lies.
+    """
+
+    def fetch() -> Body:
+        body = orthanc.repeated_file(digest, decoded=True)
+        if body is None:
+            raise _undecodable()
+        return body
+
+    with _fetched(fetch) as body, spool.as_file(body) as path:
+        return work(body, path)
+
+
+def _fetched(fetch: Callable[[], Body]) -> Body:
     try:
-        body = orthanc.decoded_file(instance)
+        body = fetch()
     except (OrthancUnreachable, OrthancDenied, OrthancFull, ResourceMissing):
         raise
     except OrthancError:

@@ -110,11 +110,15 @@ class PluginCalls:
             check(self._client.post(f"{self._client.url}/edge-router/received", content=str(until)))
 
     @reading_again
-    def repeated_file(self, digest: str) -> Body | None:
-        """A file that came under the UID of an earlier one, by its digest; ``None``: not kept."""
+    def repeated_file(self, digest: str, *, decoded: bool = False) -> Body | None:
+        """A file that came under the UID of an earlier one, by its digest; ``None``: not kept.
+
+        ``decoded``: its pixels are decoded by Orthanc, as those of ``decoded_file``.
+        """
+        path = f"/edge-router/repeated/{digest}{'?decoded=1' if decoded else ''}"
         with coded():
             try:
-                return self._stream("GET", f"/edge-router/repeated/{digest}", None)
+                return self._stream("GET", path, None)
             except ResourceMissing:
                 return None
 

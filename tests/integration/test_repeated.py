@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pydicom
 import pytest
 import requests
+from pydicom.encaps import encapsulate, generate_fragments
 from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
 )
 
+from router.dicom import part10
 from tests import data, scanner
 from tests.waiting import until
 
@@ -108,17 +114,111 @@ def test_an_image_that_came_as_jpeg_is_the_same_without_it(
     router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
 ) -> None:
     image = ct_image("jpeg first")
-    stored = truck.request("POST", "/instances", data=data.file_bytes(image)).json()["ID"]
-    path = f"/instances/{stored}/file?transcode={JPEGLosslessSV1}"
-    jpeg = pydicom.dcmread(io.BytesIO(truck.request("GET", path).content))
-    truck.wipe()
-    scanner.store([jpeg], truck.dicom_port)
+    scanner.store([by_orthanc(truck, image, JPEGLosslessSV1)], truck.dicom_port)
     with router.running() as app:
         at_rest(app, 1)
         scanner.store([image], truck.dicom_port)
         until(lambda: compared(app, 1), what="the comparison")
         assert study(app)["held"] == 0
     assert len(cloud.instances()) == 2
+
+
+def by_orthanc(truck: Orthanc, image: FileDataset, syntax: UID) -> FileDataset:
+    """The image in an encoding of which Orthanc has the codec; the truck is empty before and after."""
+    stored = truck.request("POST", "/instances", data=data.file_bytes(image)).json()["ID"]
+    answer = truck.request("GET", f"/instances/{stored}/file?transcode={syntax}&lossy-quality=50")
+    truck.wipe()
+    made = pydicom.dcmread(io.BytesIO(answer.content))
+    assert made.file_meta.TransferSyntaxUID == syntax
+    # Compressing with loss, it gives the image a UID of its own; scanners that send it twice do not.
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    return made
+
+
+def in_twelve_bits(seed: str) -> FileDataset:
+    """What JPEG with loss can hold at most."""
+    image = ct_image(seed)
+    del image.PixelPaddingValue
+    image.BitsStored, image.HighBit, image.PixelRepresentation = 12, 11, 0
+    noise = np.random.default_rng(1).integers(0, 1024, (64, 64))
+    image.PixelData = (noise + np.arange(64)).astype("<u2").tobytes()
+    return image
+
+
+def test_an_image_that_comes_again_as_jpeg_lossless_is_the_same_and_another_one_is_held(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    image = ct_image("jpeg again")
+    again = [by_orthanc(truck, image, syntax) for syntax in (JPEGLosslessSV1, JPEGLossless)]
+    changed = pydicom.dcmread(io.BytesIO(data.file_bytes(image)))
+    changed.PixelData = changed.PixelData[:-2] + bytes(
+        [image.PixelData[-2] ^ 1, image.PixelData[-1]]
+    )
+    other = by_orthanc(truck, changed, JPEGLosslessSV1)
+    scanner.store([image], truck.dicom_port)
+    with router.running() as app:
+        at_rest(app, 1)
+        before = {name: cloud.file(name) for name in cloud.instances()}
+        for number, jpeg in enumerate(again, 1):
+            assert scanner.store([jpeg], truck.dicom_port) == [scanner.SUCCESS]
+            until(partial(compared, app, number), what="the comparison")
+            assert study(app)["held"] == 0
+        scanner.store([other], truck.dicom_port)
+        until(lambda: study(app)["held"] == 1, what="the hold")
+        (row,) = json.loads(router.command("held").stdout)["held"]
+    assert row["code"] == "SAME_UID_OTHER_BYTES"
+    assert {name: cloud.file(name) for name in cloud.instances()} == before
+
+
+def test_a_lossy_image_is_the_same_in_other_fragments_and_the_lossless_one_is_another(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    image = in_twelve_bits("lossy")
+    lossy = by_orthanc(truck, image, JPEGExtended12Bit)
+    again = pydicom.dcmread(io.BytesIO(data.file_bytes(lossy)))
+    (codestream,) = list(generate_fragments(lossy.PixelData))[1:]
+    again.PixelData = encapsulate([codestream], fragments_per_frame=3, has_bot=False)
+    assert again.PixelData != lossy.PixelData
+    scanner.store([lossy], truck.dicom_port)
+    with router.running() as app:
+        at_rest(app, 1)
+        scanner.store([again], truck.dicom_port)
+        until(lambda: compared(app, 1), what="the comparison")
+        assert study(app)["held"] == 0
+        scanner.store([image], truck.dicom_port)
+        until(lambda: study(app)["held"] == 1, what="the hold")
+        (row,) = json.loads(router.command("held").stdout)["held"]
+    assert row["code"] == "SAME_UID_OTHER_BYTES"
+    assert len(cloud.instances()) == 2
+
+
+def test_the_truck_takes_and_anonymizes_images_while_a_file_is_decoded(truck: Orthanc) -> None:
+    """Decoding keeps Python's lock, and so do the callbacks of what is stored: none waits for ever."""
+    patient = data.Patient.made("decoding")
+    images = list(data.ct_series("decoding", patient, slices=24, size=512))
+    first = images[0]
+    jpeg = data.file_bytes(by_orthanc(truck, first, JPEGLosslessSV1))
+    scanner.store([first, pydicom.dcmread(io.BytesIO(jpeg))], truck.dicom_port)
+    digest = part10.digest(memoryview(jpeg))
+    until(lambda: kept(truck, digest) == 200, what="the file to be kept")
+    (stored,) = truck.instances()
+
+    def decode() -> bytes:
+        return truck.request("GET", f"/edge-router/repeated/{digest}?decoded=1").content
+
+    def anonymize() -> int:
+        body = {"Transcode": str(JPEGLSLossless), "Force": True}
+        return truck.request("POST", f"/instances/{stored}/anonymize", json=body).status_code
+
+    with ThreadPoolExecutor(10) as pool:
+        decoded = [pool.submit(decode) for _ in range(24)]
+        anonymized = [pool.submit(anonymize) for _ in range(24)]
+        sent = [pool.submit(scanner.store, [image], truck.dicom_port) for image in images[1:]]
+        assert {future.result(60) for future in anonymized} == {200}
+        assert all(future.result(60) == [scanner.SUCCESS] for future in sent)
+        files = {future.result(60) for future in decoded}
+    (file,) = files
+    assert pydicom.dcmread(io.BytesIO(file)).PixelData == first.PixelData
 
 
 @pytest.mark.parametrize("purged", [False, True])
