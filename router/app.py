@@ -24,6 +24,7 @@ from router.observe.machine import MachineFigures
 from router.observe.metrics import Metrics
 from router.operator import quality_report, status
 from router.pipeline import regression_images
+from router.pipeline.anonymize.pixel_check import PixelCheck
 from router.pipeline.deliver import Delivery, Limits
 from router.pipeline.intake import Intake
 from router.pipeline.purge import Purger, Watermarks
@@ -167,7 +168,12 @@ class App:
             settings.routing,
             self._analyser if settings.compression.enabled else None,
             self._compressing_pays,
-            self._analyser if settings.sending.unopenable == "hold" else None,
+            PixelCheck(
+                self._orthanc,
+                spool,
+                self._analyser,
+                holds_unopenable=settings.sending.unopenable == "hold",
+            ),
         )
         self._worker = Worker(
             self._journal,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.imaging.worker_process import Analyser
+    from router.pipeline.anonymize.pixel_check import PixelCheck
     from router.records.instance import Instance
     from router.records.study import Outcome, Study
     from router.rules.routing import Routing
@@ -48,13 +49,13 @@ class Steps:
         routing: Routing,
         checker: Analyser | None,
         pays: Callable[[], bool],
-        opener: Analyser | None,
+        pixels: PixelCheck,
     ) -> None:
         """``analyser``: makes the captures; ``checker``: sees to what is compressed.
 
-        ``pays``: whether compressing saves time now. ``opener``: tries to open the pixels.
+        ``pays``: whether compressing saves time now. ``pixels``: looks at those of originals.
         """
-        self._anonymize_step = AnonymizeStep(context, routing, checker, pays, opener)
+        self._anonymize_step = AnonymizeStep(context, routing, checker, pays, pixels)
         self._actions: dict[State, Callable[[Study], Outcome | None]] = {
             State.RECEIVED: self._anonymize_step.take,
             State.ANONYMIZED: AnalyseStep(context, analyser).take,

@@ -17,6 +17,8 @@ from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
 )
 from pynetdicom import _config
@@ -26,6 +28,7 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
+    from pydicom.uid import UID
 
     from router.app import App
     from tests.conftest import AtRest, Router
@@ -119,6 +122,48 @@ def test_text_behind_the_pixels_is_held_and_found_when_a_person_has_overlooked_i
         (row,) = held(compressing)
     assert row["code"] == "GATE_IDENTIFIER"
     assert not cloud.instances()
+
+
+@pytest.mark.parametrize(
+    ("syntax", "unopenable", "drawn"),
+    [
+        (JPEGLSLossless, "hold", True), (JPEGLSLossless, "deliver", True),
+        (JPEGLosslessSV1, "hold", True), (JPEGLosslessSV1, "hold", False),
+        (JPEGLossless, "deliver", True),
+    ],
+)  # fmt: skip
+def test_what_lies_beside_the_stored_bits_of_compressed_pixels_is_held(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest, syntax: UID,
+    unopenable: str, *, drawn: bool,
+) -> None:  # fmt: skip
+    router.write_config(truck.url, cloud.url, f'[sending]\nunopenable = "{unopenable}"')
+    image = ct_image(f"beside {syntax} {drawn} {unopenable}")
+    del image.PixelPaddingValue
+    values = np.random.default_rng(1).integers(0, 1 << 12, (64, 64), dtype=np.uint16)
+    if drawn:
+        values[8:10, 5:40] |= 0x1000
+    image.PixelRepresentation, image.PixelData = 0, values.astype("<u2").tobytes()
+    image.BitsStored, image.HighBit = 16, 15
+    stored = truck.request("POST", "/instances", data=data.file_bytes(image)).json()["ID"]
+    answer = truck.request("GET", f"/instances/{stored}/file?transcode={syntax}")
+    truck.wipe()
+    made = pydicom.dcmread(io.BytesIO(answer.content))
+    assert made.file_meta.TransferSyntaxUID == syntax
+    made.BitsStored, made.HighBit = 12, 11
+    scanner.store([made], truck.dicom_port)
+    with router.running() as app:
+        (study,) = at_rest(app, 1)
+        if not drawn:
+            assert study["state"] == "DELIVERED"
+            return
+        (row,) = held(router)
+        assert (row["code"], row["detail"]) == (
+            "PIXELS_UNDECLARED", "4 bits of each value that are not stored ones",
+        )  # fmt: skip
+        assert not cloud.instances()
+        release(router, row["instance"], "pixels-checked")
+        (study,) = at_rest(app, 1)
+    assert study["state"] == "DELIVERED"
 
 
 def grid() -> dict[str, FileDataset]:

@@ -24,6 +24,7 @@ from router.records.errors import AnalysisSkipped, Code, Hold
 from tests import data
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from pydicom.dataset import FileDataset
     from pydicom.uid import UID
 
@@ -58,9 +59,15 @@ def opens(dataset: FileDataset) -> bool | Code:
     file = data.file_bytes(dataset)
     stream = io.BytesIO(file)
     try:
-        return opening.check(part10.read(stream), stream, memoryview(file))
+        return opening.check(part10.read(stream), stream, memoryview(file)).here
     except AnalysisSkipped as skipped:
         return skipped.code
+
+
+def beside_the_stored_bits(dataset: FileDataset) -> str:
+    file = data.file_bytes(dataset)
+    stream = io.BytesIO(file)
+    return opening.check(part10.read(stream), stream, memoryview(file)).undeclared
 
 
 def undeclared_in(dataset: FileDataset) -> str:
@@ -214,3 +221,99 @@ def test_padding_beyond_the_stored_bits_is_no_drawing() -> None:
     assert undeclared_in(dataset) == ""
     del dataset.PixelPaddingValue
     assert undeclared_in(dataset) == "4 bits of each value that are not stored ones"
+
+
+def test_padding_beside_values_that_reach_the_highest_stored_bit_is_no_drawing() -> None:
+    dataset = image()
+    values = np.arange(1024, dtype="<u2") * 4
+    values[::7] = 0xF830
+    dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit = 0, 12, 11
+    dataset.PixelData = values.tobytes()
+    dataset.add_new((0x0028, 0x0120), "US", 0xF830)
+    assert undeclared_in(dataset) == ""
+    values[5] |= 0x1000
+    dataset.PixelData = values.tobytes()
+    assert undeclared_in(dataset) == BESIDE
+
+
+# --- beside the stored bits of what is compressed ---------------------------------------------------
+
+BESIDE = "4 bits of each value that are not stored ones"
+
+
+def encoded(values: NDArray[np.integer], syntax: UID, *, signed: bool, high: int) -> FileDataset:
+    """An image of 12 stored bits whose encoder was given all 16 of each value."""
+    dataset = image()
+    del dataset.PixelPaddingValue
+    if values.shape[0] > 1:
+        dataset.NumberOfFrames = values.shape[0]
+    dataset.PixelRepresentation = int(signed)
+    dataset.BitsStored, dataset.HighBit = 16, 15
+    dataset.PixelData = values.astype("<u2").tobytes()
+    dataset.compress(syntax, generate_instance_uid=False)
+    dataset.BitsStored, dataset.HighBit = 12, high
+    return dataset
+
+
+def picture(frames: int) -> NDArray[np.integer]:
+    return np.random.default_rng(1).integers(0, 1 << 12, (frames, 32, 32), dtype=np.uint16)
+
+
+def sign_extended(values: NDArray[np.integer]) -> NDArray[np.integer]:
+    return np.where(values >> 11, values | 0xF000, values)
+
+
+@pytest.mark.parametrize("syntax", HERE)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_what_lies_beside_the_stored_bits_of_a_compressed_image_is_found(
+    syntax: UID, frames: int, *, signed: bool
+) -> None:
+    values = picture(frames)
+    if signed:
+        values = sign_extended(values)
+    assert beside_the_stored_bits(encoded(values, syntax, signed=signed, high=11)) == ""
+    for frame in range(frames):
+        drawn = values.copy()
+        drawn[frame, 4:6, 3:20] ^= 0x1000
+        assert beside_the_stored_bits(encoded(drawn, syntax, signed=signed, high=11)) == BESIDE
+
+
+@pytest.mark.parametrize("syntax", HERE)
+def test_what_tells_nothing_beside_the_stored_bits_of_a_compressed_image_is_no_find(
+    syntax: UID,
+) -> None:
+    values = picture(2)
+    for harmless in (values | 0xF000, sign_extended(values)):
+        for signed in (False, True):
+            made = encoded(harmless, syntax, signed=signed, high=11)
+            assert beside_the_stored_bits(made) == ""
+    left_justified = encoded(values << 4, syntax, signed=False, high=15)
+    assert beside_the_stored_bits(left_justified) == ""
+    padded = values.copy()
+    padded[:, :3] = 0xF830
+    made = encoded(padded, syntax, signed=False, high=11)
+    assert beside_the_stored_bits(made) == BESIDE
+    made.add_new((0x0028, 0x0120), "US", 0xF830)
+    assert beside_the_stored_bits(made) == ""
+
+
+@pytest.mark.parametrize("syntax", HERE)
+def test_a_page_with_another_filler_beside_its_stored_bits_is_found(syntax: UID) -> None:
+    values = picture(3)
+    values[1] |= 0xF000
+    assert beside_the_stored_bits(encoded(values, syntax, signed=False, high=11)) == BESIDE
+
+
+@pytest.mark.parametrize("syntax", HERE)
+def test_an_encoder_that_was_given_the_stored_bits_alone_leaves_nothing_beside_them(
+    syntax: UID,
+) -> None:
+    for signed in (False, True):
+        dataset = image()
+        del dataset.PixelPaddingValue
+        values = picture(1)
+        dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit = int(signed), 12, 11
+        dataset.PixelData = (sign_extended(values) if signed else values).astype("<u2").tobytes()
+        dataset.compress(syntax, generate_instance_uid=False)
+        assert beside_the_stored_bits(dataset) == ""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.imaging.worker_process import Analyser
+    from router.pipeline.anonymize.pixel_check import PixelCheck
     from router.truck.orthanc import TruckOrthanc
     from router.truck.spool import Body, Spool
 
@@ -56,7 +57,8 @@ class Truck:
             Metrics(CollectorRegistry()), lambda: self.now, lambda: False, self.quiet_period,
             self.headers(),
         )  # fmt: skip
-        steps = Steps(context, None, self.routing(), None, lambda: False, None)
+        pixels = cast("PixelCheck", None)
+        steps = Steps(context, None, self.routing(), None, lambda: False, pixels)
         self.worker = Worker(self.journal, steps, ["cloud"], lambda: self.now, lambda: 0.0)
 
     def headers(self) -> HeaderCheck:

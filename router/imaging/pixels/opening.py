@@ -6,6 +6,7 @@ while the patient is there, and a reader who gets one that no viewer shows think
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydicom.uid import (
@@ -23,6 +24,7 @@ from pydicom.uid import (
 from router.dicom import codestream, part10
 from router.imaging.pixels import header
 from router.imaging.pixels.decoding import DECODED_BY_ORTHANC, Decoder
+from router.imaging.pixels.undeclared import UnusedBits
 from router.records.errors import AnalysisSkipped, Code, Hold
 
 if TYPE_CHECKING:
@@ -40,8 +42,18 @@ _NATIVE = frozenset(map(str, (ImplicitVRLittleEndian, ExplicitVRLittleEndian, Ex
 _DECODED_HERE = _JPEG_2000 | frozenset(map(str, (*JPEGLSTransferSyntaxes, RLELossless)))
 
 
-def check(dataset: FileDataset, stream: BinaryIO, view: memoryview) -> bool:
-    """Whether the decoders here open the pixels; False: Orthanc has to be asked.
+@dataclass(frozen=True)
+class Opened:
+    """What was found of pixels that are all there."""
+
+    #: Whether the decoders here open them; False: Orthanc has to be asked.
+    here: bool
+    #: What bits beside the stored ones tell, of those that were decoded here; empty: nothing.
+    undeclared: str = ""
+
+
+def check(dataset: FileDataset, stream: BinaryIO, view: memoryview) -> Opened:
+    """Whether the decoders here open the pixels, and what they find beside the stored bits.
 
     ``stream`` and ``view``: the whole file of ``dataset``. An object without pixels is open, and of
     what neither has a codec for (video) nothing is said. Raises AnalysisSkipped (PIXELS_BROKEN_OFF)
@@ -51,17 +63,19 @@ def check(dataset: FileDataset, stream: BinaryIO, view: memoryview) -> bool:
         span = part10.pixel_span(dataset, view)
     except Hold as hold:
         if hold.code is Code.ENCODING_NOT_CLEARED:
-            return True  # deflated: read as a whole or not at all
+            return Opened(here=True)  # deflated: read as a whole or not at all
         raise _broken_off("the file ends before them") from None
     if span is None or "PixelData" not in dataset:
-        return True
+        return Opened(here=True)
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
     if syntax in _NATIVE:
         _check_length(dataset)
     if syntax not in _DECODED_HERE | DECODED_BY_ORTHANC:
-        return True
+        return Opened(here=True)
     _check_ends(dataset, part10.items(view, span[0]), syntax)
-    return syntax in _DECODED_HERE and _decodes(dataset, stream, syntax)
+    if syntax not in _DECODED_HERE:
+        return Opened(here=False)
+    return _decoded(dataset, stream, syntax)
 
 
 def _broken_off(why: str) -> AnalysisSkipped:
@@ -88,7 +102,7 @@ def _check_ends(dataset: FileDataset, items: list[memoryview], syntax: str) -> N
         raise _broken_off(f"{found} pages, and the header says {declared}")
 
 
-def _decodes(dataset: FileDataset, stream: BinaryIO, syntax: str) -> bool:
+def _decoded(dataset: FileDataset, stream: BinaryIO, syntax: str) -> Opened:
     decoder = Decoder(dataset, stream)
     values = max(1, header.integer(dataset, "Rows", 1) * header.integer(dataset, "Columns", 1))
     values *= max(1, header.integer(dataset, "SamplesPerPixel", 1))
@@ -96,9 +110,10 @@ def _decodes(dataset: FileDataset, stream: BinaryIO, syntax: str) -> bool:
     # The one that is shown first, and then from both ends.
     last = decoder.count - 1
     order = dict.fromkeys((decoder.count // 2, 0, last, *range(1, last)))
+    bits = UnusedBits(dataset, decoded=True)
     try:
-        for _ in decoder.arrays(list(order)[: max(1, most // values)]):
-            pass
+        for array in decoder.arrays(list(order)[: max(1, most // values)]):
+            bits.add(array)
     except AnalysisSkipped:
-        return False
-    return True
+        return Opened(here=False)
+    return Opened(here=True, undeclared=bits.told)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.dicom import bounds
 from router.imaging import quality
+from router.imaging.pixels.opening import Opened
 from router.records.errors import AnalysisSkipped, Code, Hold
 
 if TYPE_CHECKING:
@@ -173,13 +174,13 @@ class Analyser:
             Code(code) if code else None, said["opened"],
         )  # fmt: skip
 
-    def opens(self, source: Path) -> bool:
-        """Whether the decoders here open the pixels; False: Orthanc has to be asked.
+    def opens(self, source: Path) -> Opened:
+        """Whether the decoders here open the pixels, and what they find beside the stored bits.
 
         Raises AnalysisSkipped (PIXELS_BROKEN_OFF) where they are not all there, and where it
         cannot be said.
         """
-        return bool(self._child.ask({"action": "open", "source": str(source)})["opened"])
+        return Opened(**self._child.ask({"action": "open", "source": str(source)}))
 
     def content(self, source: Path) -> str:
         """The identity of an image's content (``router.imaging.content_identity``), hexadecimal.

@@ -41,13 +41,13 @@ def _capture(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _look(task: dict[str, Any]) -> dict[str, Any]:
-    """``opened``: as ``pixels.opening.check`` answers; ``None``: the pixels are not all there."""
+    """``opened``: whether the decoders here open the pixels; ``None``: the pixels are not all there."""
     with Path(task["source"]).open("rb") as stream:
         source = part10.read(stream)
         said: dict[str, Any] = {"acquisition": asdict(quality.acquisition(source)), "features": {}}
         try:
             said["opened"] = None
-            said["opened"] = opening.check(source, stream, _mapped(stream))
+            said["opened"] = opening.check(source, stream, _mapped(stream)).here
             frame = pixels.to_frame(source, stream, for_processing=True)
         except AnalysisSkipped as skipped:
             return said | {"left_out": skipped.code}
@@ -56,7 +56,7 @@ def _look(task: dict[str, Any]) -> dict[str, Any]:
 
 def _open(task: dict[str, Any]) -> dict[str, Any]:
     with Path(task["source"]).open("rb") as stream:
-        return {"opened": opening.check(part10.read(stream), stream, _mapped(stream))}
+        return asdict(opening.check(part10.read(stream), stream, _mapped(stream)))
 
 
 def _content(task: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from router.dicom import part10
 from router.imaging.pixels import undeclared
 from router.records.errors import AnalysisSkipped, Code, Hold
 from router.truck import decoded
@@ -28,33 +29,42 @@ _CANNOT_BE_OPENED = frozenset(
 class PixelCheck:
     """Looks at the pixels of originals. Thread-safe."""
 
-    def __init__(self, orthanc: TruckOrthanc, spool: Spool, opener: Analyser | None) -> None:
-        """``opener``: tries to open what is compressed; ``None``: it goes unopened."""
+    def __init__(
+        self, orthanc: TruckOrthanc, spool: Spool, opener: Analyser, *, holds_unopenable: bool
+    ) -> None:
+        """``opener``: opens what is compressed. ``holds_unopenable``: else it goes unopened."""
         self._orthanc = orthanc
         self._spool = spool
         self._opener = opener
+        self._holds_unopenable = holds_unopenable
 
     def check(self, instance: Instance, dataset: FileDataset, body: Body, release: Release) -> None:
         """Raises Hold (PIXELS_UNDECLARED, PIXELS_UNDECODABLE) unless a person has cleared it."""
-        if Code.PIXELS_UNDECLARED not in release.clears:
+        must_declare = Code.PIXELS_UNDECLARED not in release.clears
+        must_open = self._holds_unopenable and Code.PIXELS_UNDECODABLE not in release.clears
+        if must_declare:
             undeclared.check(dataset, body.view)
-        if (
-            self._opener is not None
-            and Code.PIXELS_UNDECODABLE not in release.clears
-            and dataset.file_meta.TransferSyntaxUID.is_encapsulated
-        ):
-            try:
-                self._open(instance, body, self._opener)
-            except AnalysisSkipped as skipped:
-                if skipped.code in _CANNOT_BE_OPENED:
-                    raise Hold(Code.PIXELS_UNDECODABLE, skipped.sentence) from None
+        if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            return
+        if not (must_declare or must_open):
+            return
+        try:
+            self._open(instance, body, must_declare=must_declare)
+        except AnalysisSkipped as skipped:
+            if must_open and skipped.code in _CANNOT_BE_OPENED:
+                raise Hold(Code.PIXELS_UNDECODABLE, skipped.sentence) from None
 
-    def _open(self, instance: Instance, body: Body, opener: Analyser) -> None:
+    def _open(self, instance: Instance, body: Body, *, must_declare: bool) -> None:
         with self._spool.as_file(body) as path:
-            opened = opener.opens(path)
+            opened = self._opener.opens(path)
+        if opened.here:
+            if must_declare and opened.undeclared:
+                raise Hold(Code.PIXELS_UNDECLARED, opened.undeclared)
+            return
 
-        def again(_: Body, path: Path) -> None:
-            opener.opens(path)
+        def again(decoded_body: Body, path: Path) -> None:
+            self._opener.opens(path)
+            if must_declare:
+                undeclared.check_bits(part10.read(decoded_body.stream()), decoded_body.view)
 
-        if not opened:
-            decoded.by_orthanc(self._orthanc, self._spool, instance.orthanc_id, again)
+        decoded.by_orthanc(self._orthanc, self._spool, instance.orthanc_id, again)

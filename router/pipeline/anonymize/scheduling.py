@@ -16,7 +16,6 @@ from router.imaging.worker_process import Analyser, Comparison
 from router.journal.identities import Identities, PatientChanged
 from router.pipeline.anonymize.background import hashed, run_in_background
 from router.pipeline.anonymize.first_image import FirstImageBarrier
-from router.pipeline.anonymize.pixel_check import PixelCheck
 from router.pipeline.anonymize.rejection import RejectionNotes
 from router.pipeline.context import (
     MOST_CRASHES,
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from router.deid.mask import Region
     from router.deid.profile import Profile
     from router.deid.pseudonyms import Key
+    from router.pipeline.anonymize.pixel_check import PixelCheck
     from router.records.copies import Route
     from router.rules.routing import Routing
     from router.truck.spool import Body
@@ -74,18 +74,18 @@ class AnonymizeStep:
 
     def __init__(
         self, context: StepContext, routing: Routing, checker: Analyser | None, pays: Callable[[], bool],
-        opener: Analyser | None,
+        pixels: PixelCheck,
     ) -> None:  # fmt: skip
         """``checker``: looks whether compressed pixels are the same; None: nothing is compressed.
 
-        ``pays``: whether compressing saves time now. ``opener``: as of PixelCheck.
+        ``pays``: whether compressing saves time now. ``pixels``: looks at those of originals.
         """
         self._context = context
         self._routing = routing
         self._checker = checker
         self._pays = pays
         self._first_image = FirstImageBarrier()
-        self._pixels = PixelCheck(context.orthanc, context.spool, opener)
+        self._pixels = pixels
         self._rejection_notes = RejectionNotes(context)
         #: A header of 100,000 attributes is read three times over, 100 MB each: one at a time.
         self._large_header = threading.Lock()
