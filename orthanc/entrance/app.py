@@ -22,6 +22,7 @@ from entrance.lockout import Lockout
 from entrance.metrics import Metrics
 from entrance.pages import Pages
 from entrance.routes import Action
+from entrance.series import SeriesBound
 from entrance.state import State
 from entrance.stow import Guard
 from entrance.tickets import Ticket, Tickets
@@ -72,9 +73,10 @@ class Entrance:
             now,
             with_provider=settings.provider is not None,
         )
-        self._provider = _sign_in_of(settings.provider, accounts, self._pages)
+        self.provider = _sign_in_of(settings.provider, accounts, self._pages)
         #: Unpacked metrics are the largest things in memory: one request at a time.
         self._sieving = anyio.Semaphore(1)
+        self._series = SeriesBound()
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -83,9 +85,9 @@ class Entrance:
             "/sign-in/style.css": self._pages.style,
             "/sign-out": self._pages.sign_out,
         }
-        if self._provider is not None:
-            pages["/sign-in/with-provider"] = self._provider.leave
-            pages["/sign-in/back"] = self._provider.back
+        if self.provider is not None:
+            pages["/sign-in/with-provider"] = self.provider.leave
+            pages["/sign-in/back"] = self.provider.back
         carried = {
             Action.STORE: self._store, Action.DIGEST: self._digest, Action.MEASURE: self._measure,
         }  # fmt: skip
@@ -153,7 +155,7 @@ class Entrance:
             if body is None:
                 return PlainTextResponse("the request is too large\n", 413)
             try:
-                sieved = remote_write.sieve(body, ticket.name, self._now())
+                sieved = remote_write.sieve(body, ticket.name, self._now(), self._series)
             except remote_write.BadWriteError:
                 self._metrics.refused_samples.labels(ticket.name, "form").inc()
                 return PlainTextResponse("no remote write request\n", 400)

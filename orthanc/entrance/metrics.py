@@ -24,7 +24,7 @@ class Metrics:
         )  # fmt: skip
         self.refused_samples = Counter(
             "edge_entrance_refused_samples",
-            "Samples that were not passed on to Prometheus: future, label, name, form",
+            "Samples that were not passed on to Prometheus: future, label, name, form, series",
             ["truck", "reason"], registry=self.registry,
         )  # fmt: skip
         self.future_seconds = Gauge(

@@ -79,6 +79,11 @@ class SignIn:
         if provider.ca_file:
             self._trust = ssl.create_default_context(cafile=provider.ca_file)
 
+    @property
+    def unfinished(self) -> int:
+        """How many sign-ins went to the provider and have not come back."""
+        return len(self._pending)
+
     async def leave(self, request: Request, _: Ticket) -> Response:
         """Sends the browser to the provider."""
         one = _Pending(

@@ -14,8 +14,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import cramjam
+
+if TYPE_CHECKING:
+    from entrance.series import SeriesBound
 
 #: vmagent sends at most 8 MiB, unpacked.
 LARGEST_BODY = 4 * 1024 * 1024
@@ -43,19 +47,19 @@ class Sieved:
 
     body: bytes
     passed: int = 0
-    #: Samples by the reason for which they were left out: future, label, name, form.
+    #: Samples by the reason for which they were left out: future, label, name, form, series.
     refused: Counter[str] = field(default_factory=Counter)
     #: How far ahead the furthest was.
     ahead_s: float = 0.0
 
 
-def sieve(body: bytes, truck: str, now: float) -> Sieved:
+def sieve(body: bytes, truck: str, now: float, bound: SeriesBound) -> Sieved:
     """The samples that a truck may write, under its own label. Raises BadWriteError."""
     found = Sieved(b"")
     series = []
     for number, content in _fields(_unpacked(body)):
         if number == 1:
-            kept = _series(content, truck.encode(), now, found)
+            kept = _series(content, truck, now, found, bound)
             if kept:
                 series.append(_field(1, kept))
     if series:
@@ -73,7 +77,9 @@ def _unpacked(body: bytes) -> memoryview:
         raise BadWriteError from None
 
 
-def _series(content: memoryview, truck: bytes, now: float, found: Sieved) -> bytes:
+def _series(
+    content: memoryview, truck: str, now: float, found: Sieved, bound: SeriesBound
+) -> bytes:
     """One TimeSeries without what is refused; empty: nothing is left."""
     labels: dict[bytes, bytes] = {}
     samples = []
@@ -88,7 +94,7 @@ def _series(content: memoryview, truck: bytes, now: float, found: Sieved) -> byt
         else:
             # Exemplars and histograms have times of their own; no truck sends any.
             sound = False
-    reason = _reason(labels, truck) if sound else "form"
+    reason = _reason(labels, truck.encode()) if sound else "form"
     if reason:
         found.refused[reason] += max(1, len(samples))
         return b""
@@ -101,13 +107,16 @@ def _series(content: memoryview, truck: bytes, now: float, found: Sieved) -> byt
             found.ahead_s = max(found.ahead_s, at_ms / 1000 - now)
         else:
             passed.append(sample)
-    found.passed += len(passed)
     if not passed:
         return b""
-    labels[b"truck"] = truck
+    labels[b"truck"] = truck.encode()
     head = b"".join(
         _field(1, _field(1, name) + _field(2, value)) for name, value in sorted(labels.items())
     )
+    if not bound.admits(truck, head, now):
+        found.refused["series"] += len(passed)
+        return b""
+    found.passed += len(passed)
     return head + b"".join(_field(2, bytes(sample)) for sample in passed)
 
 

@@ -21,6 +21,7 @@ from entrance.lockout import FREE, LONGEST_S, Lockout
 from entrance.metrics import Metrics
 from entrance.pages import whither
 from entrance.routes import Who
+from entrance.series import SeriesBound
 from entrance.state import IDLE_S, State
 from entrance.state import LONGEST_S as SESSION_S
 from entrance.tickets import Tickets
@@ -233,7 +234,7 @@ def _write(*many: tuple[float, dict[str, str]]) -> bytes:
 def test_what_passes_is_of_the_truck_and_not_of_the_future(many: list[tuple[float, str]]) -> None:
     body = _write(*((ahead, {"__name__": "m"} | ({"truck": truck} if truck else {}))
                     for ahead, truck in many))  # fmt: skip
-    found = sieve.sieve(body, "A", _NOW)
+    found = sieve.sieve(body, "A", _NOW, SeriesBound())
     sound = [
         ahead
         for ahead, truck in many
@@ -244,7 +245,7 @@ def test_what_passes_is_of_the_truck_and_not_of_the_future(many: list[tuple[floa
     expected = _write(*((ahead, {"__name__": "m", "truck": "A"}) for ahead in sound))
     plain = bytes(cramjam.snappy.decompress_raw(expected)) if sound else b""
     assert (bytes(cramjam.snappy.decompress_raw(found.body)) if found.body else b"") == plain
-    assert not sieve.sieve(found.body, "A", _NOW).refused if found.body else True
+    assert not sieve.sieve(found.body, "A", _NOW, SeriesBound()).refused if found.body else True
 
 
 @given(st.binary(max_size=300), st.booleans())
@@ -252,7 +253,7 @@ def test_any_bytes_are_refused_or_sieved_and_nothing_else(body: bytes, packed: b
     if packed:
         body = bytes(cramjam.snappy.compress_raw(body))
     try:
-        found = sieve.sieve(body, "A", _NOW)
+        found = sieve.sieve(body, "A", _NOW, SeriesBound())
     except sieve.BadWriteError:
         return
     assert found.passed >= 0
@@ -260,7 +261,38 @@ def test_any_bytes_are_refused_or_sieved_and_nothing_else(body: bytes, packed: b
 
 def test_a_body_that_would_be_huge_is_not_unpacked() -> None:
     with pytest.raises(sieve.BadWriteError):
-        sieve.sieve(b"\xff\xff\xff\xff\x0f" + bytes(100), "A", _NOW)
+        sieve.sieve(b"\xff\xff\xff\xff\x0f" + bytes(100), "A", _NOW, SeriesBound())
+
+
+def test_a_truck_writes_so_many_series_and_no_more_and_no_other_truck_feels_it() -> None:
+    bound = SeriesBound(10)
+    many = _write(*((0, {"__name__": "m", "n": str(number)}) for number in range(25)))
+    found = sieve.sieve(many, "A", _NOW, bound)
+    assert (found.passed, found.refused) == (10, {"series": 15})
+    again = sieve.sieve(many, "A", _NOW + 3600, bound)
+    assert again.body == found.body, "what it writes already goes on"
+    assert sieve.sieve(many, "B", _NOW, bound).passed == 10
+    other = _write((0, {"__name__": "other"}))
+    assert sieve.sieve(other, "A", _NOW + 3600, bound).refused == {"series": 1}
+    # What has not come for a day makes room.
+    kept = _write((0, {"__name__": "m", "n": "0"}))
+    for hour in (13, 26, 39):
+        assert sieve.sieve(kept, "A", _NOW + hour * 3600, bound).passed == 1
+    assert sieve.sieve(other, "A", _NOW + 40 * 3600, bound).passed == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 30), st.floats(-1e5, 1e5))))
+def test_what_is_kept_of_a_trucks_series_is_bounded_whatever_the_clock_does(
+    writes: list[tuple[str, int, float]],
+) -> None:
+    bound = SeriesBound(5)
+    admitted: dict[str, set[int]] = {"A": set(), "B": set()}
+    for truck, number, at in writes:
+        if bound.admits(truck, b"%d" % number, at):
+            admitted[truck].add(number)
+        assert bound.known(truck) <= 5
+    if all(at == writes[0][2] for _, _, at in writes):
+        assert all(len(found) <= 5 for found in admitted.values())
 
 
 def test_what_hides_a_time_is_refused() -> None:
@@ -272,6 +304,6 @@ def test_what_hides_a_time_is_refused() -> None:
         series = label + part
         body = bytes(cramjam.snappy.compress_raw(b"\x0a" + bytes([len(series)]) + series))
         try:
-            assert sieve.sieve(body, "A", _NOW).body == b""
+            assert sieve.sieve(body, "A", _NOW, SeriesBound()).body == b""
         except sieve.BadWriteError:
             continue
