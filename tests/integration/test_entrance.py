@@ -29,7 +29,7 @@ from router.destinations.base import Outgoing, Stored
 from router.destinations.stow import Stow, StowSettings
 from router.records.copies import Copy
 from router.records.receipt import VerifiedBy
-from tests import spellings
+from tests import monitoring, spellings
 from tests.certificates import Authority
 from tests.cloud import READER, READERS_PASSWORD, cloud, password_of, sign_in
 from tests.orthancs import PASSWORD, ROOT
@@ -549,3 +549,29 @@ def test_a_truck_shows_a_certificate_with_its_own_name_where_that_is_required(ho
             cert = cast("Any", (str(pair.file), str(pair.key)) if pair else None)
             answer = made.ask("GET", "/dicom-web/studies", user, cert=cert)
             assert answer.status_code == status, (shown, user)
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_a_browser_is_bound_to_https_only_where_a_public_authority_signed(
+    running: Cloud,
+    tmp_path: Path,
+    public: bool,  # noqa: FBT001
+) -> None:
+    """With a private one, a reader whose browser does not know it could not be told to go on."""
+    authority = Authority(tmp_path, "ca")
+    shown = authority.sign("shown", "serverAuth")
+    files = {shown.file: "/run/secrets/cloud_certificate",
+             shown.key: "/run/secrets/cloud_certificate_key",
+             running.folder / "socket": "/run/entrance"}  # fmt: skip
+    if public:
+        files[authority.file] = "/etc/ssl/certs/ca-certificates.crt"
+    with (
+        Network() as network,
+        monitoring.running("other-proxy", monitoring.PROXY, network, "/health", of="proxy",
+                           ca=authority.file, files=files) as proxy,
+    ):  # fmt: skip
+        for path, status in (("/sign-in", 200), ("/nowhere", 404)):
+            answer = requests.get(f"{proxy.url}{path}", verify=str(authority.file), timeout=30)
+            assert answer.status_code == status
+            said = answer.headers.get("Strict-Transport-Security")
+            assert said == ("max-age=31536000" if public else None), path

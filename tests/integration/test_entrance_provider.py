@@ -20,6 +20,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from entrance import oidc
 from entrance.app import Entrance
 from entrance.settings import Provider, Settings
 from tests import cloud
@@ -103,6 +104,7 @@ class Browser:
 
     app: Starlette
     given: Given
+    entrance: Entrance
     cookies: httpx2.Cookies = field(default_factory=httpx2.Cookies)
 
     def see(self, path: str) -> httpx2.Response:
@@ -149,7 +151,8 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
             dict.fromkeys(("reader", "store", "entrance"), "x"),
             provider=Provider(given.issuer, "archive", "secret", ca_file=str(authority.file)),
         )  # fmt: skip
-        yield Browser(Entrance(settings).app(), given)
+        entrance = Entrance(settings)
+        yield Browser(entrance.app(), given, entrance)
 
 
 def test_a_reader_comes_in_by_the_provider_and_to_where_the_link_led(browser: Browser) -> None:
@@ -197,3 +200,29 @@ def test_an_answer_that_this_browser_did_not_ask_for_is_not_taken(browser: Brows
     # It counts once, whatever came of it.
     assert browser.see(f"/sign-in/back?code=a-code&state={state}").status_code == 502
     assert not browser.signed_in
+
+
+def test_sign_ins_that_nobody_finishes_take_no_more_and_no_more_memory(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who only sets out pushes out the oldest of those; a reader who comes back is taken in."""
+    monkeypatch.setattr(oidc, "_MOST_PENDING", 5)
+    provider = browser.entrance.provider
+    assert provider is not None
+    for number in range(20):
+        Browser(browser.app, browser.given, browser.entrance).leave()
+        assert provider.unfinished == min(number + 1, 5)
+    late = Browser(browser.app, browser.given, browser.entrance)
+    lost = late.leave()
+    for _ in range(5):
+        state = browser.leave()
+    assert late.see(f"/sign-in/back?code=a-code&state={lost}").status_code == 502
+    assert not late.signed_in
+    assert browser.see(f"/sign-in/back?code=a-code&state={state}").status_code == 303
+    assert browser.signed_in
+    assert provider.unfinished == 4
+    # What is too old goes whatever the number.
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 601)
+    browser.leave()
+    assert provider.unfinished == 1
