@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from tests.stack import Stack
 
 STABLE_AGE_S = 2
+#: Failure reason C122, transfer syntax not supported (PS3.18, table I.2-2), as JSON has it.
+_UNTAKEN = b"49442"
+_SUCCESS = 0x0000
 _SENDERS = 4
 #: A truck of the programme that is no longer where it should be.
 STOLEN = "STOLEN"
@@ -76,6 +79,7 @@ class Attacker:
             if "truck" in self._parts:
                 self.batch("the scanner's port", self._sockets, seed)
                 self.batch("images", self._images, seed)
+                self.batch("deflated images", self._deflated, seed)
             if "cloud" in self._parts:
                 self.batch("spellings", self._spellings, seed)
                 self.batch("bodies", self._bodies, seed)
@@ -110,6 +114,32 @@ class Attacker:
 
     def _images(self, seed: int) -> int:
         return self._store(corpus.cases(self._share(self._amounts.images), seed))
+
+    def _deflated(self, seed: int) -> int:
+        """Neither side takes a deflated image: its size says nothing of the size of what is in it."""
+        bomb = corpus.deflated(seed, 500 if self._amounts.bombs else 20)
+        port = self._stack.port("door", 4242)
+        # Alone, beside a syntax that is taken, and under the other one's number.
+        proposed = {1: (corpus.CT, bomb.syntax), 3: (corpus.CT, corpus.EXPLICIT)}
+        for contexts in ({1: proposed[1]}, proposed):
+            status = dimse.BROKEN
+            with suppress(OSError):
+                association = dimse.Association("127.0.0.1", port, contexts)
+                if 1 in association.accepted:
+                    self._intrusion("the truck accepts deflated images")
+                if 3 in contexts and 3 not in association.accepted:
+                    self._intrusion("the truck refuses plain images beside deflated ones")
+                with suppress(OSError):
+                    status = association.store(1, corpus.CT, bomb.sop_uid, bomb.data)
+                association.close()
+            if status == _SUCCESS:
+                self._intrusion("the truck took a deflated image")
+        body, headers = web.multipart([bomb.file()])
+        for user in ("truck", "stolen truck"):
+            got = self._entrance.ask("POST", "/dicom-web/studies", user, body, headers)
+            if (got.status, _UNTAKEN in got.body) != (409, True):
+                self._intrusion(f"a deflated image was answered {got.status} by the cloud")
+        return 4
 
     def _bombs(self, seed: int) -> int:
         return self._store(corpus.bombs(seed))

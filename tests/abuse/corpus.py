@@ -26,6 +26,7 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 JPEG, JPEG_LS = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.80"
 J2K, RLE = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 #: Presentation contexts, by the syntax that the bytes claim to have.
 CONTEXTS = {EXPLICIT: 1, IMPLICIT: 3, JPEG: 5, JPEG_LS: 7, J2K: 9, RLE: 11}
 _HOSTILE = (
@@ -221,11 +222,18 @@ def bombs(seed: int) -> Iterator[Case]:
         head = struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, len(body))
         at = raw.find(struct.pack("<HH", 0x7FE0, 0x0010))
         yield Case("empty items", EXPLICIT, f"{base}.{index}", raw[:at] + head + body + raw[at:])
+    # As what it is not: the truck takes no deflated images, and the bytes are what counts.
+    yield replace(deflated(seed, 500), syntax=EXPLICIT)
+
+
+def deflated(seed: int, mebibytes: int) -> Case:
+    """A thousandth of what it inflates to, in a transfer syntax that says so (PS3.5, A.5)."""
+    base = f"1.2.826.0.1.3680043.10.1234.{seed}.8"
     dataset = image(903)
-    dataset.SOPInstanceUID = f"{base}.3"
+    dataset.SOPInstanceUID, dataset.StudyInstanceUID = f"{base}.3", f"{base}.4"
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
-    raw = encoded(dataset, EXPLICIT) + struct.pack("<HH2sHL", 0x7FE1, 0x1010, b"OB", 0, 500 << 20)
+    length = mebibytes << 20
+    raw = encoded(dataset, EXPLICIT) + struct.pack("<HH2sHL", 0x7FE1, 0x1010, b"OB", 0, length)
     bomb = deflater.compress(raw)
-    bomb += b"".join(deflater.compress(bytes(1 << 20)) for _ in range(500)) + deflater.flush()
-    # Offered as what it is not, since the truck takes no deflated images: the bytes are what counts.
-    yield Case("deflated", EXPLICIT, f"{base}.3", bomb)
+    bomb += b"".join(deflater.compress(bytes(1 << 20)) for _ in range(mebibytes))
+    return Case("deflated", DEFLATED, f"{base}.3", bomb + deflater.flush())
