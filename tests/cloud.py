@@ -145,6 +145,10 @@ def cloud(
     secret = folder / "archive-password"
     secret.write_text(PASSWORD)
     secret.chmod(0o444)
+    socket_folder = folder / "socket"
+    socket_folder.mkdir(exist_ok=True)
+    socket_folder.chmod(0o777)
+    shared = {socket_folder: "/run/entrance"}
     shown = authority.sign("cloud", "serverAuth", "DNS:cloud-proxy,DNS:localhost,IP:127.0.0.1")
     with ExitStack() as stack:
         archive = stack.enter_context(monitoring.running(
@@ -155,10 +159,12 @@ def cloud(
             "entrance", ENTRANCE, network, "/alive",
             files={kept: "/etc/entrance/accounts"},
             secrets={secret: [f"/run/secrets/archive_{user}_password" for user in _ARCHIVE_USERS]}, of_service=of_entrance,
+            kept=shared,
         ))  # fmt: skip
         proxy = stack.enter_context(monitoring.running(
             "cloud-proxy", monitoring.PROXY, network, "/health", of="proxy", ca=authority.file,
             files={shown.file: "/run/secrets/cloud_certificate",
-                   shown.key: "/run/secrets/cloud_certificate_key"} | (proxy_files or {}),
+                   shown.key: "/run/secrets/cloud_certificate_key",
+                   **shared} | (proxy_files or {}),
         ))  # fmt: skip
         yield Cloud(proxy, entrance, archive, folder, authority)

@@ -13,6 +13,7 @@ import uvicorn
 
 from entrance import accounts, log
 from entrance.app import Entrance
+from entrance.server import Server
 from entrance.settings import SettingsError, load
 
 _PORT = 8000
@@ -32,12 +33,13 @@ def main(arguments: list[str]) -> int:
     except SettingsError as error:
         sys.stderr.write(f"entrance: {error}\n")
         return 2
-    uvicorn.run(
+    config = uvicorn.Config(
         Entrance(settings).app(), host="0.0.0.0", port=_PORT,  # noqa: S104  (its networks are its own)
         log_config=None, access_log=False, server_header=False, date_header=False,
         http="httptools", ws="none", proxy_headers=False, h11_max_incomplete_event_size=None,
         timeout_keep_alive=120,
     )  # fmt: skip
+    Server(config).run()
     return 0
 
 

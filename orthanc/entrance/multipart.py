@@ -118,18 +118,29 @@ class Parts:
         return Edge.BEGIN
 
     def _body(self) -> bytes | Edge | None:
+        if not self._kept:
+            return None
         at = self._kept.find(self._delimiter)
         if at == 0:
             self._kept = self._kept[len(self._delimiter) :]
             self._state = self._between
             return Edge.END
         if at < 0:
-            # Its beginning may be a delimiter's.
-            at = len(self._kept) - len(self._delimiter) + 1
-            if at <= 0:
+            at = self._safe()
+            if at == 0:
                 return None
+        # Mostly all of it: then nothing is copied.
         given, self._kept = self._kept[:at], self._kept[at:]
         return given
+
+    def _safe(self) -> int:
+        """Up to where what is kept holds no beginning of a delimiter."""
+        at = max(0, len(self._kept) - len(self._delimiter) + 1)
+        while (at := self._kept.find(b"\r", at)) >= 0:
+            if self._delimiter.startswith(self._kept[at:]):
+                return at
+            at += 1
+        return len(self._kept)
 
     def _after(self) -> bytes | Edge | None:
         """What follows the last part is nothing, or a line's end."""

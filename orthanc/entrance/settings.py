@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+#: Where nginx reaches the entrance: a folder that the two share. Over the engine's network each byte
+#: that a truck stores would cost as much again as all that is done with it here.
+SOCKET = Path("/run/entrance/http.sock")
+
+
 class SettingsError(ValueError):
     """A setting is missing or cannot be read; the message says which, and no secret."""
 
@@ -55,7 +60,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         for user in ("reader", "store", "entrance")
     }  # fmt: skip
     return Settings(
-        own_url=environment.get("ENTRANCE_URL", "http://entrance:8000"),
+        own_url=f"http://unix:{SOCKET}:",
         archive_url=environment.get("ARCHIVE_URL", "http://cloud-orthanc:8042"),
         prometheus_url=environment.get("PROMETHEUS_URL", "http://prometheus:9090"),
         accounts=Path(environment.get("ACCOUNTS_DIR", "/etc/entrance/accounts")),

@@ -118,6 +118,7 @@ class _Request:
         self._study = study
         self._failed: list[dict[str, Any]] = []
         self._file = _File()
+        self._owned: set[str] = set()
         self._files = self._bytes = 0
         # The archive's own parser finds nothing else than this between two files.
         self._boundary = secrets.token_hex(24).encode()
@@ -210,9 +211,12 @@ class _Request:
         if self._study not in {"", study}:
             self._refuse(Fault.UNSOUND, "of another study than the request")
             return False
-        if not await self._guard.claim(study, self._truck):
-            self._leave_out(OF_ANOTHER_TRUCK, "the study is another truck's")
-            return False
+        # A study stays the truck's whose it is: asked once a request.
+        if study not in self._owned:
+            if not await self._guard.claim(study, self._truck):
+                self._leave_out(OF_ANOTHER_TRUCK, "the study is another truck's")
+                return False
+            self._owned.add(study)
         return True
 
     async def _pass_on(self) -> None:
