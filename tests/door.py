@@ -64,7 +64,7 @@ def opened(
     callers = folder / "callers.json"
     settings = Settings(
         "127.0.0.1", 0, "127.0.0.1", 0, "127.0.0.1", orthanc_port, "EDGETRUCK", folder / "modalities.json",
-        check_host, callers, tls, limits or Limits(),
+        check_host, callers, tls, limits or Limits(), folder / "door.prom",
     )  # fmt: skip
     loop = asyncio.new_event_loop()
     door = Door(settings)

@@ -18,7 +18,7 @@ def made() -> Dashboard:
     """The board of one truck."""
     found = board("edge-truck", "Truck", "One truck: stages, link, bytes, space, machine.")
     found = found.with_variable(variable("truck", "Truck", "edge_router_build_info"))
-    return filled(found, (*_now(), *_way(), *_link(), *_machine()))
+    return filled(found, (*_now(), *_door(), *_way(), *_link(), *_machine()))
 
 
 def _rate(metric: str, more: str = "") -> str:
@@ -59,6 +59,27 @@ def _now() -> list[Part]:
             "Clock ahead", "Of a destination's clock; of its own time source, where none tells.",
             f"max(edge_router_clock_offset_seconds{{{_T}}}) or max(node_timex_offset_seconds{{{_T}}})",
             "s",
+        ),
+    ]  # fmt: skip
+
+
+def _door() -> list[Part]:
+    return [
+        row("The scanner's door"),
+        lines(
+            "Connections that were not let in", "By reason, in the last hour.",
+            [(f"sum by (reason) (increase(edge_door_ended_total{{{_T}}}[1h])) > 0", "{{reason}}")],
+            "none", stacked=True,
+        ),
+        lines(
+            "In use",
+            "Associations now, connections that have not said who they are, and callers that were never let in.",
+            [
+                (f"edge_door_associations{{{_T}}}", "associations"),
+                (f"edge_door_waiting{{{_T}}}", "waiting"),
+                (f"edge_door_unknown_callers{{{_T}}}", "unknown callers"),
+            ],
+            "none",
         ),
     ]  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 _ASK_S = 3.0
 _LARGEST_ASK = 4096
@@ -77,6 +78,13 @@ class Figures:
         for name, value in gauges.items():
             lines += [f"# TYPE {name} gauge", f"{name} {value:.0f}"]
         return "\n".join(lines) + "\n"
+
+    def write(self, path: Path) -> None:
+        """Puts the text where the machine's exporter finds it, whole at any moment. Raises OSError."""
+        fresh = path.with_suffix(".fresh")
+        fresh.write_text(self.text(), encoding="ascii")
+        fresh.chmod(0o644)
+        fresh.replace(path)
 
     async def serve(self, host: str, port: int) -> asyncio.Server:
         """Answers ``GET /metrics`` and ``GET /health`` until it is closed."""

@@ -90,6 +90,7 @@ class Door:
         self._tasks += [
             asyncio.create_task(self._watch()),
             asyncio.create_task(self._keep_list()),
+            asyncio.create_task(self._show_figures()),
         ]
 
     @property
@@ -319,6 +320,15 @@ class Door:
             if self._settings.check_host and now - refreshed >= _REFRESH_S:
                 await asyncio.to_thread(self._register.refresh)
                 refreshed = now
+
+    async def _show_figures(self) -> None:
+        """Writes them, for a metrics agent that has no way to a network that scanners are in."""
+        while (path := self._settings.figures_file) is not None:
+            try:
+                self.figures.write(path)
+            except OSError as error:
+                log("WARNING", "figures", type(error).__name__, code="FIGURES_NOT_WRITTEN")
+            await asyncio.sleep(self._settings.limits.figures_s)
 
     def _save(self) -> None:
         try:

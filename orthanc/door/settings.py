@@ -38,6 +38,8 @@ class Limits:
     progress_s: float = 30.0
     progress_bytes: int = 16 * 1024
     connect_s: float = 5.0
+    #: So often its figures are written: twice between two looks of the metrics agent.
+    figures_s: float = 15.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Settings:
     callers: Path | None
     tls: Tls | None
     limits: Limits
+    #: Where its figures are written for the machine's exporter; None: nowhere.
+    figures_file: Path | None = None
 
     @classmethod
     def load(cls, environment: Mapping[str, str]) -> Settings:
@@ -91,6 +95,7 @@ class Settings:
                     )
             tls = Tls(number("DOOR_TLS_PORT", 2762), *files)
         state = environment.get("DOOR_CALLERS", "")
+        shown = environment.get("DOOR_FIGURES_FILE", "")
         standard = Limits()
         return cls(
             environment.get("DOOR_HOST", ""),
@@ -108,4 +113,5 @@ class Settings:
                 most=number("DOOR_MOST_ASSOCIATIONS", standard.most),
                 most_each=number("DOOR_MOST_PER_ADDRESS", standard.most_each),
             ),
+            Path(shown) if shown else None,
         )

@@ -133,6 +133,15 @@ def test_who_is_not_known_is_rejected_with_the_reason(
     assert (caller["address"], caller["refused"], caller["accepted"]) == ("127.0.0.1", 1, 0)
 
 
+def test_the_figures_are_written_for_an_exporter_of_the_machine(tmp_path: Path) -> None:
+    with opened(tmp_path, 1, Limits(figures_s=0.05)) as door:
+        answer(door.port, request())
+        written = tmp_path / "door.prom"
+        told = 'edge_door_ended_total{reason="ORTHANC_UNREACHABLE"} 1'
+        until(lambda: written.exists() and told in written.read_text(), what="the refused call")
+        assert written.stat().st_mode & 0o777 == 0o644
+
+
 def test_an_orthanc_that_is_not_there_is_said_to_be_congested(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import requests
 from prometheus_client import CollectorRegistry, generate_latest
 from testcontainers.core.network import Network
 
+from door.figures import Figures, Reason
 from fleet_qc import drift, miner
 from fleet_qc.exporter import Exporter
 from fleet_qc.prometheus import Prometheus
@@ -104,9 +106,17 @@ def test_a_truck_that_has_seen_everything_stays_within_its_series(
     (tmp_path / "health").write_text(PASSWORD)
     (tmp_path / "health").chmod(0o644)
     scrape = monitoring.hastened("vmagent/scrape.yml", tmp_path)
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    door_figures = Figures()
+    door_figures.gauges = {f"edge_door_{name}": lambda: 1.0
+                           for name in ("associations", "waiting", "unknown_callers")}  # fmt: skip
+    door_figures.ended.update(Reason)
+    door_figures.write(figures / "door.prom")
     with (
         _server(lambda _: served) as port,
-        monitoring.running("node-exporter", 9100, network, "/metrics"),
+        monitoring.running("node-exporter", 9100, network, "/metrics",
+                           files={figures: "/var/lib/edge-door-figures"}),
         monitoring.running(
             "vmagent", monitoring.VMAGENT, network, "/health",
             files={
@@ -124,13 +134,23 @@ def test_a_truck_that_has_seen_everything_stays_within_its_series(
         series = prometheus.query(
             'count by (job) (last_over_time({truck="A",__name__!~"truck:.*|ALERTS.*"}[5m]))'
         )
+        own_names = prometheus.query('{truck="A",__name__=~"up|scrape_.*"}')
         dropped = prometheus.query('scrape_series_limit_samples_dropped{truck="A"}')
         limit = prometheus.query('scrape_series_limit{truck="A"}')
+        of_door = prometheus.query('{__name__=~"edge_door_.*|node_textfile_.*",truck="A"}')
         of_scrapes = prometheus.query(
             'count by (job) (last_over_time({truck="A",__name__=~"up|scrape_.*"}[5m]))'
         )
     count = {one["metric"]["job"]: int(one["value"][1]) for one in series}
     assert set(count) == jobs
+    names = Counter(one["metric"]["__name__"] for one in of_door)
+    assert names == {
+        "edge_door_associations": 1, "edge_door_associations_total": 1, "edge_door_ended_total": 8,
+        "edge_door_unknown_callers": 1, "edge_door_waiting": 1, "node_textfile_mtime_seconds": 1,
+    }  # fmt: skip
+    assert {one["metric"]["__name__"] for one in own_names} <= {
+        "up", "scrape_series_current", "scrape_series_limit", "scrape_series_limit_samples_dropped",
+    }  # fmt: skip
     assert sum(count.values()) <= MOST_SERIES, count
     # All of it: nothing was left out by the bound behind the bounds.
     assert {one["metric"]["job"]: float(one["value"][1]) for one in dropped} == {
