@@ -35,12 +35,14 @@ def body(tmp_path: Path) -> Iterator[FileBody]:
 
 def resident(path: Path) -> int:
     """Bytes of a mapped file that are this process's memory now (proc(5), smaps)."""
-    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
-    found = 0
-    for line in lines:
-        if line.endswith(str(path)):
-            found += next(int(below.split()[1]) for below in lines if below.startswith("Rss:"))
-    return found * 1024
+    # Found by the bytes: this process has thousands of mappings, and is asked hundreds of times.
+    told, ending = Path("/proc/self/smaps").read_bytes(), f" {path}\n".encode()
+    return (
+        sum(
+            int(below.partition(b"\nRss:")[2].split(None, 1)[0]) for below in told.split(ending)[1:]
+        )
+        * 1024
+    )
 
 
 def test_pieces_are_the_whole_in_order() -> None:
