@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 KEY = "test-key:" + "5a" * 32
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps tests that share the stack, or a fixture of their module, in one worker, in order."""
+    for item in items:
+        made = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009
+        if "stack" in made and made["stack"][-1].scope == "session":
+            item.add_marker(pytest.mark.xdist_group("stack"))
+        elif any(one.scope == "module" for fixtures in made.values() for one in fixtures):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def truck_container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     yield from start("truck", tmp_path_factory.mktemp("truck"), ["router", "health", "other"])

@@ -8,6 +8,9 @@ from tests.abuse.amounts import SHORT
 from tests.abuse.attack import attack
 from tests.abuse.report import Report
 
+#: What is measured of good studies is what the attack costs them.
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.stack import Stack
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(
     os.environ.get("EDGE_TEST_RESTARTS_ENGINE") != "1",
     reason="stops every container of this machine: only where scripts/engine started the engine",

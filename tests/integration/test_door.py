@@ -150,6 +150,7 @@ def test_an_orthanc_that_is_not_there_is_said_to_be_congested(tmp_path: Path) ->
         assert (got[0], tuple(got[7:10])) == (REJECTED, (2, 3, 1))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("drips", [False, True], ids=["idle", "dripping"])
 def test_a_thousand_silent_connections_keep_no_image_waiting(
     door: Running, truck: Orthanc, drips: bool,  # noqa: FBT001
@@ -237,6 +238,7 @@ def test_an_association_that_stalls_or_drips_is_ended(quick: Running) -> None:
     assert quick.ended("IDLE") == 1
 
 
+@pytest.mark.alone
 def test_associations_at_rest_make_room_and_busy_ones_do_not(quick: Running) -> None:
     opened_ones = [associated(quick.port) for _ in range(QUICK.most_each)]
     try:
@@ -288,6 +290,7 @@ def test_a_caller_with_a_certificate_speaks_tls_and_others_do_not(
         )  # fmt: skip
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("towards", ["orthanc", "caller"])
 def test_bytes_are_passed_on_faster_than_any_truck_needs(tmp_path: Path, towards: str) -> None:
     amount = 200 * 1024 * 1024

@@ -83,6 +83,7 @@ def published() -> Iterator[tuple[str, int]]:
         _run("docker", "network", "rm", network, check=False)
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not _ROOT, reason="needs root: a network namespace, and the firewall's rules")
 def test_a_neighbour_reaches_the_scanners_port_and_nothing_else(
     neighbour: str, published: tuple[str, int]

@@ -80,6 +80,7 @@ def test_the_first_good_answer_is_told_at_once_and_then_it_asks_in_long_pauses(
         assert len(heard) == 1 + 2
 
 
+@pytest.mark.alone
 def test_a_service_that_starts_is_seen_within_three_seconds_of_being_ready(tmp_path: Path) -> None:
     check = _Check(tmp_path, rest_s=29)
     ready_at = time.monotonic() + 4
@@ -133,6 +134,7 @@ def test_every_service_of_ours_is_checked_in_this_way() -> None:
         assert check["Retries"] == 2, image
 
 
+@pytest.mark.alone
 def test_a_container_is_well_within_three_seconds() -> None:
     container = subprocess.run(
         ["docker", "run", "--detach", "--rm", "--network", "none", "--read-only",

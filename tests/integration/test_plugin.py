@@ -78,6 +78,7 @@ def test_other_users_read_and_never_write(truck: Orthanc) -> None:
     assert truck.request("GET", "/instances", user="health").status_code == 403
 
 
+@pytest.mark.alone
 def test_the_doorbell_rings_within_a_second_of_an_image(truck: Orthanc) -> None:
     before = truck.request("GET", "/edge-router/wait?timeout=0").json()
     heard: list[float] = []

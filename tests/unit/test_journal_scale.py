@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from router.journal import Identities, Journal, Pin
 from router.records.copies import Copy, Route
 from router.records.instance import Arrival
@@ -38,6 +40,7 @@ def test_no_question_of_the_delivery_reads_a_whole_table(tmp_path: Path) -> None
     journal.close()
 
 
+@pytest.mark.alone
 def test_metrics_cost_at_most_a_hundredth_of_the_routers_time_however_much_is_in_the_journal(
     tmp_path: Path,
 ) -> None:

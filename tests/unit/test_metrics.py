@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
@@ -180,6 +181,7 @@ def _processor_s(work: Callable[[], object], times: int) -> float:
     return min(rounds)
 
 
+@pytest.mark.alone
 def test_counting_costs_at_most_a_hundredth_of_the_routers_time() -> None:
     """Measured beside a part of the work, in the same run: the plan for a CT slice, and the gate."""
     metrics = _filled()
