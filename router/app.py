@@ -78,8 +78,8 @@ def show_journal(
     """
     registry.register(
         JournalFigures(
-            journal.count_studies,
-            journal.count_held,
+            journal.studies.count,
+            journal.holds.count,
             journal.outbox.oldest_undelivered,
             now,
             destinations,
@@ -234,9 +234,9 @@ class App:
     def start(self) -> None:
         """Starts the loops and the API; returns at once."""
         self._spool.clear()
-        self._journal.apply_standing(time.time())
-        gone = self._journal.adopt_destinations([d.name for d in self._deliveries], time.time())
-        if died := self._journal.trials.count_crashes():
+        self._journal.decisions.apply_standing(time.time())
+        gone = self._journal.destinations.adopt([d.name for d in self._deliveries], time.time())
+        if died := self._journal.instances.count_crashes():
             _log.warning("the router died in a step", extra={"action": "start", "count": died})
         if gone:
             _log.warning(
@@ -336,9 +336,9 @@ class App:
                 self._orthanc_answers(None)
                 stepped, offset = offset, time.time() - time.monotonic()
                 if abs(offset - stepped) > _CLOCK_STEP_S:
-                    self._journal.cap_due_times(time.time(), 0.0)
+                    self._journal.studies.cap_due_times(time.time(), 0.0)
                 if time.monotonic() >= reconcile_at:
-                    self._journal.cap_due_times(time.time())  # the clock may have been set
+                    self._journal.studies.cap_due_times(time.time())  # the clock may have been set
                     self._intake.reconcile()
                     self._journal.callers.note(
                         callers.read(settings.door.callers_file), time.time()
@@ -429,7 +429,7 @@ class App:
         if self._orthanc_code is not None:
             obstacles["orthanc"] = self._orthanc_code
         try:
-            self._journal.cursor()
+            self._journal.arrivals.cursor()
         except JournalError as error:
             obstacles["journal"] = error.code
         return obstacles

@@ -101,7 +101,7 @@ def _held(asked: argparse.Namespace) -> int:
         closing(Journal(settings.journal.path)) as journal,
         closing(orthanc_of(settings, Spool(settings.journal.spool))) as orthanc,
     ):
-        found, told = journal.held(), Examined(journal, orthanc)
+        found, told = journal.holds.all(), Examined(journal, orthanc)
         sides = [told.sides(held) for held in found]
         rows = [
             row | {"whose": whose, "conflicts_with": other}

@@ -48,7 +48,7 @@ def _manifest(asked: argparse.Namespace) -> int:
             )
         text = manifest.make(
             keys[study.key_id], settings.truck.id, study.alias,
-            journal.instances(study.orthanc_id), journal.receipts(study.orthanc_id), now,
+            journal.instances.of_study(study.orthanc_id), journal.outbox.of_study(study.orthanc_id), now,
         )  # fmt: skip
     # It leaves the truck: what cannot be recorded is not done.
     Audit(settings.journal.audit).record(

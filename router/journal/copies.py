@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.journal import receipts, records, routes
+from router.journal import instances, receipts, records, routes, studies
+from router.journal.conflicts import Conflict
 from router.journal.corrections import in_place_of
-from router.journal.identities import Conflict, Identities, enter, enter_study
+from router.journal.identities import Identities, enter, enter_study
 from router.journal.routes import inherit
-from router.records.copies import Copy, Original, Rank, Route
 from router.records.errors import Code
-from router.records.instance import Instance, Role, Stage
+from router.records.instance import Instance, Stage
+from router.records.study import Outcome
 
 if TYPE_CHECKING:
     import sqlite3
 
     from router.journal.database import Database
+    from router.records.copies import Copy, Original, Route
 
 
 class UidConflict(Conflict):
@@ -44,7 +46,7 @@ class Copies:
         *,
         same_person: bool = False,
     ) -> None:
-        """Before a copy is stored: makes it known as our own, and its patient findable.
+        """Makes a copy, before it is stored, known as our own, and its patient findable.
 
         ``route``: where it goes, unless that was decided before; ``None``: everywhere.
 
@@ -54,19 +56,16 @@ class Copies:
         that it is hers.
         """
         with self._db.writing() as db:
-            study = _study_of(db, instance)
+            study = instances.study_of(db, instance)
             if taken := _taken_by(db, instance, copy) or in_place_of(db, instance):
                 raise UidConflict(taken, identities)
             enter_study(db, study, identities, accepted=same_person)
             enter(db, study, identities, now, accepted=same_person)
-            db.execute(
-                f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
-                (*records.copy_values(copy), instance),
-            )
+            instances.enter_copy(db, instance, copy)
             if route is not None:
                 routes.enter(db, instance, route)
             if original is not None:
-                _enter_original(db, instance, original)
+                instances.enter_original(db, instance, original)
 
     def not_begun(self, study: str) -> list[Instance]:
         """What of a study would go, nobody has answered for, and no destination may have yet."""
@@ -79,38 +78,28 @@ class Copies:
         return [records.instance(row) for row in rows]
 
     def begin_capture(self, source: str, copy: Copy, now: float) -> None:
-        """Before a capture is stored: makes it known as our own. Again and again the same."""
+        """Makes a capture, before it is stored, known as our own. Again and again the same."""
         with self._db.writing() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO instance (orthanc_id, study, role, source, stage, origin,"
-                " received_at, rank)"
-                " SELECT ?, study, ?, orthanc_id, ?, 'router', ?, ? FROM instance"
-                " WHERE orthanc_id = ?",
-                (copy.orthanc_id, Role.CAPTURE, Stage.RECEIVED, now, Rank.CAPTURE, source),
-            )
+            instances.enter_capture(db, source, copy, now)
             inherit(db, copy.orthanc_id, source)
-            db.execute(
-                f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
-                (*records.copy_values(copy), copy.orthanc_id),
-            )
 
     def finish(self, instance: str) -> None:
-        """The copy, or the capture, is stored and was read back."""
+        """Writes that the copy, or the capture, is stored and was read back."""
         with self._db.writing() as db:
-            _finish(db, instance)
+            instances.copied(db, instance)
+            receipts.copied_again(db, instance)
+
+    def make_again(self, instance: str, now: float) -> None:
+        """Has a stored copy that is gone made once more, with the same bytes, and sent then."""
+        with self._db.writing() as db:
+            if instances.copy_gone(db, instance):
+                study = instances.study_of(db, instance)
+                studies.send_back(db, study, Outcome.RELEASE, due_at=now, now=now)
 
     def give_up_capture(self, capture: str) -> None:
-        """A capture that is gone and was never sent: another one takes its place."""
+        """Gives up a capture that is gone and was never sent: another one takes its place."""
         with self._db.writing() as db:
-            db.execute(
-                "UPDATE instance SET stage = ? WHERE orthanc_id = ? AND stage = ?",
-                (Stage.DISCARDED, capture, Stage.RECEIVED),
-            )
-
-
-def _study_of(db: sqlite3.Connection, instance: str) -> str:
-    row = db.execute("SELECT study FROM instance WHERE orthanc_id = ?", (instance,)).fetchone()
-    return str(row["study"])
+            instances.superseded(db, capture)
 
 
 def _taken_by(db: sqlite3.Connection, instance: str, copy: Copy) -> str | None:
@@ -122,19 +111,3 @@ def _taken_by(db: sqlite3.Connection, instance: str, copy: Copy) -> str | None:
         (instance, Stage.DISCARDED, copy.sop_uid, copy.study_uid, instance, copy.sop_uid),
     ).fetchone()
     return str(found["orthanc_id"]) if found else None
-
-
-def _finish(db: sqlite3.Connection, instance: str) -> None:
-    db.execute(
-        "UPDATE instance SET stage = ?, step_at = NULL WHERE orthanc_id = ? AND stage = ?",
-        (Stage.ANONYMIZED, instance, Stage.RECEIVED),
-    )
-    receipts.copied_again(db, instance)
-
-
-def _enter_original(db: sqlite3.Connection, instance: str, original: Original) -> None:
-    db.execute(
-        "UPDATE instance SET original_digest = ?, original_size = ?,"
-        " rank = iif(rank = ?, rank, ?) WHERE orthanc_id = ?",
-        (original.digest, original.size, Rank.PREVIEW, original.rank, instance),
-    )

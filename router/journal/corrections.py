@@ -7,12 +7,10 @@ that the archive was told.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.journal import receipts, records
-from router.records.copies import Rank
+from router.journal import instances, receipts, records, routes
 from router.records.errors import Code
 from router.records.instance import Role, Stage
 
@@ -98,27 +96,8 @@ class Corrections:
         """Before the note is stored: makes it known as our own. Again and again the same."""
         destinations = sorted({name for name, _ in self.begun(correction.replaces)})
         with self._db.writing() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO instance (orthanc_id, study, role, stage, origin,"
-                " received_at, rank) VALUES (?, ?, ?, ?, 'router', ?, ?)",
-                (
-                    copy.orthanc_id,
-                    correction.replaces,
-                    Role.NOTE,
-                    Stage.RECEIVED,
-                    now,
-                    Rank.CAPTURE,
-                ),
-            )
-            db.execute(
-                f"UPDATE instance SET {records.SET_COPY} WHERE orthanc_id = ?",  # noqa: S608
-                (*records.copy_values(copy), copy.orthanc_id),
-            )
-            db.execute(
-                "INSERT OR REPLACE INTO route (instance, rule, destinations, priority, policy,"
-                " analyses) VALUES (?, 'rejection note', ?, 0, '', '[]')",
-                (copy.orthanc_id, json.dumps(destinations)),
-            )
+            instances.enter_note(db, correction.replaces, copy, now)
+            routes.enter_note(db, copy.orthanc_id, destinations)
             db.execute(
                 "UPDATE correction SET note = ? WHERE study = ?",
                 (copy.orthanc_id, correction.study),
@@ -150,17 +129,13 @@ def decide(db: sqlite3.Connection, study: str, replaces: str, title: str, now: f
         (study, original, original, replaces, title, now),
     )
     receipts.replaced(db, replaces)
-    db.execute(
-        "UPDATE instance SET stage = ?, hold_code = NULL, hold_detail = NULL, held_at = NULL"
-        " WHERE study = ? AND role <> ? AND (stage = ? OR NOT EXISTS (SELECT 1 FROM receipt r"
-        "   WHERE r.instance = instance.orthanc_id AND r.begun_at IS NOT NULL))",
-        (Stage.DISCARDED, replaces, Role.NOTE, Stage.HELD),
-    )
-    db.execute(
-        "UPDATE instance SET stage = ?, attempts = 0, crashes = 0, hold_code = NULL,"
-        " hold_detail = NULL, held_at = NULL WHERE study = ? AND hold_code = ?",
-        (Stage.RECEIVED, study, Code.UID_CONFLICT),
-    )
+    instances.replaced(db, replaces)
+    conflicting = db.execute(
+        "SELECT orthanc_id FROM instance WHERE study = ? AND hold_code = ?",
+        (study, Code.UID_CONFLICT),
+    ).fetchall()
+    for row in conflicting:
+        instances.release(db, row["orthanc_id"])
     left = db.execute(
         "SELECT 1 FROM receipt WHERE study = ? AND begun_at IS NOT NULL LIMIT 1", (replaces,)
     ).fetchone()

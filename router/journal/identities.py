@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from router.deid import same_patient
 from router.deid.issuers import NO_TABLE, Issuers
 from router.deid.same_patient import Comparison, Likeness
-from router.records.errors import Code, Hold
+from router.journal.conflicts import Conflict
+from router.records.errors import Code
 
 if TYPE_CHECKING:
     import sqlite3
@@ -65,18 +66,6 @@ class StudyPatient:
     issuer: str
     said: str
     key_id: str
-
-
-@dataclass(frozen=True)
-class OtherSide:
-    """What a held image conflicts with, and what it says of its own patient."""
-
-    #: The patient who is known; ``None``: it is an image that is in the way.
-    pseudonym: str | None
-    #: That image, and its study.
-    other: str | None
-    other_study: str | None
-    said: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -145,32 +134,6 @@ class IdentityTable:
         rows = self._db.rows(f"SELECT DISTINCT {USED} AS used FROM identity WHERE kind = 'patient'")  # noqa: S608
         return [row["used"] for row in rows]
 
-    def note_conflict(self, instance: str, conflict: Conflict) -> None:
-        """Both sides of what an image is held for, for the truck's own screen."""
-        with self._db.writing() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO hold_conflict (instance, pseudonym, other, scheme, blob)"
-                " VALUES (?, ?, ?, 0, ?)",
-                (instance, conflict.pseudonym, conflict.other, _blob(conflict.said)),
-            )
-
-    def conflict(self, instance: str) -> OtherSide | None:
-        """Both sides of what an image is held for; ``None``: it is held for itself."""
-        rows = self._db.rows(
-            "SELECT c.*, i.study AS other_study FROM hold_conflict c"
-            " LEFT JOIN instance i ON i.orthanc_id = c.other WHERE c.instance = ?",
-            (instance,),
-        )
-        return next(
-            (
-                OtherSide(
-                    row["pseudonym"], row["other"], row["other_study"], json.loads(row["blob"])
-                )
-                for row in rows
-            ),
-            None,
-        )
-
     def knows(self, pseudonym: str, key_id: str) -> bool:
         """Whether the patient is known under this key."""
         return bool(
@@ -179,17 +142,6 @@ class IdentityTable:
                 (pseudonym, key_id),
             )
         )
-
-
-class Conflict(Hold):
-    """Two things cannot both be true of an image and of what is known: it is held with both sides."""
-
-    #: The patient who is known.
-    pseudonym: str | None = None
-    #: The image that is known.
-    other: str | None = None
-    #: What the held image says of its patient.
-    said: Mapping[str, str]
 
 
 class IdentityConflict(Conflict):

@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.journal import receipts, records
+from router.journal import instances, studies
 from router.records.instance import Role, Stage
-from router.records.study import Outcome, State, advance
 
 if TYPE_CHECKING:
     import sqlite3
@@ -131,13 +130,11 @@ class Purges:
         return row is not None and row["digest"] == digest
 
     def removed(self, instance: str, now: float) -> None:
-        """The files of a discarded image are gone: another one may come under its identifiers."""
+        """Writes that a discarded image's files are gone: another one may come under its identifiers."""
         with self._db.writing() as db:
-            db.execute("DELETE FROM removal WHERE instance = ?", (instance,))
-            db.execute(
-                "UPDATE instance SET purged_at = ? WHERE orthanc_id = ? AND stage = ?",
-                (now, instance, Stage.DISCARDED),
-            )
+            forget_removal(db, instance)
+            if instances.stage_of(db, instance) is Stage.DISCARDED:
+                instances.purged(db, instance, now)
 
     def purgeable_bytes(self) -> int:
         (row,) = self._db.rows(
@@ -148,33 +145,24 @@ class Purges:
         return int(row["bytes"])
 
     def purged(self, gone: Iterable[Purgeable], now: float) -> None:
-        """Their files are gone; the receipts stay. A study is PURGED with its last instance."""
+        """Writes that their files are gone; the receipts stay. A study is PURGED with its last instance."""
         with self._db.writing() as db:
-            studies = set()
+            emptied = set()
             for purgeable in gone:
-                db.execute(
-                    "UPDATE instance SET purged_at = ? WHERE orthanc_id = ?",
-                    (now, purgeable.instance),
-                )
-                studies.add(purgeable.study)
-            for study in studies:
+                instances.purged(db, purgeable.instance, now)
+                emptied.add(purgeable.study)
+            for study in emptied:
                 left = db.execute(
                     "SELECT 1 FROM instance WHERE study = ? AND purged_at IS NULL LIMIT 1",
                     (study,),
                 ).fetchone()
-                if left is not None:
-                    continue
-                for state in (State.DELIVERED, State.DISCARDED):
-                    db.execute(
-                        "UPDATE study SET state = ?, changed_at = ?, purged_at = ?"
-                        " WHERE orthanc_id = ? AND state = ?",
-                        (advance(state, Outcome.PURGE), now, now, study, state),
-                    )
+                if left is None:
+                    studies.purged(db, study, now)
 
     def note_content(self, instance: str, content: str) -> None:
-        """Before its original leaves the truck: what the image is, in whatever encoding it comes."""
+        """Writes, before its original leaves the truck, what the image is in whatever encoding."""
         with self._db.writing() as db:
-            db.execute("UPDATE instance SET content = ? WHERE orthanc_id = ?", (content, instance))
+            instances.note_content(db, instance, content)
 
     def returned(self, present: Iterable[str]) -> list[Returned]:
         """What was purged and is on the truck all the same."""
@@ -204,7 +192,7 @@ class Purges:
 
 
 def ask_removal(db: sqlite3.Connection, instance: str) -> None:
-    """The files of a discarded image are to leave the truck, unless a destination may hold it."""
+    """Has the files of a discarded image leave the truck, unless a destination may hold it."""
     db.execute(
         "INSERT OR IGNORE INTO removal (instance) SELECT orthanc_id FROM instance i WHERE orthanc_id = ?"
         " AND role = ? AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.instance = i.orthanc_id"
@@ -213,15 +201,6 @@ def ask_removal(db: sqlite3.Connection, instance: str) -> None:
     )
 
 
-def take_back(db: sqlite3.Connection, instance: str, now: float) -> None:
-    """Another image has come in the place of one that was discarded: nothing of that one counts."""
+def forget_removal(db: sqlite3.Connection, instance: str) -> None:
+    """Has the files of a discarded image stay: another one has come in its place."""
     db.execute("DELETE FROM removal WHERE instance = ?", (instance,))
-    db.execute("DELETE FROM hold_conflict WHERE instance = ?", (instance,))
-    db.execute("DELETE FROM route WHERE instance = ?", (instance,))
-    receipts.forget(db, instance)
-    db.execute(
-        "UPDATE instance SET stage = ?, attempts = 0, crashes = 0, step_at = NULL, policy = '',"  # noqa: S608
-        " analysis = NULL, original_digest = NULL, content = NULL, original_size = NULL, purged_at = NULL,"
-        f" received_at = ?, {records.SET_COPY} WHERE orthanc_id = ?",
-        (Stage.RECEIVED, now, *[None] * len(records.COPY_COLUMNS), instance),
-    )

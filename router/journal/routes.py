@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from router.journal.receipts import hasten
+from router.journal import studies
 from router.records.copies import Route
-from router.records.errors import Code
-from router.records.instance import Stage
 from router.records.study import Priority
 
 if TYPE_CHECKING:
@@ -38,33 +36,9 @@ class Routes:
         return {row["instance"]: _route(row) for row in rows}
 
     def forget(self, instance: str) -> None:
-        """The instance is decided about anew, by the rules of that day."""
+        """Has the rules of that day decide anew where the instance goes."""
         with self._db.writing() as db:
-            db.execute("DELETE FROM route WHERE instance = ?", (instance,))
-
-    def stranded(self, destinations: Sequence[str]) -> list[str]:
-        """Instances that would go, and have no receipt: none of their destinations is left."""
-        rows = self._db.rows(
-            "SELECT i.orthanc_id FROM instance i CROSS JOIN route r ON r.instance = i.orthanc_id"
-            " WHERE i.stage = ? AND i.study IN"
-            "   (SELECT orthanc_id FROM study WHERE state IN ('RECEIVED', 'ANONYMIZED', 'ANALYSED'))"
-            " AND NOT EXISTS (SELECT 1 FROM receipt c WHERE c.instance = i.orthanc_id)"
-            " AND r.destinations IS NOT NULL AND NOT EXISTS"
-            "   (SELECT 1 FROM json_each(r.destinations)"
-            "   WHERE value IN (SELECT value FROM json_each(?)))",
-            (Stage.ANONYMIZED, json.dumps(list(destinations))),
-        )
-        return [row["orthanc_id"] for row in rows]
-
-    def reachable_again(self, destinations: Sequence[str]) -> list[str]:
-        """Instances that were held for want of a destination, and have one again."""
-        rows = self._db.rows(
-            "SELECT i.orthanc_id FROM instance i JOIN route r ON r.instance = i.orthanc_id"
-            " WHERE i.hold_code = ? AND EXISTS (SELECT 1 FROM json_each(r.destinations)"
-            "   WHERE value IN (SELECT value FROM json_each(?)))",
-            (Code.NO_DESTINATION, json.dumps(list(destinations))),
-        )
-        return [row["orthanc_id"] for row in rows]
+            forget(db, instance)
 
 
 def enter(db: sqlite3.Connection, instance: str, route: Route) -> None:
@@ -82,7 +56,7 @@ def enter(db: sqlite3.Connection, instance: str, route: Route) -> None:
         ),
     )
     row = db.execute("SELECT study FROM instance WHERE orthanc_id = ?", (instance,)).fetchone()
-    hasten(db, row["study"], route.priority)
+    studies.hasten(db, row["study"], route.priority)
 
 
 def inherit(db: sqlite3.Connection, capture: str, source: str) -> None:
@@ -92,6 +66,20 @@ def inherit(db: sqlite3.Connection, capture: str, source: str) -> None:
         " SELECT ?, rule, destinations, priority, policy, analyses FROM route WHERE instance = ?",
         (capture, source),
     )
+
+
+def enter_note(db: sqlite3.Connection, note: str, destinations: Sequence[str]) -> None:
+    """Decides where a rejection note goes: to these destinations, and no capture is made of it."""
+    db.execute(
+        "INSERT OR REPLACE INTO route (instance, rule, destinations, priority, policy, analyses)"
+        " VALUES (?, 'rejection note', ?, ?, '', '[]')",
+        (note, json.dumps(list(destinations)), Priority.NORMAL),
+    )
+
+
+def forget(db: sqlite3.Connection, instance: str) -> None:
+    """Deletes where an instance goes."""
+    db.execute("DELETE FROM route WHERE instance = ?", (instance,))
 
 
 def _route(row: sqlite3.Row) -> Route:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from router.journal import instances
 from router.journal.purges import Purgeable
 from router.records.instance import Role, Stage
 
@@ -87,18 +88,9 @@ class Sightings:
         that was given up stays so.
         """
         with self._db.writing() as db:
-            return bool(
-                db.execute(
-                    "INSERT OR IGNORE INTO instance (orthanc_id, study, role, stage, origin,"
-                    " received_at, original_digest, hold_code, hold_detail, held_at)"
-                    " SELECT ?, study, ?, ?, origin, ?, ?, ?, ?, ? FROM instance"
-                    " WHERE orthanc_id = ?",
-                    (
-                        repeated_name(instance, digest), Role.REPEATED, Stage.HELD, now, digest,
-                        code, detail, now, instance,
-                    ),
-                ).rowcount
-            )  # fmt: skip
+            return instances.enter_repeated(
+                db, repeated_name(instance, digest), instance, digest, code, detail, now
+            )
 
     def others(self, instance: str) -> dict[str, Stage]:
         """Other images under its UID that were told of: digest → what became of it."""

@@ -40,7 +40,7 @@ class What:
 
 def find_study(journal: Journal, name: str) -> Study:
     """By Orthanc's id or by the alias of logs and status. Raises OperatorError."""
-    study = journal.find_study(name)
+    study = journal.studies.find(name)
     if study is None:
         raise OperatorError(Code.NOT_IN_JOURNAL, f"The journal knows no study {name}.")
     return study
@@ -90,10 +90,10 @@ def release(
 def _release(journal: Journal, held: Held, policy: str | None, now: float) -> bool:
     name = held.instance.orthanc_id
     if held.destination is not None:
-        return journal.release_at(name, held.destination, now)
+        return journal.decisions.release_at(name, held.destination, now)
     if held.hold.code is Code.NO_DESTINATION:
         journal.routes.forget(name)
-    return journal.release(name, now, _combined(held.instance.policy, policy or ""))
+    return journal.decisions.release(name, now, _combined(held.instance.policy, policy or ""))
 
 
 def _combined(earlier: str, policy: str) -> str:
@@ -119,15 +119,15 @@ def discard(journal: Journal, audit: Audit, what: What, reason: Reason, now: flo
 def _discard(journal: Journal, held: Held, now: float) -> bool:
     name = held.instance.orthanc_id
     if held.destination is not None:
-        return journal.discard_at(name, held.destination, now)
-    return journal.discard(name, now, for_another=True)
+        return journal.decisions.discard_at(name, held.destination, now)
+    return journal.decisions.discard(name, now, for_another=True)
 
 
 def _came_second(journal: Journal, held: Held) -> bool:
     """Whether another image has its UID: Orthanc kept that one, or it has arrived somewhere."""
     if held.instance.role is Role.REPEATED:
         return True
-    return held.hold.code is Code.SAME_UID_OTHER_BYTES and journal.may_have_been_sent(
+    return held.hold.code is Code.SAME_UID_OTHER_BYTES and journal.outbox.may_have_been_sent(
         held.instance.orthanc_id
     )
 
@@ -135,7 +135,7 @@ def _came_second(journal: Journal, held: Held) -> bool:
 def _held(journal: Journal, what: What) -> list[Held]:
     chosen = [
         held
-        for held in journal.held()
+        for held in journal.holds.all()
         if what.name in {held.instance.orthanc_id, held.study.orthanc_id, held.study.alias}
         and what.destination in {None, held.destination}
     ]
@@ -148,7 +148,7 @@ def _held(journal: Journal, what: What) -> list[Held]:
 
 def find_study_or_instance(journal: Journal, name: str) -> None:
     """Raises OperatorError (NOT_IN_JOURNAL) where the name is neither."""
-    if journal.unknown([name]):
+    if journal.arrivals.unknown([name]):
         find_study(journal, name)
 
 

@@ -31,7 +31,7 @@ class Examined:
     def sides(self, held: Held) -> tuple[dict[str, str], dict[str, str] | None]:
         """Whose a held image is, and what it conflicts with; ``None``: it is held for itself."""
         own = self._of(held.instance)
-        side = self._journal.people.conflict(held.instance.orthanc_id)
+        side = self._journal.conflicts.of(held.instance.orthanc_id)
         if side is None:
             return own, None
         own |= _named(side.said)
@@ -41,13 +41,13 @@ class Examined:
         return own, _named(person.values) if person else {}
 
     def _of_other(self, name: str, study: str) -> dict[str, str]:
-        for instance in self._journal.instances(study):
+        for instance in self._journal.instances.of_study(study):
             if instance.orthanc_id == name:
                 return {**self._of(instance), "instance": name}
         return {"instance": name}
 
     def _of(self, instance: Instance) -> dict[str, str]:
-        study = self._journal.study(instance.study)
+        study = self._journal.studies.get(instance.study)
         shown = {"study": study.alias, "arrived": _moment(study.received_at)} if study else {}
         patient = self._journal.people.of_study(instance.study)
         person = self._journal.people.person(patient.pseudonym) if patient else None
@@ -61,7 +61,9 @@ class Examined:
         """Of what the router made: an image of its study."""
         if instance.role is Role.SOURCE:
             return instance.orthanc_id
-        sources = (i for i in self._journal.instances(instance.study) if i.role is Role.SOURCE)
+        sources = (
+            i for i in self._journal.instances.of_study(instance.study) if i.role is Role.SOURCE
+        )
         return next((source.orthanc_id for source in sources), instance.orthanc_id)
 
     def _told_by_orthanc(self, instance: str) -> dict[str, str]:

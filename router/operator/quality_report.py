@@ -67,7 +67,7 @@ def recent(
 ) -> list[dict[str, Any]]:
     """The studies of the last hours with something to tell; ``study``: only that alias."""
     rows = []
-    for one in journal.studies(_NEWEST):
+    for one in journal.studies.all(_NEWEST):
         if one.received_at < now - RECENT_S or study not in {None, one.alias}:
             continue
         found = of_study(journal, one, expected)

@@ -45,7 +45,7 @@ def replace(
         {"action": "replace", "study": study.alias, "replaces": wrong.alias, "title": title,
          "by": reason.by, "reason": reason.text},
     )  # fmt: skip
-    journal.replace(study.orthanc_id, wrong.orthanc_id, title, now)
+    journal.decisions.replace(study.orthanc_id, wrong.orthanc_id, title, now)
     return Replaced(study.alias, wrong.alias, tuple(sorted({name for name, _ in begun})))
 
 
@@ -71,7 +71,7 @@ def told(
     )  # fmt: skip
     journal.corrections.told(correction.study, destination, now)
     if correction.note is not None:
-        journal.discard_at(correction.note, destination, now)
+        journal.decisions.discard_at(correction.note, destination, now)
     aliases = _alias(journal, correction.study), _alias(journal, correction.replaces)
     return Replaced(*aliases, (destination,))
 
@@ -98,7 +98,7 @@ def rejected(journal: Journal, name: str) -> str:
 
 
 def _study(journal: Journal, name: str) -> Study:
-    for held in journal.held():
+    for held in journal.holds.all():
         if held.instance.orthanc_id == name:
             return held.study
     return decisions.find_study(journal, name)
@@ -119,14 +119,14 @@ def _wrong(journal: Journal, study: Study) -> Study:
     """The study whose UIDs the held images of this one have."""
     held = [
         one.instance.orthanc_id
-        for one in journal.held()
+        for one in journal.holds.all()
         if one.study.orthanc_id == study.orthanc_id and one.hold.code is Code.UID_CONFLICT
     ]
     if not held:
         raise OperatorError(
             Code.NOT_HELD, f"Nothing of {study.alias} is held for the UIDs of another study."
         )
-    sides = filter(None, map(journal.people.conflict, held))
+    sides = filter(None, map(journal.conflicts.of, held))
     wrong = {side.other_study for side in sides} - {None, study.orthanc_id}
     if len(wrong) != 1:
         raise OperatorError(
@@ -144,11 +144,11 @@ def _wrong(journal: Journal, study: Study) -> Study:
             f"Images of {study.alias} were sent before. Discard what is held of it, correct the"
             " patient on the scanner, and send the study again.",
         )
-    found = journal.study(str(name))
+    found = journal.studies.get(str(name))
     assert found is not None  # noqa: S101  (a conflict is with a known image)
     return found
 
 
 def _alias(journal: Journal, orthanc_id: str) -> str:
-    study = journal.study(orthanc_id)
+    study = journal.studies.get(orthanc_id)
     return study.alias if study else orthanc_id

@@ -70,7 +70,7 @@ def decide(journal: Journal, audit: Audit, kind: Kind, reason: Reason, now: floa
     """
     _record(audit, "decide", kind, reason, now)
     journal.standing.decide(kind, reason.by, reason.text, now)
-    return journal.apply_standing(now)
+    return journal.decisions.apply_standing(now)
 
 
 def revoke(journal: Journal, audit: Audit, kind: Kind, reason: Reason, now: float) -> None:

@@ -39,7 +39,7 @@ def overview(
     studies = [
         study_status(journal, study, links)
         | quality_report.of_study(journal, study, expected_views)
-        for study in journal.studies(_SHOWN)
+        for study in journal.studies.all(_SHOWN)
     ]
     unreached = [d for d in destinations if d not in links or links[d].reached_at is None]
     held = sum(study["held"] for study in studies)
@@ -59,8 +59,8 @@ def study_status(journal: Journal, study: Study, links: Mapping[str, Link]) -> d
 
     ``links``: the way to each destination, by its name.
     """
-    instances = journal.instances(study.orthanc_id)
-    receipts = journal.receipts(study.orthanc_id)
+    instances = journal.instances.of_study(study.orthanc_id)
+    receipts = journal.outbox.of_study(study.orthanc_id)
     states: dict[str, list[ReceiptState]] = defaultdict(list)
     for receipt in receipts:
         states[receipt.instance].append(receipt.state)
@@ -96,8 +96,8 @@ def _places(journal: Journal, study: Study) -> dict[str, str | None]:
     """Which study this one takes the place of, and which one takes its own; by their aliases."""
     own = journal.corrections.of(study.orthanc_id)
     other = journal.corrections.of_replaced(study.orthanc_id)
-    replaces = journal.study(own.replaces) if own else None
-    replaced_by = journal.study(other.study) if other else None
+    replaces = journal.studies.get(own.replaces) if own else None
+    replaced_by = journal.studies.get(other.study) if other else None
     return {
         "replaces": replaces.alias if replaces else None,
         "replaced_by": replaced_by.alias if replaced_by else None,
@@ -196,7 +196,7 @@ def _ways_out(held: Held) -> str:
 
 def receipt_rows(journal: Journal, study: Study) -> list[dict[str, Any]]:
     """What is proven of each instance of a study at each destination."""
-    roles = {i.orthanc_id: i.role for i in journal.instances(study.orthanc_id)}
+    roles = {i.orthanc_id: i.role for i in journal.instances.of_study(study.orthanc_id)}
     routes = journal.routes.of_study(study.orthanc_id)
     return [
         {
@@ -216,7 +216,7 @@ def receipt_rows(journal: Journal, study: Study) -> list[dict[str, Any]]:
             "attempts": receipt.attempts,
             "last_code": receipt.last_code,
         }
-        for receipt in journal.receipts(study.orthanc_id)
+        for receipt in journal.outbox.of_study(study.orthanc_id)
     ]
 
 

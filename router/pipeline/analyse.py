@@ -56,10 +56,12 @@ class AnalyseStep:
     def take(self, study: Study) -> Outcome | None:
         """Makes the captures that are not decided yet. Raises OrthancError, JournalError."""
         key = self._context.key(study)
-        instances = self._context.journal.instances(study.orthanc_id)
+        instances = self._context.journal.instances.of_study(study.orthanc_id)
         routes = self._context.journal.routes.of_study(study.orthanc_id)
         wanted, unwanted = by_their_rules(instances, routes)
-        self._context.journal.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
+        self._context.journal.instances.decide_analysis(
+            dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE)
+        )
         captures = {i.copy.sop_uid: i for i in instances if i.role is Role.CAPTURE and i.copy}
         begun = {i.orthanc_id for i in wanted if _has_capture(i, key, captures)}
         chosen, left_out = choose_sources(wanted, begun)
@@ -72,11 +74,11 @@ class AnalyseStep:
                     for analysis in applying_to(instance, routes)
                 ]
             result = CAPTURED if CAPTURED in results else results[0]
-            self._context.journal.decide_analysis({instance.orthanc_id: result})
+            self._context.journal.instances.decide_analysis({instance.orthanc_id: result})
             self._context.metrics.analysed(result)
         # Only now: a series whose slices are left out has its capture, or the reason why not.
-        self._context.journal.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
-        decided = self._context.journal.instances(study.orthanc_id)
+        self._context.journal.instances.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
+        decided = self._context.journal.instances.of_study(study.orthanc_id)
         return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
 
     def _try_analyse(
@@ -127,12 +129,12 @@ class AnalyseStep:
         """Makes the capture, unless the router died of it before."""
         if instance.crashes >= MOST_CRASHES:
             raise AnalysisSkipped(Code.ANALYSIS_CRASHED, f"{instance.crashes} times")
-        trials = self._context.journal.trials
-        trials.begin(instance.orthanc_id, self._context.now())
+        instances = self._context.journal.instances
+        instances.begin_step(instance.orthanc_id, self._context.now())
         try:
             self._capture(study, instance, key, captures, analysis)
         finally:
-            trials.end(instance.orthanc_id)
+            instances.end_step(instance.orthanc_id)
 
     def _capture(
         self,
@@ -209,7 +211,7 @@ class AnalyseStep:
         except ResourceMissing:
             if known is None:
                 return False
-            if self._context.journal.may_have_been_sent(known.orthanc_id):
+            if self._context.journal.outbox.may_have_been_sent(known.orthanc_id):
                 raise AnalysisSkipped(
                     Code.CAPTURE_OF_EARLIER_VERSION, "its capture was made by an earlier version"
                 ) from None

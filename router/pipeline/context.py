@@ -13,7 +13,8 @@ from router.deid import gate
 from router.deid.eligibility import NotCleared
 from router.deid.profile import BASIC, Option, Profile
 from router.dicom import part10
-from router.journal.identities import ISSUER, Conflict, IdentityConflict
+from router.journal.conflicts import Conflict
+from router.journal.identities import ISSUER, IdentityConflict
 from router.pipeline.patient_key import PatientKeys
 from router.records.copies import Copy
 from router.records.errors import Code, EdgeRouterError, Hold, SettingsError
@@ -111,7 +112,7 @@ class StepContext:
             raise Hold(Code.COPY_DIFFERS, "it was stored under another id")
         if already and self.orthanc.md5(stored) != copy.md5:
             # Of another truck id or release, then: replaced, unless it may have been sent.
-            if self.journal.may_have_been_sent(instance):
+            if self.journal.outbox.may_have_been_sent(instance):
                 raise Hold(Code.COPY_DIFFERS, "a copy with other bytes may have been sent")
             self.orthanc.delete(stored, "a copy with other bytes that was never sent")
             self.orthanc.store(body)
@@ -120,14 +121,14 @@ class StepContext:
 
     def try_again_or_hold(self, study: Study, instance: Instance, code: Code, detail: str) -> bool:
         """Whether it is decided: held after MOST_TRIES failures, or else tried again."""
-        tries = self.journal.trials.count_failure(instance.orthanc_id)
+        tries = self.journal.instances.count_failure(instance.orthanc_id)
         if tries < MOST_TRIES:
             return False
         self.hold(study, instance, code, detail)
         return True
 
     def hold(self, study: Study, instance: Instance, code: Code, detail: str) -> None:
-        self.journal.hold(instance.orthanc_id, code, detail, self.now())
+        self.journal.instances.hold(instance.orthanc_id, code, detail, self.now())
         self.metrics.holds.labels(code).inc()
         _log.warning(
             "an instance is held: %s",
@@ -141,11 +142,11 @@ class StepContext:
         ``all``: what has not left the truck yet, for nobody knows which of the two is right.
         """
         if isinstance(hold, Conflict):
-            self.journal.people.note_conflict(instance.orthanc_id, hold)
+            self.journal.conflicts.note(instance.orthanc_id, hold)
         if isinstance(hold, NotCleared) and hold.kind is not None:
             self.journal.standing.note_kind(instance.orthanc_id, hold.kind)
         self.hold(study, instance, hold.code, hold.sentence)
-        for _ in self.journal.apply_standing(self.now()):
+        for _ in self.journal.decisions.apply_standing(self.now()):
             _log.info(
                 "an object is discarded: it was decided for all of its kind",
                 extra={"action": "discard", "study": study.alias, "code": hold.code},

@@ -83,7 +83,7 @@ class Intake:
         Raises OrthancError, JournalError.
         """
         database = str(self._orthanc.system()["DatabaseServerIdentifier"])
-        cursor = self._journal.cursor()
+        cursor = self._journal.arrivals.cursor()
         since = cursor.sequence if cursor and cursor.database == database else 0
         last = self._orthanc.last_change()
         if since > last and last != self._went_back_to:
@@ -112,10 +112,10 @@ class Intake:
         discarded.remove(self._orthanc, self._journal, self._keys, self._now())
         present = self._orthanc.instance_ids()
         arrivals = self._arrivals(present)
-        waiting = {arrival.study for arrival in arrivals} | set(self._journal.arriving())
+        waiting = {arrival.study for arrival in arrivals} | set(self._journal.studies.arriving())
         stable = [study for study in sorted(waiting) if self._is_stable(study)]
         found = self._take_in(arrivals, stable, None)
-        found += self._journal.found_again(present, self._now())
+        found += self._journal.arrivals.found_again(present, self._now())
         self._look_at_returned(present)
         self._look_at_sightings()
         if found:
@@ -147,7 +147,7 @@ class Intake:
         """Another image in the place of one that was discarded: nothing need be compared with it."""
         with self._orthanc.file(returned.file) as body:
             self._orthanc.forget_repeated(part10.digest(body.view))
-        self._journal.take_back(returned.instance, self._now())
+        self._journal.arrivals.take_back(returned.instance, self._now())
         self._metrics.instances_received.inc()
 
     def _look_at_sightings(self) -> None:
@@ -253,7 +253,7 @@ class Intake:
     def _arrivals(self, instances: Iterable[str]) -> list[Arrival]:
         arrivals = []
         passed_over = self._own | set(self._aside.passed_over(time.monotonic()))
-        for instance in self._journal.unknown(dict.fromkeys(instances)):
+        for instance in self._journal.arrivals.unknown(dict.fromkeys(instances)):
             if instance in passed_over:
                 continue
             try:
@@ -304,7 +304,7 @@ class Intake:
             )
             for arrival in arrivals
         }
-        new = self._journal.take_in(arrivals, stable, pins, cursor, self._now())
+        new = self._journal.arrivals.take_in(arrivals, stable, pins, cursor, self._now())
         if new:
             self._metrics.instances_received.inc(new)
         return new

@@ -81,7 +81,7 @@ class PatientKeys:
             used = pinned.issuers.in_pseudonym(named)
         key = self._older_key(dataset, pinned, StudyIssuer(said, used)) or pinned
         if key is not pinned:
-            self._journal.pin_key(instance.study, key.id)
+            self._journal.studies.pin_key(instance.study, key.id)
         return _Choice(key, used, named)
 
     def _begun_under(
@@ -91,7 +91,9 @@ class PatientKeys:
 
         It is found by trying: their ids are made of the pseudonym.
         """
-        copies = [i.copy for i in self._journal.instances(instance.study) if i.copy is not None]
+        copies = [
+            i.copy for i in self._journal.instances.of_study(instance.study) if i.copy is not None
+        ]
         if not copies:
             return None
         number = str(dataset.get("PatientID", "") or "")

@@ -63,7 +63,7 @@ class QualityChecker:
     ) -> None:
         self._orthanc = orthanc
         self._quality = journal.quality
-        self._trials = journal.trials
+        self._instances = journal.instances
         self._spool = spool
         self._analyser = analyser
         self._metrics = metrics
@@ -83,11 +83,11 @@ class QualityChecker:
         if unseen.crashes == MOST_CRASHES - 1 and self._quiet_period.remaining_s():
             return False  # all others have been looked at; the next crash will be no chance
         begun = time.monotonic()
-        self._trials.begin_look(unseen.instance, self._now())
+        self._instances.begin_look(unseen.instance, self._now())
         try:
             self._enter(unseen, self._look(unseen))
         except OrthancBrokeOff:
-            self._trials.count_crash(unseen.instance)
+            self._instances.count_crash(unseen.instance)
             self._quiet_period.broken()
             raise
         except (AnalysisSkipped, Hold) as left_out:
@@ -105,7 +105,7 @@ class QualityChecker:
                 raise
             self._failed(unseen, error)
         finally:
-            self._trials.end_look(unseen.instance)
+            self._instances.end_look(unseen.instance)
         self._metrics.step_seconds.labels("look").observe(time.monotonic() - begun)
         return True
 

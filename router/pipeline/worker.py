@@ -59,7 +59,7 @@ class Worker:
 
     def work_once(self) -> bool:
         """Does one step of one study; whether there was one to do. Raises JournalError."""
-        study = self._journal.due_study(self._now())
+        study = self._journal.studies.due(self._now())
         if study is None:
             return self._ahead and self._work_ahead()
         try:
@@ -87,7 +87,7 @@ class Worker:
 
         The study itself moves when the scanner has finished; what fails is tried again then.
         """
-        found = self._journal.arrived()
+        found = self._journal.studies.arrived()
         if found is None:
             return False
         study, instances = found
@@ -102,7 +102,7 @@ class Worker:
         except StepIncomplete:
             return False
         finally:
-            self._journal.open_receipts(study.orthanc_id, self._destinations, self._now())
+            self._journal.studies.open_receipts(study.orthanc_id, self._destinations, self._now())
         return True
 
     def _failed(self, study: Study, code: Code) -> None:
@@ -113,7 +113,7 @@ class Worker:
         self._postpone(study, code, backoff.delay_s(study.attempts + 1, self._draw()), counts=True)
 
     def _postpone(self, study: Study, code: Code, wait_s: float, *, counts: bool) -> None:
-        self._journal.postpone(study, code, self._now() + wait_s, counts=counts)
+        self._journal.studies.postpone(study, code, self._now() + wait_s, counts=counts)
         _log.warning(
             "a step is put off",
             extra={
@@ -126,7 +126,7 @@ class Worker:
 
     def _move(self, study: Study, outcome: Outcome) -> None:
         now = self._now()
-        if self._journal.move(study, outcome, now, self._destinations):
+        if self._journal.studies.move(study, outcome, now, self._destinations):
             _log.info("%s %s", study.state, outcome, extra={"action": "move", "study": study.alias})
             # All its copies may be verified already: a late round that added only a held one.
-            self._journal.settle(study.orthanc_id, now)
+            self._journal.studies.settle(study.orthanc_id, now)

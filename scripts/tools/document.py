@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from router.records.holds import ADVICE
+from router.records.instance import INSTANCE_TABLE
 from router.records.receipt import RECEIPT_TABLE
 from router.records.study import TABLE
 from tools.tables import actions, answers, house, metrics, privacy, settings
@@ -24,6 +25,11 @@ ROOT = Path(__file__).parent.parent.parent
 def state_table() -> str:
     """The state table of a study, as the code has it."""
     return _moves(TABLE.items())
+
+
+def instance_table() -> str:
+    """The stage table of an instance, as the code has it."""
+    return _moves(INSTANCE_TABLE.items())
 
 
 def receipt_table() -> str:
@@ -49,6 +55,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"settings": settings.table},
     "docs/architecture.md": {
         "states": state_table,
+        "instances": instance_table,
         "receipts": receipt_table,
         "house": house.table,
     },

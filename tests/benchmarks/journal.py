@@ -124,23 +124,23 @@ def questions(journal: Journal, studies: int) -> dict[str, Callable[[], object]]
     last = f"s{studies}"
     one = journal.outbox.to_send(_CLOUD, 1e12, 1)
     return {
-        "due_study": lambda: journal.due_study(1e12),
-        "arrived": journal.arrived,
-        "arriving": journal.arriving,
-        "instances": lambda: journal.instances(last),
+        "due_study": lambda: journal.studies.due(1e12),
+        "arrived": journal.studies.arrived,
+        "arriving": journal.studies.arriving,
+        "instances": lambda: journal.instances.of_study(last),
         "to_send": lambda: journal.outbox.to_send(_CLOUD, 1e12, 48),
         "to_verify": lambda: journal.outbox.to_verify(_CLOUD, 1e12, 256),
-        "begin_sending": lambda: journal.outbox.begin_sending(one, 1.0),
-        "settle": lambda: journal.settle(last, 1.0),
-        "unknown": lambda: journal.unknown([f"s{studies}-{n}" for n in range(200)]),
-        "cap_due_times": lambda: journal.cap_due_times(1e12),
+        "begin_sending": lambda: journal.receipts.begin_sending(one, 1.0),
+        "settle": lambda: journal.studies.settle(last, 1.0),
+        "unknown": lambda: journal.arrivals.unknown([f"s{studies}-{n}" for n in range(200)]),
+        "cap_due_times": lambda: journal.studies.cap_due_times(1e12),
         "candidates": lambda: journal.purges.candidates(50),
         "purgeable_bytes": journal.purges.purgeable_bytes,
         "returned": lambda: journal.purges.returned([f"s{studies}-{n}" for n in range(200)]),
         "conflicts": journal.sightings.conflicts,
-        "held": journal.held,
+        "held": journal.holds.all,
         "oldest_undelivered": lambda: journal.outbox.oldest_undelivered(["cloud"]),
-        "find_study": lambda: journal.find_study(f"a{studies}"),
+        "find_study": lambda: journal.studies.find(f"a{studies}"),
         "overview": lambda: status.overview(journal),
         "missing_views": lambda: quality_report.count_missing(
             journal, quality.EXPECTED_VIEWS, studies - _RECENT + quality_report.RECENT_S

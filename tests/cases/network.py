@@ -97,7 +97,7 @@ def _refused_for_good(scene: Scene) -> None:
             bench.delivery.gate.opened()  # its probes run on the real clock
             bench.delivery.work_once()
             bench.now += 30.0 if bench.now < 5_000 else 600.0
-        codes = [str(one.hold.code) for one in bench.journal.held()]
+        codes = [str(one.hold.code) for one in bench.journal.holds.all()]
         scene.must(codes == ["DESTINATION_REFUSED"], f"held for {codes} after three days")
         scene.must(len(tries) <= 3, f"it was sent {len(tries)} times")
         close = [b - a for a, b in pairwise(tries) if b - a < 3_600]

@@ -82,7 +82,7 @@ def bench(tmp_path: Path, pacs: Archive) -> Iterator[StepContext]:
 
 def _held(bench: StepContext, name: str) -> tuple[Code, str] | None:
     """Why the only image of a study is held."""
-    (receipt,) = bench.journal.receipts(name)
+    (receipt,) = bench.journal.outbox.of_study(name)
     if receipt.state is not ReceiptState.HELD:
         return None
     assert receipt.hold is not None
@@ -190,7 +190,7 @@ def test_a_restart_in_between_neither_hurries_nor_forgets_a_try(
     for _ in range(20):
         bench.go_on(0.2 * HOUR_S)
         bench.restart(tmp_path)
-        bench.journal.cap_due_times(bench.now)
+        bench.journal.studies.cap_due_times(bench.now)
     first, second, third = pacs.came[refused]
     assert min(second - first, third - second) >= HOUR_S
     assert _held(bench, "refused") is not None
@@ -230,7 +230,7 @@ def test_what_another_study_meets_does_not_keep_the_others(
     begun = bench.now
     bench.go_on(HOUR_S / 2, at_rest_s=30.0)
     assert bench.state("good") is State.DELIVERED
-    (receipt,) = bench.journal.receipts("good")
+    (receipt,) = bench.journal.outbox.of_study("good")
     assert receipt.verified_at is not None
     assert receipt.verified_at - begun < 600
 
@@ -243,7 +243,7 @@ def test_a_destination_is_no_longer_paused_once_nothing_waits_for_it(
     pacs.otherwise = lambda _: _http(503)
     bench.go_on(HOUR_S)
     assert bench.metrics.get_sample_value(_PAUSED, {"destination": "cloud"}) == 1.0
-    (receipt,) = bench.journal.receipts("refused")
-    bench.journal.outbox.hold(receipt, Code.DESTINATION_REFUSED, "by hand", bench.now)
+    (receipt,) = bench.journal.outbox.of_study("refused")
+    bench.journal.receipts.hold(receipt, Code.DESTINATION_REFUSED, "by hand", bench.now)
     bench.go_on(2 * HOUR_S)
     assert bench.metrics.get_sample_value(_PAUSED, {"destination": "cloud"}) == 0.0

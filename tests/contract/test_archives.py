@@ -68,7 +68,7 @@ def _bench(folder: Path, port: int, **more: Any) -> Iterator[StepContext]:
 
 
 def _sent(bench: StepContext, name: str) -> bool:
-    return all(receipt.sent_at is not None for receipt in bench.journal.receipts(name))
+    return all(receipt.sent_at is not None for receipt in bench.journal.outbox.of_study(name))
 
 
 def _deliver(bench: StepContext, done: Callable[[], bool]) -> None:
@@ -132,7 +132,7 @@ def test_a_receiver_without_queries_gets_every_image_once_and_nothing_is_held(
             _deliver(bench, lambda: _sent(bench, "mg"))
             for _ in range(4):
                 _work(bench)
-            assert bench.journal.held() == []
+            assert bench.journal.holds.all() == []
             assert _bodies(bench)["STORED"] == len(copies)
             # What nobody can be asked about is not believed.
             assert bench.state("mg") is State.ANALYSED

@@ -106,7 +106,7 @@ class StepContext:
         copies = [self._copy(f"{name}-{n}", dataset) for n, dataset in enumerate(datasets)]
         names = [name, *(f"{name}-{n}" for n in range(1, len(copies)))]
         pins = {name: Pin(name, "key", "basic-1")}
-        self.journal.take_in(
+        self.journal.arrivals.take_in(
             [Arrival(one, name, "S") for one in names], [name], pins, None, self.now
         )
         route = Route(rule="r", destinations=None, priority=priority, analyses=None, policy="")
@@ -114,9 +114,9 @@ class StepContext:
             self.journal.copies.begin(one, copy, Identities("key", {}), self.now, route)
             self.journal.copies.finish(one)
         for outcome in (Outcome.DONE, Outcome.SKIP):
-            study = self.journal.study(name)
+            study = self.journal.studies.get(name)
             assert study is not None
-            assert self.journal.move(study, outcome, self.now, [self.delivery.name])
+            assert self.journal.studies.move(study, outcome, self.now, [self.delivery.name])
         return copies
 
     def _copy(self, name: str, dataset: FileDataset) -> Copy:
@@ -134,7 +134,7 @@ class StepContext:
         return copy
 
     def state(self, name: str) -> State:
-        study = self.journal.study(name)
+        study = self.journal.studies.get(name)
         assert study is not None
         return study.state
 
@@ -191,7 +191,7 @@ def test_an_instance_that_always_breaks_the_link_does_not_keep_the_others(
     assert [bench.state(name) for name in ("bad", "one", "two")] == [
         State.ANALYSED, State.DELIVERED, State.DELIVERED,
     ]  # fmt: skip
-    (receipt,) = bench.journal.receipts("bad")
+    (receipt,) = bench.journal.outbox.of_study("bad")
     assert (receipt.attempts, receipt.last_code) == (0, Code.LINK_DOWN)
     assert receipt.breaks > 1
 
@@ -228,7 +228,7 @@ def test_what_a_pacs_took_and_lost_is_sent_again_and_held_in_the_end(
         bench.work(30)
         bench.now += 900
     assert len(pacs.bodies) == 3
-    (held,) = bench.journal.held()
+    (held,) = bench.journal.holds.all()
     assert held.destination == CLOUD
     assert held.hold.code is Code.NOT_FOUND_AFTER_SENDING
 
@@ -249,7 +249,7 @@ def test_a_retry_after_of_years_is_not_obeyed(bench: StepContext, pacs: FakePacs
     copy = bench.study("years")
     pacs.answer_to = lambda _: Answer(503, headers={"Retry-After": "315360000"})
     bench.work(2)
-    (receipt,) = bench.journal.receipts("years")
+    (receipt,) = bench.journal.outbox.of_study("years")
     assert receipt.due_at <= bench.now + 600
     assert copy.sop_uid
 
@@ -261,7 +261,7 @@ def test_an_endpoint_that_is_gone_holds_nothing(bench: StepContext, pacs: FakePa
     bench.delivery.work_once()
     assert not bench.delivery.gate.open
     assert bench.delivery.gate.code is Code.ENDPOINT_WRONG
-    assert bench.journal.held() == []
+    assert bench.journal.holds.all() == []
     # What was under way when the first was answered: a body a connection.
     assert len(pacs.bodies) <= _LIMITS.most_connections
     _taking(pacs, copies)
@@ -287,7 +287,7 @@ def test_after_two_days_without_a_link_the_urgent_go_first_and_nothing_was_count
     held = _taking(pacs, copies)
     pacs.probe_status = 200
     until(lambda: bench.delivery.work_once() >= 0 and len(held) == 120, 60, what="all of them")
-    until(lambda: bench.journal.count_studies() == {State.DELIVERED: 120}, what="all verified")
+    until(lambda: bench.journal.studies.count() == {State.DELIVERED: 120}, what="all verified")
     sent = [
         copy for body in pacs.bodies[tried:] for copy in copies if copy.sop_uid.encode() in body
     ]
@@ -295,6 +295,6 @@ def test_after_two_days_without_a_link_the_urgent_go_first_and_nothing_was_count
     # The one that was on its way is asked about when its turn comes, and sent after that.
     sent.remove(copies[0])
     assert sent == [*copies[9::10], *(copy for n, copy in enumerate(copies) if n and n % 10 != 9)]
-    assert bench.journal.count_held() == {}
-    assert {r.attempts for n in range(120) for r in bench.journal.receipts(f"s{n}")} == {0}
+    assert bench.journal.holds.count() == {}
+    assert {r.attempts for n in range(120) for r in bench.journal.outbox.of_study(f"s{n}")} == {0}
     bench.journal.close()

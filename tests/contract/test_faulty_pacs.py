@@ -74,7 +74,7 @@ def test_a_refusal_for_good_holds_that_instance_and_no_other(
     _hours(bench)
     assert bench.state("taken") is State.DELIVERED
     assert set(pacs.memory.files) == {taken}
-    (held,) = bench.journal.held()
+    (held,) = bench.journal.holds.all()
     assert held.instance.copy is not None
     assert held.instance.copy.sop_uid == refused
 
@@ -87,7 +87,7 @@ def test_a_refusal_of_everything_holds_nothing_and_goes_on_when_it_is_mended(
     copies = [bench.study(name) for name in names]
     pacs.otherwise = lambda _: fault
     bench.work(30)
-    assert bench.journal.held() == []
+    assert bench.journal.holds.all() == []
     assert pacs.memory.files == {}
     pacs.otherwise = lambda _: HONEST
     _hours(bench)
@@ -154,7 +154,7 @@ def test_a_pacs_that_reports_another_digest_holds_the_instance(
     pacs.memory.wrong_digest.add(copy.sop_uid)
     bench.work(30)
     assert bench.state("two") is State.DELIVERED
-    (held,) = bench.journal.held()
+    (held,) = bench.journal.holds.all()
     assert held.hold.code is Code.STORED_BYTES_DIFFER
     assert pacs.received == {copy.sop_uid: 1, other.sop_uid: 1}
     bench.journal.close()

@@ -242,8 +242,8 @@ def _attempts_in_journal(router: Router) -> set[int]:
     from router.journal import Journal  # noqa: PLC0415
 
     journal = Journal(router.folder / "journal.db")
-    (study,) = journal.studies()
-    attempts = {receipt.attempts for receipt in journal.receipts(study.orthanc_id)}
+    (study,) = journal.studies.all()
+    attempts = {receipt.attempts for receipt in journal.outbox.of_study(study.orthanc_id)}
     journal.close()
     return attempts
 

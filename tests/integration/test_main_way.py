@@ -159,7 +159,7 @@ def test_the_router_starts_over_when_the_changes_went_back(
     system = truck.get("/system")
     assert isinstance(system, dict)
     journal = Journal(router.folder / "journal.db")
-    journal.take_in([], [], {}, Cursor(system["DatabaseServerIdentifier"], 10**9), 0.0)
+    journal.arrivals.take_in([], [], {}, Cursor(system["DatabaseServerIdentifier"], 10**9), 0.0)
     journal.close()
     patient = data.Patient.made("back")
     scanner.store(data.ct_series("back", patient, slices=1, size=64), truck.dicom_port)

@@ -143,7 +143,9 @@ def test_an_image_whose_original_vanished_is_held_and_taken_up_when_it_comes_aga
     (study_id,) = truck.request("GET", "/studies").json()
     journal = Journal(router.folder / "journal.db")
     pin = Pin("0" * 12, "test-key", "basic-1")
-    journal.take_in([Arrival(instance, study_id, "S")], [study_id], {study_id: pin}, None, 1.0)
+    journal.arrivals.take_in(
+        [Arrival(instance, study_id, "S")], [study_id], {study_id: pin}, None, 1.0
+    )
     journal.close()
     truck.request("DELETE", f"/instances/{instance}", headers=DELETE).raise_for_status()
     with router.running() as app:

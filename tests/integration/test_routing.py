@@ -67,7 +67,9 @@ def _held_there(orthanc: Orthanc) -> list[tuple[str, str]]:
 
 def _receipts(router: Router, *, waiting: bool = False) -> list[Receipt]:
     with closing(Journal(router.folder / "journal.db")) as journal:
-        every = [r for study in journal.studies() for r in journal.receipts(study.orthanc_id)]
+        every = [
+            r for study in journal.studies.all() for r in journal.outbox.of_study(study.orthanc_id)
+        ]
     return [receipt for receipt in every if receipt.verified_at is None or not waiting]
 
 
@@ -139,7 +141,7 @@ priority = "urgent"
         assert receipt.begun_at is not None
         begun.setdefault(receipt.study, []).append(receipt.begun_at)
     with closing(Journal(router.folder / "journal.db")) as journal:
-        came = [study.orthanc_id for study in reversed(journal.studies())]
+        came = [study.orthanc_id for study in reversed(journal.studies.all())]
     first, second, third = (begun[study] for study in (came[2], came[1], came[0]))
     assert max(first) <= min(second)
     assert max(second) <= min(third)

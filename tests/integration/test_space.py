@@ -145,7 +145,7 @@ def test_images_are_sent_while_the_scanner_still_sends(
         (study,) = at_rest(app, 1)
     assert study["way"] == "5 delivered, 0 held"
     journal = Journal(router.folder / "journal.db")
-    (kept,) = journal.studies()
+    (kept,) = journal.studies.all()
     assert kept.state is State.DELIVERED
     journal.close()
 
@@ -216,7 +216,7 @@ def test_a_copy_is_compressed_without_loss_and_only_where_that_is_smaller(
     expected = {image.pixel_array.tobytes(), noise.pixel_array.tobytes()}
     assert {d.pixel_array.tobytes() for d in sent.values()} == expected
     journal = Journal(router.folder / "journal.db")
-    for study in journal.studies():
-        for instance in journal.instances(study.orthanc_id):
+    for study in journal.studies.all():
+        for instance in journal.instances.of_study(study.orthanc_id):
             assert instance.stage is Stage.ANONYMIZED
     journal.close()

@@ -99,16 +99,16 @@ class LocalSteps:
     def take(self, study: Study) -> Outcome:
         if study.state is State.ANONYMIZED:
             return Outcome.SKIP
-        for found in self._journal.instances(study.orthanc_id):
+        for found in self._journal.instances.of_study(study.orthanc_id):
             if found.role is Role.SOURCE and found.stage is Stage.RECEIVED:
                 self._anonymize(found.orthanc_id)
-        stages = {found.stage for found in self._journal.instances(study.orthanc_id)}
+        stages = {found.stage for found in self._journal.instances.of_study(study.orthanc_id)}
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
 
     def _anonymize(self, original: str) -> None:
         study, number = parse(original)
         if is_report(number):
-            self._journal.hold(original, Code.SOP_CLASS_NOT_CLEARED, "a report", self.now)
+            self._journal.instances.hold(original, Code.SOP_CLASS_NOT_CLEARED, "a report", self.now)
             return
         raw, copy = instance(study, number)
         self._journal.copies.begin(original, copy, Identities("key", {}), self.now)

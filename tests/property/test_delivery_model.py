@@ -85,8 +85,8 @@ class DeliveryModel(RuleBasedStateMachine):
 
     def _start(self) -> None:
         self.journal = Journal(Path(self._folder.name) / "journal.db")
-        self.journal.adopt_destinations(DESTINATIONS, self.now)
-        self.journal.cap_due_times(self.now)
+        self.journal.destinations.adopt(DESTINATIONS, self.now)
+        self.journal.studies.cap_due_times(self.now)
         self.steps = LocalSteps(self.truck, self.journal, self.now)
         self.worker = Worker(
             self.journal, cast("Steps", self.steps), DESTINATIONS, lambda: self.now, lambda: 0.0
@@ -119,9 +119,9 @@ class DeliveryModel(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self) -> None:
-        unknown = self.journal.unknown([*self.truck.originals, *self.truck.copies])
+        unknown = self.journal.arrivals.unknown([*self.truck.originals, *self.truck.copies])
         assert not set(unknown) & set(self.truck.copies), "a copy of ours was not known as ours"
-        self._take_in(unknown, [*self.journal.arriving(), *map(self._study, unknown)])
+        self._take_in(unknown, [*self.journal.studies.arriving(), *map(self._study, unknown)])
 
     def _study(self, original: str) -> str:
         return parse(original)[0]
@@ -131,7 +131,7 @@ class DeliveryModel(RuleBasedStateMachine):
         arrivals = [Arrival(name, self._study(name), "S") for name in names]
         pins = {arrival.study: Pin(arrival.study, "key", "basic-1") for arrival in arrivals}
         cursor = Cursor("index", self.sequence)
-        self.journal.take_in(arrivals, stable, pins, cursor, self.now)
+        self.journal.arrivals.take_in(arrivals, stable, pins, cursor, self.now)
 
     @rule()
     def purge(self) -> None:
@@ -200,12 +200,12 @@ class DeliveryModel(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 30.0, 700.0, _LONG_S, DAY_S, -DAY_S]))
     def clock(self, seconds: float) -> None:
         self.now = max(1000.0, self.now + seconds)
-        self.journal.cap_due_times(self.now)
+        self.journal.studies.cap_due_times(self.now)
 
     # --- a person ---------------------------------------------------------------------------------
 
     def _some_held(self, pick: int) -> Held | None:
-        held = self.journal.held()
+        held = self.journal.holds.all()
         return held[pick % len(held)] if held else None
 
     @rule(pick=st.integers(0, 20), mended=st.booleans())
@@ -215,13 +215,13 @@ class DeliveryModel(RuleBasedStateMachine):
             return
         name = held.instance.orthanc_id
         if held.destination is None:
-            assert self.journal.release(name, self.now, "retry")
+            assert self.journal.decisions.release(name, self.now, "retry")
             return
         pacs = self.there[held.destination]
         pacs.refused.discard(_uid(name))
         if mended:
             pacs.refuses.discard(_uid(name))
-        assert self.journal.release_at(name, held.destination, self.now)
+        assert self.journal.decisions.release_at(name, held.destination, self.now)
 
     @rule(pick=st.integers(0, 20))
     def discard(self, pick: int) -> None:
@@ -229,9 +229,9 @@ class DeliveryModel(RuleBasedStateMachine):
             return
         name = held.instance.orthanc_id
         if held.destination is None:
-            assert self.journal.discard(name, self.now)
+            assert self.journal.decisions.discard(name, self.now)
         else:
-            assert self.journal.discard_at(name, held.destination, self.now)
+            assert self.journal.decisions.discard_at(name, held.destination, self.now)
         self.discarded.add((name, held.destination))
 
     # --- what always holds ------------------------------------------------------------------------
@@ -259,15 +259,15 @@ class DeliveryModel(RuleBasedStateMachine):
 
     @invariant()
     def a_verified_receipt_is_true_and_at_rest_nothing_is_on_its_way(self) -> None:
-        waits = {(h.instance.orthanc_id, h.destination) for h in self.journal.held()}
-        for study in self.journal.studies():
-            for receipt in self.journal.receipts(study.orthanc_id):
+        waits = {(h.instance.orthanc_id, h.destination) for h in self.journal.holds.all()}
+        for study in self.journal.studies.all():
+            for receipt in self.journal.outbox.of_study(study.orthanc_id):
                 if receipt.verified_at is not None:
                     stored = self.there[receipt.destination].stored
                     assert stored[receipt.copy.sop_uid] == receipt.copy.digest
             if study.state not in _RESTING:
                 continue
-            for found in self.journal.instances(study.orthanc_id):
+            for found in self.journal.instances.of_study(study.orthanc_id):
                 name = found.orthanc_id
                 for destination in DESTINATIONS:
                     assert (
@@ -277,8 +277,8 @@ class DeliveryModel(RuleBasedStateMachine):
 
     @invariant()
     def whoever_looks_is_told_the_truth(self) -> None:
-        known = set(self.made) - set(self.journal.unknown(self.made))
-        held = self.journal.held()
+        known = set(self.made) - set(self.journal.arrivals.unknown(self.made))
+        held = self.journal.holds.all()
         waits = {(h.instance.orthanc_id, h.destination) for h in held}
         open_at = {
             destination
@@ -319,11 +319,11 @@ class DeliveryModel(RuleBasedStateMachine):
             self._folder.cleanup()
 
     def _at_rest(self) -> bool:
-        return all(study.state in _RESTING for study in self.journal.studies())
+        return all(study.state in _RESTING for study in self.journal.studies.all())
 
     def _account(self) -> None:
-        assert self._at_rest(), [(s.orthanc_id, s.state) for s in self.journal.studies()]
-        waits = {(h.instance.orthanc_id, h.destination) for h in self.journal.held()}
+        assert self._at_rest(), [(s.orthanc_id, s.state) for s in self.journal.studies.all()]
+        waits = {(h.instance.orthanc_id, h.destination) for h in self.journal.holds.all()}
         for name in self.made:
             for destination in DESTINATIONS:
                 assert (
@@ -337,14 +337,14 @@ class OldHold(DeliveryModel):
 
     def _start(self) -> None:
         super()._start()
-        outbox, hold = self.journal.outbox, self.journal.outbox.hold
+        outbox, hold = self.journal.outbox, self.journal.receipts.hold
 
         def hold_once(receipt: Receipt, code: Code, detail: str, now: float) -> None:
             of_it = [r for r in outbox.of_study(receipt.study) if r.instance == receipt.instance]
             if not any(r.hold for r in of_it):
                 hold(receipt, code, detail, now)
 
-        outbox.hold = hold_once  # type: ignore[method-assign]
+        self.journal.receipts.hold = hold_once  # type: ignore[method-assign]
 
 
 _SETTINGS = settings(

@@ -181,7 +181,7 @@ def _parsed(name: str) -> tuple[str, int]:
 def arrived(known: Journal, *, stable: bool) -> None:
     pins = {name: Pin(name, "key", "basic-1") for name in NAMES}
     arrivals = [Arrival(name, name, "SCANNER") for name in NAMES]
-    known.take_in(arrivals, NAMES if stable else [], pins, None, NOW)
+    known.arrivals.take_in(arrivals, NAMES if stable else [], pins, None, NOW)
 
 
 @quick
@@ -196,8 +196,8 @@ def test_intake(fault: Exception, at: int) -> None:
         )  # fmt: skip
         rounds(intake.follow_changes, 2)
         rounds(intake.reconcile)
-        assert others(NAMES, at) <= {i.orthanc_id for s in known.studies(99)
-                                     for i in known.instances(s.orthanc_id)}  # fmt: skip
+        assert others(NAMES, at) <= {i.orthanc_id for s in known.studies.all(99)
+                                     for i in known.instances.of_study(s.orthanc_id)}  # fmt: skip
 
 
 class Steps(Failing):
@@ -214,7 +214,7 @@ def test_the_worker(fault: Exception, at: int) -> None:
         steps = Steps(NAMES[at], fault)
         worker = Worker(known, cast("Any", steps), ["cloud"], lambda: NOW, lambda: 0.0)
         rounds(worker.work_once)
-        held = {s.orthanc_id for s in known.studies(99) if s.state is State.HELD}
+        held = {s.orthanc_id for s in known.studies.all(99) if s.state is State.HELD}
         assert held == others(NAMES, at)
 
 
@@ -272,7 +272,7 @@ def test_the_look_at_images(fault: Exception, at: int, of_the_file: bool) -> Non
 def delivered(pacs: Pacs, truck: Truck) -> Iterator[tuple[Journal, Delivery]]:
     """Studies of one image each that have passed the gate, and their delivery."""
     with journal() as known, ExitStack() as ending:
-        known.adopt_destinations([pacs.name], NOW)
+        known.destinations.adopt([pacs.name], NOW)
         arrived(known, stable=True)
         steps = LocalSteps(truck, known, NOW)
         worker = Worker(known, cast("Any", steps), [pacs.name], lambda: NOW, lambda: 0.0)
@@ -336,8 +336,8 @@ def test_delivery(fault: Exception, at: int, when: str) -> None:
     truck = BadTruck(copy_id, fault) if when == "opened" else Truck()
     with delivered(pacs, truck) as (known, delivery):
         rounds(delivery.work_once, 6)
-        verified = {r.copy.sop_uid for s in known.studies(99)
-                    for r in known.receipts(s.orthanc_id) if r.verified_at}  # fmt: skip
+        verified = {r.copy.sop_uid for s in known.studies.all(99)
+                    for r in known.outbox.of_study(s.orthanc_id) if r.verified_at}  # fmt: skip
     assert verified >= {uid_of(place) for place in range(_ITEMS) if place != at}
 
 

@@ -39,13 +39,13 @@ class Truck:
         studies = ("wrong", "right")
         arrivals = [Arrival(f"{study}-{n}", study, "S") for study in studies for n in (1, 2)]
         pins = {study: Pin(study.ljust(12, "0"), "k", "p") for study in studies}
-        self.journal.take_in(arrivals, studies, pins, None, 1.0)
+        self.journal.arrivals.take_in(arrivals, studies, pins, None, 1.0)
         for n in (1, 2):
             self.copy("wrong", n, 0)
         self.go("wrong")
 
     def study(self, name: str) -> Study:
-        found = self.journal.study(name)
+        found = self.journal.studies.get(name)
         assert found is not None
         return found
 
@@ -59,14 +59,14 @@ class Truck:
         try:
             self.journal.copies.begin(name, copy, NOBODY, 2.0)
         except UidConflict as conflict:
-            self.journal.people.note_conflict(name, conflict)
-            self.journal.hold(name, conflict.code, conflict.sentence, 2.0)
+            self.journal.conflicts.note(name, conflict)
+            self.journal.instances.hold(name, conflict.code, conflict.sentence, 2.0)
         else:
             self.journal.copies.finish(name)
 
     def go(self, study: str) -> None:
         for outcome in (Outcome.DONE, Outcome.SKIP):
-            assert self.journal.move(self.study(study), outcome, 3.0, [A, B])
+            assert self.journal.studies.move(self.study(study), outcome, 3.0, [A, B])
 
     def due(self, destination: str) -> list[str]:
         return sorted(r.instance for r in self.journal.outbox.to_send(destination, 9.0, 99))
@@ -76,9 +76,9 @@ class Truck:
             r for r in self.journal.outbox.to_send(destination, 9.0, 99) if r.instance in names
         ]
         assert len(chosen) == len(names)
-        self.journal.outbox.begin_sending(chosen, 4.0)
+        self.journal.receipts.begin_sending(chosen, 4.0)
         if verify:
-            self.journal.outbox.all_verified([(r, VerifiedBy.DIGEST) for r in chosen], 5.0)
+            self.journal.receipts.all_verified([(r, VerifiedBy.DIGEST) for r in chosen], 5.0)
 
     def correct(self) -> None:
         """The corrected images come, are held, and a person decides."""
@@ -128,9 +128,9 @@ def test_the_corrected_images_wait_for_the_note_where_the_wrong_ones_may_be_and_
     )
     truck.send(A, "note")
     assert truck.due(A) == ["right-1", "right-2"]
-    instances = {i.orthanc_id: i.stage for i in truck.journal.instances("wrong")}
+    instances = {i.orthanc_id: i.stage for i in truck.journal.instances.of_study("wrong")}
     assert instances["wrong-2"] is Stage.DISCARDED
-    states = {(r.instance, r.destination): r.state for r in truck.journal.receipts("wrong")}
+    states = {(r.instance, r.destination): r.state for r in truck.journal.outbox.of_study("wrong")}
     assert states["wrong-1", B] is ReceiptState.DISCARDED
 
 
@@ -184,9 +184,9 @@ def test_a_study_that_was_sent_takes_nobodys_place(truck: Truck) -> None:
     truck.send(A, "note")
     truck.send(A, "right-1")
     late = Arrival("wrong-3", "wrong", "S")
-    truck.journal.take_in([late], [], {"wrong": Pin("wrong0000000", "k", "p")}, None, 8.0)
+    truck.journal.arrivals.take_in([late], [], {"wrong": Pin("wrong0000000", "k", "p")}, None, 8.0)
     truck.copy("wrong", 3, 0)
-    ((held),) = truck.journal.held()
+    ((held),) = truck.journal.holds.all()
     assert held.hold.code is Code.UID_CONFLICT
     with pytest.raises(OperatorError) as raised:
         replace(truck.journal, truck.audit, "wrong", Title.WORKLIST, WHY, 9.0)
@@ -200,7 +200,7 @@ def test_a_second_correction_takes_the_place_of_the_first_under_new_uids(truck: 
     truck.send(A, "note")
     truck.send(A, "right-1")
     third = Arrival("third-1", "third", "S")
-    truck.journal.take_in([third], [], {"third": Pin("third0000000", "k", "p")}, None, 8.0)
+    truck.journal.arrivals.take_in([third], [], {"third": Pin("third0000000", "k", "p")}, None, 8.0)
     truck.copy("third", 1, 0)  # the scanner's UIDs are the same ever after
     done = replace(truck.journal, truck.audit, "third", Title.WORKLIST, WHY, 9.0)
     assert (done.replaces, done.destinations) == ("right0000000", (A,))
@@ -218,8 +218,8 @@ def test_a_second_correction_takes_the_place_of_the_first_under_new_uids(truck: 
 
 
 def test_what_comes_in_the_place_of_a_discarded_image_is_a_new_one(truck: Truck) -> None:
-    truck.journal.hold("right-1", Code.NO_PATIENT_ID, "", 2.0)
-    assert truck.journal.discard("right-1", 3.0, for_another=True)
+    truck.journal.instances.hold("right-1", Code.NO_PATIENT_ID, "", 2.0)
+    assert truck.journal.decisions.discard("right-1", 3.0, for_another=True)
     (gone,) = truck.journal.purges.to_remove()
     assert gone.files == ("right-1",)
     assert truck.journal.purges.may_remove("right-1", "first")
@@ -228,16 +228,18 @@ def test_what_comes_in_the_place_of_a_discarded_image_is_a_new_one(truck: Truck)
     truck.journal.purges.removed("right-1", 4.0)
     (back,) = truck.journal.purges.returned(["right-1"])
     assert back.given_up
-    truck.journal.take_back("right-1", 5.0)
+    truck.journal.arrivals.take_back("right-1", 5.0)
     assert truck.journal.purges.returned(["right-1"]) == []
     assert truck.journal.purges.to_remove() == []
-    instance = next(i for i in truck.journal.instances("right") if i.orthanc_id == "right-1")
+    instance = next(
+        i for i in truck.journal.instances.of_study("right") if i.orthanc_id == "right-1"
+    )
     assert (instance.stage, instance.purged_at, instance.copy) == (Stage.RECEIVED, None, None)
     assert truck.study("right").state is State.RECEIVED
 
 
 def test_what_a_destination_may_hold_stays_on_the_truck_when_it_is_discarded(truck: Truck) -> None:
     truck.send(A, "wrong-1", verify=False)
-    truck.journal.hold("wrong-1", Code.SAME_UID_OTHER_BYTES, "", 5.0)
-    assert truck.journal.discard("wrong-1", 6.0, for_another=True)
+    truck.journal.instances.hold("wrong-1", Code.SAME_UID_OTHER_BYTES, "", 5.0)
+    assert truck.journal.decisions.discard("wrong-1", 6.0, for_another=True)
     assert truck.journal.purges.to_remove() == []

@@ -42,8 +42,8 @@ def see(
     journal: Journal, seen: Acquisition, *flags: Flag, at: float = NOW, code: Code | None = None
 ) -> None:
     """An image arrives and is looked at. ``code``: why its pixels could not be."""
-    number = len(journal.instances("study"))
-    journal.take_in([Arrival(f"i{number}", "study", "S")], [], {"study": Pin("a", "k", "p")}, None,
+    number = len(journal.instances.of_study("study"))
+    journal.arrivals.take_in([Arrival(f"i{number}", "study", "S")], [], {"study": Pin("a", "k", "p")}, None,
                     at)  # fmt: skip
     unseen = journal.quality.unseen(at)
     assert unseen is not None

@@ -52,15 +52,15 @@ def _copy(name: str) -> Copy:
 
 
 def _move(journal: Journal, outcome: Outcome) -> None:
-    study = journal.study(STUDY)
+    study = journal.studies.get(STUDY)
     assert study is not None
-    assert journal.move(study, outcome, 12.0, PLACES)
+    assert journal.studies.move(study, outcome, 12.0, PLACES)
 
 
 @pytest.fixture
 def receipts(journal: Journal) -> dict[str, Receipt]:
     """Of one image, by destination; its study is on its way, and each destination was reached."""
-    journal.take_in(
+    journal.arrivals.take_in(
         [Arrival("7", STUDY, "S")], [STUDY], {STUDY: Pin(ALIAS, "key", "basic-1")}, None, 10.0
     )
     journal.copies.begin("7", _copy("7"), Identities("key", {}), 11.0)
@@ -69,20 +69,20 @@ def receipts(journal: Journal) -> dict[str, Receipt]:
     _move(journal, Outcome.SKIP)
     for name in PLACES:
         journal.links.reached(name, 5.0)
-    return {receipt.destination: receipt for receipt in journal.receipts(STUDY)}
+    return {receipt.destination: receipt for receipt in journal.outbox.of_study(STUDY)}
 
 
 def _refuse(journal: Journal, receipt: Receipt) -> None:
-    journal.outbox.begin_sending([receipt], 20.0)
-    journal.outbox.hold(receipt, Code.DESTINATION_REFUSED, "answered 413", 21.0)
-    journal.settle(STUDY, 21.0)
+    journal.receipts.begin_sending([receipt], 20.0)
+    journal.receipts.hold(receipt, Code.DESTINATION_REFUSED, "answered 413", 21.0)
+    journal.studies.settle(STUDY, 21.0)
 
 
 def _prove(journal: Journal, receipt: Receipt) -> None:
-    journal.outbox.begin_sending([receipt], 22.0)
-    journal.outbox.sent([receipt], 23.0)
-    journal.outbox.verified(receipt, VerifiedBy.DIGEST, 24.0)
-    journal.settle(STUDY, 24.0)
+    journal.receipts.begin_sending([receipt], 22.0)
+    journal.receipts.sent([receipt], 23.0)
+    journal.receipts.verified(receipt, VerifiedBy.DIGEST, 24.0)
+    journal.studies.settle(STUDY, 24.0)
 
 
 def _seen(journal: Journal) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _seen(journal: Journal) -> dict[str, Any]:
 
 
 def _states(journal: Journal) -> dict[str, ReceiptState]:
-    return {receipt.destination: receipt.state for receipt in journal.receipts(STUDY)}
+    return {receipt.destination: receipt.state for receipt in journal.outbox.of_study(STUDY)}
 
 
 def test_held_at_one_destination_it_is_named_there_and_the_truck_is_not_safe(
@@ -107,11 +107,11 @@ def test_held_at_one_destination_it_is_named_there_and_the_truck_is_not_safe(
     assert seen["way"] == "0 delivered, 1 held (at archive: 1)"
     assert not seen["safe"]
     assert seen["summary"] == "nothing is on its way; 1 instances are held and wait for a person"
-    (row,) = status.held_rows(journal.held())
+    (row,) = status.held_rows(journal.holds.all())
     assert (row["instance"], row["destination"]) == ("7", "archive")
     assert "release 7 --destination archive" in row["do"]
     assert "discard 7 --destination archive" in row["do"]
-    (image,) = journal.instances(STUDY)
+    (image,) = journal.instances.of_study(STUDY)
     assert image.stage is Stage.ANONYMIZED
 
 
@@ -124,8 +124,8 @@ def test_two_destinations_that_refuse_it_hold_it_each(
     assert journal.outbox.to_send("cloud", 1e9, 10) == []
     assert [r.instance for r in journal.outbox.to_send("research", 1e9, 10)] == ["7"]
     assert set(journal.outbox.oldest_undelivered(PLACES)) == {"research"}
-    assert journal.count_held() == {Code.DESTINATION_REFUSED: 1}  # one image, at two of them
-    assert len(journal.held()) == 2
+    assert journal.holds.count() == {Code.DESTINATION_REFUSED: 1}  # one image, at two of them
+    assert len(journal.holds.all()) == 2
     _refuse(journal, receipts["research"])
     assert _seen(journal)["state"] is State.HELD  # nothing of it can go on
     assert journal.outbox.oldest_undelivered(PLACES) == {}
@@ -157,14 +157,14 @@ def test_a_release_without_a_destination_is_for_all_that_is_held_of_it(
     _refuse(journal, receipts["archive"])
     _refuse(journal, receipts["cloud"])
     assert release(journal, audit, What(ALIAS, None, PLACES), None, REASON, 30.0) == ["7"]
-    assert not journal.held()
+    assert not journal.holds.all()
 
 
 def test_what_is_held_before_delivery_needs_a_policy(
     journal: Journal, receipts: dict[str, Receipt], audit: Audit
 ) -> None:
     assert receipts
-    journal.hold("7", Code.BURNED_IN_TEXT, "text", 20.0)
+    journal.instances.hold("7", Code.BURNED_IN_TEXT, "text", 20.0)
     with pytest.raises(OperatorError) as raised:
         release(journal, audit, What("7"), None, REASON, 30.0)
     assert raised.value.code is Code.WRONG_ARGUMENT
@@ -175,7 +175,7 @@ def test_a_destination_that_is_not_configured_gets_nothing_released(
     journal: Journal, receipts: dict[str, Receipt], audit: Audit
 ) -> None:
     _refuse(journal, receipts["archive"])
-    journal.adopt_destinations(["cloud", "research"], 25.0)
+    journal.destinations.adopt(["cloud", "research"], 25.0)
     assert _states(journal)["archive"] is ReceiptState.HELD  # it still waits for a person
     with pytest.raises(OperatorError) as raised:
         release(journal, audit, What("7", None, ("cloud", "research")), None, REASON, 30.0)
@@ -230,12 +230,12 @@ def test_given_up_everywhere_a_study_is_discarded_and_not_delivered(
 
 
 def test_a_study_that_a_person_discarded_is_not_told_as_delivered(journal: Journal) -> None:
-    journal.take_in(
+    journal.arrivals.take_in(
         [Arrival("7", STUDY, "S")], [STUDY], {STUDY: Pin(ALIAS, "key", "basic-1")}, None, 10.0
     )
-    journal.hold("7", Code.BURNED_IN_TEXT, "text", 20.0)
+    journal.instances.hold("7", Code.BURNED_IN_TEXT, "text", 20.0)
     _move(journal, Outcome.ALL_HELD)
-    assert journal.discard("7", 30.0)
+    assert journal.decisions.discard("7", 30.0)
     assert "all 1 studies are delivered" not in _seen(journal)["summary"]
 
 
@@ -265,7 +265,7 @@ def test_what_nothing_was_sent_of_yet_waits_for_what_keeps_all_from_a_destinatio
 
 
 def test_what_has_no_copy_yet_is_undelivered_everywhere(journal: Journal) -> None:
-    journal.take_in(
+    journal.arrivals.take_in(
         [Arrival("7", STUDY, "S")], [], {STUDY: Pin(ALIAS, "key", "basic-1")}, None, 10.0
     )
     assert journal.outbox.oldest_undelivered(PLACES) == dict.fromkeys(PLACES, 10.0)
@@ -273,7 +273,12 @@ def test_what_has_no_copy_yet_is_undelivered_everywhere(journal: Journal) -> Non
 
 def _manifest(journal: Journal) -> tuple[manifest.Manifest, list[dict[str, Any]]]:
     text = manifest.make(
-        KEY, "TRUCK1", ALIAS, journal.instances(STUDY), journal.receipts(STUDY), 100.0
+        KEY,
+        "TRUCK1",
+        ALIAS,
+        journal.instances.of_study(STUDY),
+        journal.outbox.of_study(STUDY),
+        100.0,
     )
     entries: list[dict[str, Any]] = json.loads(text)["manifest"]["instances"]
     return manifest.check(text, {KEY.id: KEY}), entries
@@ -314,7 +319,7 @@ def test_what_has_arrived_stands_where_another_image_under_its_uid_is_given_up(
     assert journal.sightings.hold("7", other, code, "other bytes", 30.0)
     assert not journal.sightings.hold("7", other, code, "other bytes", 30.0)
     assert (_seen(journal)["delivered"], _seen(journal)["held"]) == (1, 1)
-    assert journal.discard(repeated_name("7", other), 31.0)
+    assert journal.decisions.discard(repeated_name("7", other), 31.0)
     assert not journal.sightings.hold("7", other, code, "other bytes", 32.0)
     made, entries = _manifest(journal)
     assert (len(entries), made.verified, made.complete, made.left_out) == (3, 3, True, 1)

@@ -43,7 +43,7 @@ class Truck:
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     made = Journal(tmp_path / "journal.db")
-    made.take_in([], [], {}, Cursor("index", 204), 1.0)
+    made.arrivals.take_in([], [], {}, Cursor("index", 204), 1.0)
     yield made
     made.close()
 

@@ -115,7 +115,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     arrivals = [Arrival(name, "study", "MAMMO1") for name in "abc"]
     arrivals.append(Arrival("d", "other", "CT"))
     pins = {study: Pin(study.ljust(12, "0"), "k1", "p") for study in ("study", "other")}
-    journal.take_in(arrivals, [], pins, None, 1.0)
+    journal.arrivals.take_in(arrivals, [], pins, None, 1.0)
     yield journal
     journal.close()
 
@@ -130,7 +130,7 @@ def image(issuer: str = "", number: str = "17") -> Dataset:
 
 def instance_of(journal: Journal, name: str) -> Instance:
     study = "other" if name == "d" else "study"
-    return next(i for i in journal.instances(study) if i.orthanc_id == name)
+    return next(i for i in journal.instances.of_study(study) if i.orthanc_id == name)
 
 
 def copy_of(name: str, patient: str) -> Copy:
@@ -196,8 +196,8 @@ def test_two_issuers_in_one_study_are_held_until_a_person_says_that_they_are_one
 def test_what_was_answered_for_is_not_held_for_a_late_image(journal: Journal) -> None:
     whose = PatientKeys(journal, {"k1": KEY})
     make(journal, whose, "a", image("HOSPA"))
-    journal.hold("a", Code.IDENTITY_CONFLICT, "", 2.0)
-    journal.release("a", 3.0, "identity-checked")
+    journal.instances.hold("a", Code.IDENTITY_CONFLICT, "", 2.0)
+    journal.decisions.release("a", 3.0, "identity-checked")
     make(journal, whose, "a", image("HOSPA"), accepted=True)
     assert journal.copies.not_begun("study") == []
 

@@ -50,15 +50,15 @@ def _copy(name: str) -> Copy:
 
 def _arrive(journal: Journal, *instances: str, study: str = "study", now: float = 10.0) -> int:
     arrivals = [Arrival(instance, study, "SCANNER") for instance in instances]
-    return journal.take_in(arrivals, [], {study: PIN}, None, now)
+    return journal.arrivals.take_in(arrivals, [], {study: PIN}, None, now)
 
 
 def _stable(journal: Journal, study: str = "study", now: float = 20.0) -> None:
-    journal.take_in([], [study], {}, None, now)
+    journal.arrivals.take_in([], [study], {}, None, now)
 
 
 def _study(journal: Journal, study: str = "study") -> Study:
-    found = journal.study(study)
+    found = journal.studies.get(study)
     assert found is not None
     return found
 
@@ -73,43 +73,43 @@ def _to_analysed(journal: Journal, *instances: str) -> list[Receipt]:
     _arrive(journal, *instances)
     _stable(journal)
     _anonymize(journal, *instances)
-    assert journal.move(_study(journal), Outcome.DONE, 31.0)
-    assert journal.move(_study(journal), Outcome.SKIP, 32.0, [CLOUD])
+    assert journal.studies.move(_study(journal), Outcome.DONE, 31.0)
+    assert journal.studies.move(_study(journal), Outcome.SKIP, 32.0, [CLOUD])
     return journal.outbox.to_send(CLOUD, 33.0, 100)
 
 
 def _prove(journal: Journal, receipt: Receipt, now: float) -> None:
     """It is sent and read back."""
-    journal.outbox.begin_sending([receipt], now)
-    journal.outbox.sent([receipt], now)
-    journal.outbox.verified(receipt, VerifiedBy.DIGEST, now)
+    journal.receipts.begin_sending([receipt], now)
+    journal.receipts.sent([receipt], now)
+    journal.receipts.verified(receipt, VerifiedBy.DIGEST, now)
 
 
 def test_a_study_waits_until_the_scanner_has_finished(journal: Journal) -> None:
     assert _arrive(journal, "a", "b") == 2
-    assert journal.due_study(1e9) is None
-    assert journal.arriving() == ["study"]
+    assert journal.studies.due(1e9) is None
+    assert journal.studies.arriving() == ["study"]
     _stable(journal)
-    assert journal.due_study(20.0) == _study(journal)
-    assert journal.arriving() == []
+    assert journal.studies.due(20.0) == _study(journal)
+    assert journal.studies.arriving() == []
 
 
 def test_an_instance_is_taken_in_once_and_a_copy_never(journal: Journal) -> None:
     _arrive(journal, "a")
     assert _arrive(journal, "a") == 0
     journal.copies.begin("a", _copy("a"), WHO, 1.0)
-    assert journal.unknown(["a", "copy-a", "new"]) == ["new"]
+    assert journal.arrivals.unknown(["a", "copy-a", "new"]) == ["new"]
     assert _arrive(journal, "copy-a", "b") == 1
 
 
 def test_the_cursor_moves_with_the_work_it_stands_for_or_not_at_all(journal: Journal) -> None:
-    assert journal.cursor() is None
+    assert journal.arrivals.cursor() is None
     with pytest.raises(KeyError):
-        journal.take_in([Arrival("a", "study", "S")], [], {}, Cursor("db", 7), 1.0)
-    assert journal.cursor() is None
-    assert journal.study("study") is None
-    journal.take_in([Arrival("a", "study", "S")], [], {"study": PIN}, Cursor("db", 7), 1.0)
-    assert journal.cursor() == Cursor("db", 7)
+        journal.arrivals.take_in([Arrival("a", "study", "S")], [], {}, Cursor("db", 7), 1.0)
+    assert journal.arrivals.cursor() is None
+    assert journal.studies.get("study") is None
+    journal.arrivals.take_in([Arrival("a", "study", "S")], [], {"study": PIN}, Cursor("db", 7), 1.0)
+    assert journal.arrivals.cursor() == Cursor("db", 7)
 
 
 def test_an_image_that_arrives_in_the_middle_of_a_step_sends_the_study_round_again(
@@ -120,43 +120,45 @@ def test_an_image_that_arrives_in_the_middle_of_a_step_sends_the_study_round_aga
     seen = _study(journal)
     _anonymize(journal, "a")
     _arrive(journal, "late")
-    assert not journal.move(seen, Outcome.DONE, 40.0)
+    assert not journal.studies.move(seen, Outcome.DONE, 40.0)
     after = _study(journal)
     assert (after.state, after.due_at) == (State.RECEIVED, None)
     assert after.generation > seen.generation
-    stages = {i.orthanc_id: i.stage for i in journal.instances("study")}
+    stages = {i.orthanc_id: i.stage for i in journal.instances.of_study("study")}
     assert stages == {"a": Stage.ANONYMIZED, "late": Stage.RECEIVED}  # no work is lost
 
 
 def test_a_delivered_study_grows_and_only_the_new_instance_is_sent(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
     _prove(journal, receipt, 34.0)
-    assert journal.settle("study", 35.0) is Outcome.DONE
+    assert journal.studies.settle("study", 35.0) is Outcome.DONE
     _arrive(journal, "late")
     _stable(journal)
     _anonymize(journal, "late")
-    journal.move(_study(journal), Outcome.DONE, 41.0)
-    journal.move(_study(journal), Outcome.SKIP, 42.0, [CLOUD])
+    journal.studies.move(_study(journal), Outcome.DONE, 41.0)
+    journal.studies.move(_study(journal), Outcome.SKIP, 42.0, [CLOUD])
     assert [r.instance for r in journal.outbox.to_send(CLOUD, 43.0, 100)] == ["late"]
 
 
 def test_a_move_that_the_table_does_not_know_raises(journal: Journal) -> None:
     _arrive(journal, "a")
     with pytest.raises(IllegalTransition):
-        journal.move(_study(journal), Outcome.PURGE, 1.0)
+        journal.studies.move(_study(journal), Outcome.PURGE, 1.0)
     with pytest.raises(IllegalTransition):
-        journal.release("a", 1.0) or journal.move(_study(journal), Outcome.SKIP, 1.0)
+        journal.decisions.release("a", 1.0) or journal.studies.move(
+            _study(journal), Outcome.SKIP, 1.0
+        )
 
 
 def test_saying_that_it_was_sent_is_not_delivery(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.outbox.begin_sending([receipt], 33.0)
-    journal.outbox.sent([receipt], 34.0)
-    assert journal.settle("study", 35.0) is None
+    journal.receipts.begin_sending([receipt], 33.0)
+    journal.receipts.sent([receipt], 34.0)
+    assert journal.studies.settle("study", 35.0) is None
     assert journal.outbox.to_send(CLOUD, 36.0, 10) == []
     (waiting,) = journal.outbox.to_verify(CLOUD, 36.0, 10)
-    journal.outbox.verified(waiting, VerifiedBy.PRESENCE, 37.0)
-    assert journal.settle("study", 38.0) is Outcome.DONE
+    journal.receipts.verified(waiting, VerifiedBy.PRESENCE, 37.0)
+    assert journal.studies.settle("study", 38.0) is Outcome.DONE
     assert _study(journal).state is State.DELIVERED
 
 
@@ -166,83 +168,83 @@ def test_images_travel_while_they_are_analysed_and_wait_for_their_captures(
     _arrive(journal, "a")
     _stable(journal)
     _anonymize(journal, "a")
-    journal.move(_study(journal), Outcome.DONE, 31.0, [CLOUD])
+    journal.studies.move(_study(journal), Outcome.DONE, 31.0, [CLOUD])
     (receipt,) = journal.outbox.to_send(CLOUD, 32.0, 10)
     _prove(journal, receipt, 33.0)
-    assert journal.settle("study", 34.0) is None
+    assert journal.studies.settle("study", 34.0) is None
     assert _study(journal).state is State.ANONYMIZED
     journal.copies.begin_capture("a", _copy("capture"), 35.0)
     journal.copies.finish("copy-capture")
-    journal.decide_analysis({"a": CAPTURED})
-    journal.move(_study(journal), Outcome.DONE, 36.0, [CLOUD])
-    assert journal.settle("study", 37.0) is None
+    journal.instances.decide_analysis({"a": CAPTURED})
+    journal.studies.move(_study(journal), Outcome.DONE, 36.0, [CLOUD])
+    assert journal.studies.settle("study", 37.0) is None
     (capture,) = journal.outbox.to_send(CLOUD, 38.0, 10)
     assert capture.instance == "copy-capture"
     _prove(journal, capture, 39.0)
-    assert journal.settle("study", 40.0) is Outcome.DONE
+    assert journal.studies.settle("study", 40.0) is Outcome.DONE
 
 
 def test_a_try_that_was_cut_off_is_remembered_as_doubtful(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
     assert receipt.begun_at is None
-    journal.outbox.begin_sending([receipt], 33.0)
+    journal.receipts.begin_sending([receipt], 33.0)
     (delivery_unknown,) = journal.outbox.to_send(CLOUD, 34.0, 10)
     assert delivery_unknown.begun_at == 33.0
 
 
 def test_a_refusal_counts_and_waits_and_a_verified_receipt_never_changes(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.outbox.put_off(receipt, Code.DESTINATION_BUSY, 100.0, counts=True)
+    journal.receipts.put_off(receipt, Code.DESTINATION_BUSY, 100.0, counts=True)
     assert journal.outbox.to_send(CLOUD, 99.0, 10) == []
     (again,) = journal.outbox.to_send(CLOUD, 100.0, 10)
     assert (again.attempts, again.last_code) == (1, Code.DESTINATION_BUSY)
     _prove(journal, again, 101.0)
-    journal.outbox.put_off(again, Code.DESTINATION_BUSY, 200.0, counts=True)
+    journal.receipts.put_off(again, Code.DESTINATION_BUSY, 200.0, counts=True)
     with pytest.raises(IllegalTransition):
-        journal.outbox.send_again(again, Code.DESTINATION_BUSY, 200.0)
-    (kept,) = journal.receipts("study")
+        journal.receipts.send_again(again, Code.DESTINATION_BUSY, 200.0)
+    (kept,) = journal.outbox.of_study("study")
     assert (kept.verified_at, kept.attempts) == (101.0, 1)
 
 
 def test_a_held_instance_never_blocks_its_study(journal: Journal) -> None:
     receipts = _to_analysed(journal, "a", "b")
     sent, refused = sorted(receipts, key=lambda receipt: receipt.instance)
-    journal.outbox.hold(refused, Code.DESTINATION_REFUSED, "why", 34.0)
+    journal.receipts.hold(refused, Code.DESTINATION_REFUSED, "why", 34.0)
     _prove(journal, sent, 35.0)
-    assert journal.settle("study", 36.0) is Outcome.DONE
+    assert journal.studies.settle("study", 36.0) is Outcome.DONE
     assert [r.instance for r in journal.outbox.to_send(CLOUD, 37.0, 10)] == []
-    (held,) = journal.held()
+    (held,) = journal.holds.all()
     assert (held.study.state, held.instance.orthanc_id) == (State.DELIVERED, "b")
     assert (held.hold.code, held.hold.since) == (Code.DESTINATION_REFUSED, 34.0)
     assert held.destination == CLOUD
-    assert journal.count_held() == {Code.DESTINATION_REFUSED: 1}
+    assert journal.holds.count() == {Code.DESTINATION_REFUSED: 1}
 
 
 def test_a_study_with_nothing_left_to_send_is_held(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.outbox.hold(receipt, Code.DESTINATION_REFUSED, "why", 34.0)
-    assert journal.settle("study", 35.0) is Outcome.ALL_HELD
+    journal.receipts.hold(receipt, Code.DESTINATION_REFUSED, "why", 34.0)
+    assert journal.studies.settle("study", 35.0) is Outcome.ALL_HELD
     assert _study(journal).state is State.HELD
 
 
 def test_a_released_instance_starts_from_the_beginning(journal: Journal) -> None:
     _to_analysed(journal, "a")
-    journal.hold("a", Code.COPY_DIFFERS, "why", 34.0)
-    journal.settle("study", 35.0)
-    assert journal.release("a", 36.0)
-    assert not journal.release("a", 37.0)
-    (instance,) = journal.instances("study")
+    journal.instances.hold("a", Code.COPY_DIFFERS, "why", 34.0)
+    journal.studies.settle("study", 35.0)
+    assert journal.decisions.release("a", 36.0)
+    assert not journal.decisions.release("a", 37.0)
+    (instance,) = journal.instances.of_study("study")
     assert (instance.stage, instance.hold) == (Stage.RECEIVED, None)
     assert _study(journal).state is State.RECEIVED
-    assert journal.due_study(36.0) is not None
+    assert journal.studies.due(36.0) is not None
 
 
 def test_only_what_was_missing_is_released_when_it_is_found_again(journal: Journal) -> None:
     _arrive(journal, "a", "b")
-    journal.hold("a", Code.SOURCE_MISSING, "gone", 1.0)
-    journal.hold("b", Code.BURNED_IN_TEXT, "text", 1.0)
-    assert journal.found_again(["a", "b"], 2.0) == 1
-    assert [held.instance.orthanc_id for held in journal.held()] == ["b"]
+    journal.instances.hold("a", Code.SOURCE_MISSING, "gone", 1.0)
+    journal.instances.hold("b", Code.BURNED_IN_TEXT, "text", 1.0)
+    assert journal.arrivals.found_again(["a", "b"], 2.0) == 1
+    assert [held.instance.orthanc_id for held in journal.holds.all()] == ["b"]
 
 
 def test_a_capture_is_entered_once_however_often_it_is_made(journal: Journal) -> None:
@@ -251,9 +253,9 @@ def test_a_capture_is_entered_once_however_often_it_is_made(journal: Journal) ->
     for _ in range(2):
         journal.copies.begin_capture("a", _copy("capture"), 31.0)
     journal.copies.finish("copy-capture")
-    journal.decide_analysis({"a": CAPTURED})
-    journal.decide_analysis({"a": "SOMETHING_ELSE"})
-    source, capture = journal.instances("study")
+    journal.instances.decide_analysis({"a": CAPTURED})
+    journal.instances.decide_analysis({"a": "SOMETHING_ELSE"})
+    source, capture = journal.instances.of_study("study")
     assert (source.analysis, capture.role) == (CAPTURED, Role.CAPTURE)
     assert capture.stage is Stage.ANONYMIZED
 
@@ -266,40 +268,40 @@ def test_a_copy_that_vanished_is_made_again_and_a_capture_from_its_source(
     _anonymize(journal, "a")
     journal.copies.begin_capture("a", _copy("capture"), 31.0)
     journal.copies.finish("copy-capture")
-    journal.decide_analysis({"a": CAPTURED})
-    journal.make_again("copy-capture", 40.0)
-    source, capture = journal.instances("study")
+    journal.instances.decide_analysis({"a": CAPTURED})
+    journal.copies.make_again("copy-capture", 40.0)
+    source, capture = journal.instances.of_study("study")
     assert (source.stage, source.analysis) == (Stage.ANONYMIZED, CAPTURE_GONE)
     assert capture.stage is Stage.RECEIVED
-    journal.make_again("a", 41.0)
-    assert journal.instances("study")[0].stage is Stage.RECEIVED
+    journal.copies.make_again("a", 41.0)
+    assert journal.instances.of_study("study")[0].stage is Stage.RECEIVED
     assert _study(journal).state is State.RECEIVED
 
 
 def test_due_times_of_a_wrong_clock_are_brought_back(journal: Journal) -> None:
     (receipt,) = _to_analysed(journal, "a")
-    journal.outbox.put_off(receipt, Code.DESTINATION_BUSY, 1e12, counts=False)
-    journal.cap_due_times(100.0)
+    journal.receipts.put_off(receipt, Code.DESTINATION_BUSY, 1e12, counts=False)
+    journal.studies.cap_due_times(100.0)
     (again,) = journal.outbox.to_send(CLOUD, 100.0, 10)
     assert again.due_at == 100.0
-    journal.outbox.put_off(again, Code.DESTINATION_BUSY, 500.0, counts=False)
-    journal.cap_due_times(100.0)
+    journal.receipts.put_off(again, Code.DESTINATION_BUSY, 500.0, counts=False)
+    journal.studies.cap_due_times(100.0)
     assert journal.outbox.to_send(CLOUD, 100.0, 10) == []
-    journal.cap_due_times(100.0, 0.0)
+    journal.studies.cap_due_times(100.0, 0.0)
     assert len(journal.outbox.to_send(CLOUD, 100.0, 10)) == 1
 
 
 def test_failures_of_an_instance_are_counted(journal: Journal) -> None:
     _arrive(journal, "a")
-    assert [journal.trials.count_failure("a") for _ in range(3)] == [1, 2, 3]
+    assert [journal.instances.count_failure("a") for _ in range(3)] == [1, 2, 3]
 
 
 def test_a_postponed_step_waits_and_counts_only_where_it_was_a_try(journal: Journal) -> None:
     _arrive(journal, "a")
     _stable(journal)
-    journal.postpone(_study(journal), Code.ORTHANC_UNREACHABLE, 50.0, counts=False)
-    assert journal.due_study(49.0) is None
-    journal.postpone(_study(journal), Code.UNEXPECTED, 60.0, counts=True)
+    journal.studies.postpone(_study(journal), Code.ORTHANC_UNREACHABLE, 50.0, counts=False)
+    assert journal.studies.due(49.0) is None
+    journal.studies.postpone(_study(journal), Code.UNEXPECTED, 60.0, counts=True)
     assert (_study(journal).attempts, _study(journal).due_at) == (1, 60.0)
 
 
@@ -309,7 +311,7 @@ def test_the_oldest_undelivered_image_is_known_per_destination(journal: Journal)
     assert journal.outbox.oldest_undelivered([CLOUD]) == {CLOUD: 10.0}
     _prove(journal, receipt, 50.0)
     assert journal.outbox.oldest_undelivered([CLOUD]) == {}
-    assert journal.count_studies() == {State.ANALYSED: 1}
+    assert journal.studies.count() == {State.ANALYSED: 1}
 
 
 def test_the_patient_is_written_with_the_first_use_of_the_pseudonym(
@@ -335,7 +337,7 @@ def test_a_journal_survives_being_opened_again(path: Path) -> None:
     _arrive(first, "a")
     first.close()
     second = Journal(path)
-    assert [i.orthanc_id for i in second.instances("study")] == ["a"]
+    assert [i.orthanc_id for i in second.instances.of_study("study")] == ["a"]
     second.close()
 
 
@@ -366,19 +368,19 @@ def test_only_one_router_works_with_a_journal(path: Path) -> None:
 
 def test_receipts_follow_the_destinations_of_the_settings(journal: Journal) -> None:
     _to_analysed(journal, "a")
-    assert journal.adopt_destinations(["pacs"], 40.0) == 1
+    assert journal.destinations.adopt(["pacs"], 40.0) == 1
     (receipt,) = journal.outbox.to_send("pacs", 41.0, 10)
     _prove(journal, receipt, 42.0)
-    assert journal.settle("study", 43.0) is Outcome.DONE
-    assert journal.adopt_destinations(["other"], 44.0) == 0
+    assert journal.studies.settle("study", 43.0) is Outcome.DONE
+    assert journal.destinations.adopt(["other"], 44.0) == 0
     assert journal.outbox.to_send("other", 45.0, 10) == []  # what was delivered stays so
 
 
 def test_what_one_destination_refuses_still_goes_to_the_others(journal: Journal) -> None:
     _to_analysed(journal, "a")
-    journal.adopt_destinations([CLOUD, "pacs"], 33.0)
+    journal.destinations.adopt([CLOUD, "pacs"], 33.0)
     (refused,) = journal.outbox.to_send("pacs", 34.0, 10)
-    journal.outbox.hold(refused, Code.DESTINATION_REFUSED, "why", 34.0)
+    journal.receipts.hold(refused, Code.DESTINATION_REFUSED, "why", 34.0)
     assert [r.instance for r in journal.outbox.to_send(CLOUD, 35.0, 10)] == ["a"]
     assert journal.outbox.to_send("pacs", 35.0, 10) == []
 
@@ -398,9 +400,9 @@ def test_a_released_capture_is_made_again(journal: Journal) -> None:
     _anonymize(journal, "a")
     journal.copies.begin_capture("a", _copy("capture"), 31.0)
     journal.copies.finish("copy-capture")
-    journal.decide_analysis({"a": CAPTURED})
-    assert journal.instances("study")[0].analysis == CAPTURED
-    journal.hold("copy-capture", Code.COPY_DIFFERS, "why", 32.0)
-    assert journal.release("copy-capture", 33.0)
-    source, capture = journal.instances("study")
+    journal.instances.decide_analysis({"a": CAPTURED})
+    assert journal.instances.of_study("study")[0].analysis == CAPTURED
+    journal.instances.hold("copy-capture", Code.COPY_DIFFERS, "why", 32.0)
+    assert journal.decisions.release("copy-capture", 33.0)
+    source, capture = journal.instances.of_study("study")
     assert (source.analysis, capture.stage) == (CAPTURE_GONE, Stage.RECEIVED)

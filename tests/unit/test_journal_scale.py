@@ -28,8 +28,8 @@ def test_no_question_of_the_delivery_reads_a_whole_table(tmp_path: Path) -> None
     journal._db._connection.set_trace_callback(asked.append)
     journal.outbox.to_send(CLOUD, 1e12, 48)
     journal.outbox.to_verify(CLOUD, 1e12, 48)
-    journal.due_study(1e12)
-    journal.settle("s50", 1.0)
+    journal.studies.due(1e12)
+    journal.studies.settle("s50", 1.0)
     journal._db._connection.set_trace_callback(None)
     for sql in asked:
         if sql.startswith("SELECT"):
@@ -58,7 +58,7 @@ def _waiting(journal: Journal, number: int, urgent: bool) -> str:  # noqa: FBT00
         modality="MG", transfer_syntax="1.2.840", instance_number=1, digest=name, md5=name, size=1,
     )  # fmt: skip
     pin = Pin(name, "key", "basic-1")
-    journal.take_in([Arrival(name, name, "S")], [name], {name: pin}, None, now)
+    journal.arrivals.take_in([Arrival(name, name, "S")], [name], {name: pin}, None, now)
     route = Route(
         rule="r", destinations=None, priority=Priority.URGENT if urgent else Priority.NORMAL,
         analyses=None, policy="",
@@ -66,9 +66,9 @@ def _waiting(journal: Journal, number: int, urgent: bool) -> str:  # noqa: FBT00
     journal.copies.begin(name, copy, Identities("key", {}), now, route)
     journal.copies.finish(name)
     for outcome in (Outcome.DONE, Outcome.SKIP):
-        study = journal.study(name)
+        study = journal.studies.get(name)
         assert study is not None
-        assert journal.move(study, outcome, now, [CLOUD])
+        assert journal.studies.move(study, outcome, now, [CLOUD])
     return name
 
 
@@ -82,13 +82,13 @@ def test_after_two_days_without_a_link_all_goes_out_the_urgent_first_and_nothing
     while due := journal.outbox.to_send(CLOUD, now, 1):
         (receipt,) = due
         order.append(receipt.instance)
-        journal.outbox.begin_sending([receipt], now)
-        journal.outbox.verified(receipt, VerifiedBy.DIGEST, now)
-        assert journal.settle(receipt.study, now) is Outcome.DONE
+        journal.receipts.begin_sending([receipt], now)
+        journal.receipts.verified(receipt, VerifiedBy.DIGEST, now)
+        assert journal.studies.settle(receipt.study, now) is Outcome.DONE
     urgent = [name for name in names if name.endswith("u")]
     assert order == urgent + [name for name in names if not name.endswith("u")]
-    assert journal.count_studies() == {State.DELIVERED: STUDIES}
-    assert journal.count_held() == {}
+    assert journal.studies.count() == {State.DELIVERED: STUDIES}
+    assert journal.holds.count() == {}
     journal.close()
 
 

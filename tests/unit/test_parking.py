@@ -49,7 +49,7 @@ class Truck:
 
     def start(self) -> None:
         """As a new process would."""
-        self.journal.trials.count_crashes()
+        self.journal.instances.count_crashes()
         self.quiet_period = QuietPeriod(lambda: self.now)
         context = StepContext(
             cast("TruckOrthanc", self), self.journal, cast("Spool", None),
@@ -79,7 +79,7 @@ class Truck:
             self.now += 0.5
 
     def held(self) -> dict[Code, int]:
-        return dict(self.journal.count_held())
+        return dict(self.journal.holds.count())
 
 
 @pytest.fixture
@@ -87,7 +87,9 @@ def truck(tmp_path: Path) -> Iterator[Truck]:
     journal = Journal(tmp_path / "journal.db")
     journal.profiles.enter(BASIC.id, BASIC.to_json())
     pin = Pin("alias", "key", BASIC.id)
-    journal.take_in([Arrival(IMAGE, STUDY, "SCANNER")], [STUDY], {STUDY: pin}, None, 1000.0)
+    journal.arrivals.take_in(
+        [Arrival(IMAGE, STUDY, "SCANNER")], [STUDY], {STUDY: pin}, None, 1000.0
+    )
     yield Truck(journal)
     journal.close()
 
@@ -109,7 +111,7 @@ def test_the_third_try_waits_until_it_has_been_calm(truck: Truck) -> None:
 
 def test_an_image_is_not_blamed_for_a_router_that_is_killed_again_and_again(truck: Truck) -> None:
     for _ in range(2):
-        truck.journal.trials.begin(IMAGE, truck.now)
+        truck.journal.instances.begin_step(IMAGE, truck.now)
         truck.start()  # it was killed in the step
     for _ in range(20):
         truck.work(QUIET_S / 3)
@@ -149,7 +151,7 @@ def three(tmp_path: Path) -> Iterator[ThreeImages]:
     names = (ThreeImages.FIRST, IMAGE, ThreeImages.OTHER)
     pin = Pin("alias", "key", BASIC.id)
     arrivals = [Arrival(name, STUDY, "SCANNER") for name in names]
-    journal.take_in(arrivals, [STUDY], {STUDY: pin}, None, 1000.0)
+    journal.arrivals.take_in(arrivals, [STUDY], {STUDY: pin}, None, 1000.0)
     yield ThreeImages(journal)
     journal.close()
 
@@ -258,7 +260,7 @@ def _checker(truck: Truck) -> QualityCheck:
 
 def test_what_the_quality_check_dies_of_is_parked_for_every_step(truck: Truck) -> None:
     for _ in range(3):
-        truck.journal.trials.begin_look(IMAGE, truck.now)
+        truck.journal.instances.begin_look(IMAGE, truck.now)
         truck.start()  # it was killed at the image
     assert _checker(truck).check_next()
     assert not _checker(truck).check_next(), "it is tried again"
@@ -288,19 +290,19 @@ def test_junk_waits_behind_what_is_sound_and_a_hold_for_privacy_delays_nobody(
     pin = Pin("alias", "key", BASIC.id)
 
     def arrives(name: str, sender: str, now: float) -> None:
-        journal.take_in([Arrival(name, name, sender)], [name], {name: pin}, None, now)
+        journal.arrivals.take_in([Arrival(name, name, sender)], [name], {name: pin}, None, now)
 
     arrives("junk", "FLOOD", 1000.0)
-    journal.hold("junk", code, "", 1001.0)
+    journal.instances.hold("junk", code, "", 1001.0)
     arrives("more", "FLOOD", 1002.0)
     arrives("good", "SCANNER", 1030.0)
     arrives("late", "SCANNER", 1070.0)
     first = []
     for now in (1080.0, 1081.0, 1082.0, 1083.0):
-        study = journal.due_study(now)
+        study = journal.studies.due(now)
         assert study is not None
         first.append(study.orthanc_id)
-        journal.postpone(study, Code.UNEXPECTED, now + 1e6, counts=False)
+        journal.studies.postpone(study, Code.UNEXPECTED, now + 1e6, counts=False)
     journal.close()
     # Held for privacy, its sender is as good as any; else it waits, but for a minute at most.
     expected = (

@@ -25,7 +25,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal = Journal(tmp_path / "journal.db")
     arrivals = [Arrival(name, f"study-{name}", "S") for name in "abc"]
     pins = {arrival.study: Pin("0" * 12, "k1", "p") for arrival in arrivals}
-    journal.take_in(arrivals, [], pins, None, 1.0)
+    journal.arrivals.take_in(arrivals, [], pins, None, 1.0)
     yield journal
     journal.close()
 
@@ -113,10 +113,10 @@ def test_a_lost_and_an_exchanged_key_are_said_at_start(journal: Journal) -> None
 
 
 def test_a_study_keeps_its_key_once_it_has_a_copy(journal: Journal) -> None:
-    journal.pin_key("study-a", "k0")
+    journal.studies.pin_key("study-a", "k0")
     journal.copies.begin("a", copy("a", "2.25.10"), who(), 1.0)
-    journal.pin_key("study-a", "k9")
-    study = journal.study("study-a")
+    journal.studies.pin_key("study-a", "k9")
+    study = journal.studies.get("study-a")
     assert study is not None
     assert study.key_id == "k0"
 

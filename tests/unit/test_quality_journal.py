@@ -32,7 +32,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 def arrive(journal: Journal, name: str, at: float = NOW) -> None:
-    journal.take_in([Arrival(name, "study", "SCANNER")], [], {"study": PIN}, None, at)
+    journal.arrivals.take_in([Arrival(name, "study", "SCANNER")], [], {"study": PIN}, None, at)
 
 
 def look(
@@ -128,7 +128,7 @@ def test_a_view_is_missing_in_recent_studies_of_breasts_that_have_arrived(
 ) -> None:
     def came(study: str, modality: str, at: float, *, arrived: bool = True) -> None:
         stable = [study] if arrived else []
-        journal.take_in([Arrival(study, study, "S")], stable, {study: PIN}, None, at)
+        journal.arrivals.take_in([Arrival(study, study, "S")], stable, {study: PIN}, None, at)
         unseen = journal.quality.unseen(at)
         assert unseen is not None
         seen = replace(SEEN, modality=modality)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import re
-from pathlib import Path
 
 import pytest
 
-import router
 from router.records.errors import IllegalTransition
 from router.records.receipt import (
     FINAL,
@@ -119,13 +116,3 @@ def test_delivered_is_verified_somewhere_and_settled_everywhere(
     states: list[ReceiptState], *, delivered: bool, given_up: bool
 ) -> None:
     assert (is_delivered(states), is_given_up(states)) == (delivered, given_up)
-
-
-def test_one_module_writes_receipts_and_the_migrations_make_them() -> None:
-    writes = re.compile(r"(INTO|UPDATE|DELETE FROM) receipt\b")
-    writers = {
-        path.name
-        for path in Path(router.__file__).parent.rglob("*.py")
-        if writes.search(path.read_text(encoding="utf-8"))
-    }
-    assert writers == {"receipts.py", "schema.py"}

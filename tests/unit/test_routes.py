@@ -47,7 +47,7 @@ def _copy(name: str, study: str = "study") -> Copy:
 
 
 def _study(journal: Journal, study: str = "study") -> Study:
-    found = journal.study(study)
+    found = journal.studies.get(study)
     assert found is not None
     return found
 
@@ -55,25 +55,25 @@ def _study(journal: Journal, study: str = "study") -> Study:
 def _anonymized(journal: Journal, routes: dict[str, Route | None], study: str = "study") -> None:
     """A study whose images were copied, each by its route, and whose receipts are open."""
     arrivals = [Arrival(name, study, "SCANNER") for name in routes]
-    journal.take_in(arrivals, [study], {study: PIN}, None, 10.0)
+    journal.arrivals.take_in(arrivals, [study], {study: PIN}, None, 10.0)
     for name, chosen in routes.items():
         journal.copies.begin(name, _copy(name, study), WHO, 11.0, chosen)
         journal.copies.finish(name)
-    assert journal.move(_study(journal, study), Outcome.DONE, 12.0, ALL)
+    assert journal.studies.move(_study(journal, study), Outcome.DONE, 12.0, ALL)
 
 
 def _prove(journal: Journal, receipt: Receipt, now: float) -> None:
     """It is sent, and found there."""
-    journal.outbox.begin_sending([receipt], now)
-    journal.outbox.verified(receipt, VerifiedBy.DIGEST, now)
+    journal.receipts.begin_sending([receipt], now)
+    journal.receipts.verified(receipt, VerifiedBy.DIGEST, now)
 
 
 def _goes_to(journal: Journal, study: str = "study") -> set[tuple[str, str]]:
-    return {(r.instance, r.destination) for r in journal.receipts(study)}
+    return {(r.instance, r.destination) for r in journal.outbox.of_study(study)}
 
 
 def _stage(journal: Journal, name: str) -> tuple[Stage, Code | None]:
-    (found,) = [i for i in journal.instances("study") if i.orthanc_id == name]
+    (found,) = [i for i in journal.instances.of_study("study") if i.orthanc_id == name]
     return found.stage, found.hold.code if found.hold else None
 
 
@@ -86,13 +86,13 @@ def test_receipts_are_opened_only_for_the_destinations_of_an_image(journal: Jour
 
 def test_delivered_means_verified_at_each_of_its_destinations(journal: Journal) -> None:
     _anonymized(journal, {"a": route("research"), "b": route()})
-    journal.move(_study(journal), Outcome.SKIP, 13.0, ALL)
-    receipts = journal.receipts("study")
+    journal.studies.move(_study(journal), Outcome.SKIP, 13.0, ALL)
+    receipts = journal.outbox.of_study("study")
     for receipt in receipts[:-1]:
         _prove(journal, receipt, 14.0)
-        assert journal.settle("study", 14.0) is None
+        assert journal.studies.settle("study", 14.0) is None
     _prove(journal, receipts[-1], 14.0)
-    assert journal.settle("study", 14.0) is Outcome.DONE
+    assert journal.studies.settle("study", 14.0) is Outcome.DONE
     assert len(receipts) == 3
 
 
@@ -129,7 +129,7 @@ def test_a_capture_goes_where_its_source_goes(journal: Journal) -> None:
     _anonymized(journal, {"a": route("research")})
     journal.copies.begin_capture("a", _copy("capture"), 13.0)
     journal.copies.finish("copy-capture")
-    journal.move(_study(journal), Outcome.DONE, 14.0, ALL)
+    journal.studies.move(_study(journal), Outcome.DONE, 14.0, ALL)
     assert _goes_to(journal) == {("a", "research"), ("copy-capture", "research")}
 
 
@@ -137,7 +137,7 @@ def test_a_new_destination_gets_what_goes_everywhere_and_not_what_goes_elsewhere
     journal: Journal,
 ) -> None:
     _anonymized(journal, {"a": route(), "b": route("research")})
-    journal.adopt_destinations([*ALL, "archive"], 20.0)
+    journal.destinations.adopt([*ALL, "archive"], 20.0)
     assert {name for name, where in _goes_to(journal) if where == "archive"} == {"a"}
 
 
@@ -145,13 +145,13 @@ def test_what_has_no_destination_left_is_held_and_goes_on_when_one_is_back(
     journal: Journal,
 ) -> None:
     _anonymized(journal, {"a": route("research"), "b": route()})
-    journal.move(_study(journal), Outcome.SKIP, 13.0, ALL)
-    journal.adopt_destinations(["cloud"], 20.0)
+    journal.studies.move(_study(journal), Outcome.SKIP, 13.0, ALL)
+    journal.destinations.adopt(["cloud"], 20.0)
     assert _stage(journal, "a") == (Stage.HELD, Code.NO_DESTINATION)
     assert _stage(journal, "b") == (Stage.ANONYMIZED, None)
-    (receipt,) = journal.receipts("study")
+    (receipt,) = journal.outbox.of_study("study")
     assert (receipt.instance, receipt.destination) == ("b", "cloud")
-    journal.adopt_destinations(ALL, 30.0)
+    journal.destinations.adopt(ALL, 30.0)
     assert _stage(journal, "a") == (Stage.RECEIVED, None)
     assert _study(journal).state is State.RECEIVED
     assert journal.routes.of("a") == route("research")
@@ -159,8 +159,8 @@ def test_what_has_no_destination_left_is_held_and_goes_on_when_one_is_back(
 
 def test_a_study_with_no_destination_left_is_held_and_not_delivered(journal: Journal) -> None:
     _anonymized(journal, {"a": route("research")})
-    journal.move(_study(journal), Outcome.SKIP, 13.0, ALL)
-    journal.adopt_destinations(["cloud"], 20.0)
+    journal.studies.move(_study(journal), Outcome.SKIP, 13.0, ALL)
+    journal.destinations.adopt(["cloud"], 20.0)
     assert _study(journal).state is State.HELD
 
 
@@ -168,16 +168,16 @@ def test_what_a_destination_verifiably_held_is_delivered_although_it_is_gone(
     journal: Journal,
 ) -> None:
     _anonymized(journal, {"a": route("research")})
-    (receipt,) = journal.receipts("study")
+    (receipt,) = journal.outbox.of_study("study")
     _prove(journal, receipt, 13.0)
-    journal.move(_study(journal), Outcome.SKIP, 14.0, ALL)
-    journal.adopt_destinations(["cloud"], 20.0)
+    journal.studies.move(_study(journal), Outcome.SKIP, 14.0, ALL)
+    journal.destinations.adopt(["cloud"], 20.0)
     assert _study(journal).state is State.DELIVERED
 
 
 def test_released_by_a_person_it_is_decided_about_anew(journal: Journal, tmp_path: Path) -> None:
     _anonymized(journal, {"a": route("research")})
-    journal.adopt_destinations(["cloud"], 20.0)
+    journal.destinations.adopt(["cloud"], 20.0)
     audit = Audit(tmp_path / "audit.jsonl")
     assert release(journal, audit, What("a"), "retry", Reason("Ana", "closed"), 30.0) == ["a"]
     assert journal.routes.of("a") is None
@@ -186,7 +186,7 @@ def test_released_by_a_person_it_is_decided_about_anew(journal: Journal, tmp_pat
 
 def test_any_other_release_keeps_its_route(journal: Journal, tmp_path: Path) -> None:
     _anonymized(journal, {"a": route("research")})
-    journal.hold("a", Code.UNREADABLE, "no", 20.0)
+    journal.instances.hold("a", Code.UNREADABLE, "no", 20.0)
     audit = Audit(tmp_path / "audit.jsonl")
     release(journal, audit, What("a"), "retry", Reason("Ana", "mended"), 30.0)
     assert journal.routes.of("a") == route("research")

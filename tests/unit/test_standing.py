@@ -45,14 +45,16 @@ def audit(tmp_path: Path) -> Audit:
 
 
 def hold(journal: Journal, name: str, kind: Kind | None, code: Code, at: float = 5.0) -> None:
-    journal.take_in([Arrival(name, "study", "S")], [], {"study": Pin("a", "k", "p")}, None, 1.0)
+    journal.arrivals.take_in(
+        [Arrival(name, "study", "S")], [], {"study": Pin("a", "k", "p")}, None, 1.0
+    )
     if kind is not None:
         journal.standing.note_kind(name, kind)
-    journal.hold(name, code, "detail", at)
+    journal.instances.hold(name, code, "detail", at)
 
 
 def stages(journal: Journal) -> dict[str, Stage]:
-    return {one.orthanc_id: one.stage for one in journal.instances("study")}
+    return {one.orthanc_id: one.stage for one in journal.instances.of_study("study")}
 
 
 def kind_of(dataset: FileDataset) -> Kind | None:
@@ -69,7 +71,7 @@ def test_what_is_held_of_a_kind_and_what_comes_of_it_is_discarded(
     hold(journal, "other", OTHER, Code.UNKNOWN_SOP_CLASS)
     assert standing_decisions.decide(journal, audit, PRIVATE, WHY, 6.0) == ["one"]
     hold(journal, "two", PRIVATE, Code.UNKNOWN_SOP_CLASS)
-    assert journal.apply_standing(7.0) == ["two"]
+    assert journal.decisions.apply_standing(7.0) == ["two"]
     assert stages(journal) == {
         "one": Stage.DISCARDED, "other": Stage.HELD, "two": Stage.DISCARDED,
     }  # fmt: skip
@@ -92,7 +94,7 @@ def test_a_decision_that_was_taken_back_discards_nothing_more(
     standing_decisions.decide(journal, audit, PRIVATE, WHY, 6.0)
     standing_decisions.revoke(journal, audit, PRIVATE, WHY, 7.0)
     hold(journal, "one", PRIVATE, Code.UNKNOWN_SOP_CLASS)
-    assert journal.apply_standing(8.0) == []
+    assert journal.decisions.apply_standing(8.0) == []
     assert stages(journal) == {"one": Stage.HELD}
     assert journal.standing.all() == []
     with pytest.raises(OperatorError) as raised:

@@ -68,26 +68,26 @@ class _Copying:
     def take(self, study: Study) -> Outcome:
         if study.state is State.ANONYMIZED:
             return Outcome.SKIP
-        for found in self._journal.instances(study.orthanc_id):
+        for found in self._journal.instances.of_study(study.orthanc_id):
             if found.role is Role.SOURCE and found.stage is Stage.RECEIVED:
                 copy = copy_of(study.orthanc_id, found.orthanc_id)
                 self._journal.copies.begin(found.orthanc_id, copy, Identities("key", {}), NOW)
                 self._journal.copies.finish(found.orthanc_id)
-        stages = {found.stage for found in self._journal.instances(study.orthanc_id)}
+        stages = {found.stage for found in self._journal.instances.of_study(study.orthanc_id)}
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
 
 
 def _deliver(journal: Journal) -> dict[str, Pacs]:
     """Lets everything go its way; what each destination was given."""
     truck, there = Truck(), {name: Pacs(name) for name in DESTINATIONS}
-    for study in journal.studies():
-        for found in journal.instances(study.orthanc_id):
+    for study in journal.studies.all():
+        for found in journal.instances.of_study(study.orthanc_id):
             copy = copy_of(study.orthanc_id, found.orthanc_id)
             truck.copies[copy.orthanc_id] = file_of(study.orthanc_id, found.orthanc_id)
-            for receipt in journal.receipts(study.orthanc_id):
+            for receipt in journal.outbox.of_study(study.orthanc_id):
                 if receipt.instance == found.orthanc_id and receipt.sent_at is not None:
                     there[receipt.destination].stored[copy.sop_uid] = copy.digest
-    journal.adopt_destinations(DESTINATIONS, NOW)
+    journal.destinations.adopt(DESTINATIONS, NOW)
     worker = Worker(
         journal, cast("Steps", _Copying(journal)), DESTINATIONS, lambda: NOW, lambda: 0.0
     )
@@ -105,11 +105,11 @@ def _deliver(journal: Journal) -> dict[str, Pacs]:
 
 
 def _states(journal: Journal) -> dict[str, State]:
-    return {study.orthanc_id: study.state for study in journal.studies()}
+    return {study.orthanc_id: study.state for study in journal.studies.all()}
 
 
 def _held(journal: Journal) -> set[tuple[str, str | None, Code]]:
-    return {(h.instance.orthanc_id, h.destination, h.hold.code) for h in journal.held()}
+    return {(h.instance.orthanc_id, h.destination, h.hold.code) for h in journal.holds.all()}
 
 
 HELD = {
@@ -125,15 +125,15 @@ HELD = {
 
 def test_what_one_destination_held_up_everywhere_is_held_there_alone(journal: Journal) -> None:
     assert _held(journal) == HELD
-    details = {h.hold.detail for h in journal.held() if h.destination == "archive"}
+    details = {h.hold.detail for h in journal.holds.all() if h.destination == "archive"}
     assert details == {"archive: answered 413"}
 
 
 def test_each_receipt_has_the_state_that_its_times_say(journal: Journal) -> None:
     states = {
         (r.instance, r.destination): r.state
-        for study in journal.studies()
-        for r in journal.receipts(study.orthanc_id)
+        for study in journal.studies.all()
+        for r in journal.outbox.of_study(study.orthanc_id)
     }
     assert states["analysed-1", "archive"] is ReceiptState.WAITING
     assert states["analysed-1", "cloud"] is ReceiptState.UNCERTAIN
@@ -208,7 +208,7 @@ def test_what_was_held_for_another_image_s_sake_stands_and_the_other_is_held_bes
     opened = Journal(path)
     try:
         first, other = (
-            next(i for i in opened.instances("delivered") if i.orthanc_id == name)
+            next(i for i in opened.instances.of_study("delivered") if i.orthanc_id == name)
             for name in ("delivered-1", f"delivered-1+{'b' * 12}")
         )
         assert (first.stage, first.hold) == (Stage.ANONYMIZED, None)

@@ -32,7 +32,7 @@ class RejectionNotes:
         correction = self._context.journal.corrections.unmade(study.orthanc_id)
         if correction is None:
             return
-        for instance in self._context.journal.instances(study.orthanc_id):
+        for instance in self._context.journal.instances.of_study(study.orthanc_id):
             if instance.role is Role.SOURCE and instance.copy is not None:
                 try:
                     self._make(study, instance, correction)
@@ -66,7 +66,7 @@ class RejectionNotes:
                     made, body.view, expected.for_capture(series_uid, sop_uid), traces, {}, header
                 )
             except Hold as hold:
-                for one in journal.instances(study.orthanc_id):
+                for one in journal.instances.of_study(study.orthanc_id):
                     if one.role is Role.NOTE and one.stage is Stage.RECEIVED:
                         self._context.hold(study, one, hold.code, hold.sentence)
                 return

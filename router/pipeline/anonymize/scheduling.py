@@ -97,7 +97,7 @@ class AnonymizeStep:
         """
         key = self._context.key(study)
         wait_s = 0.0
-        instances = self._context.journal.instances(study.orthanc_id)
+        instances = self._context.journal.instances.of_study(study.orthanc_id)
         sources = [instance for instance in instances if instance.role is Role.SOURCE]
         todo = [instance for instance in sources if instance.stage is Stage.RECEIVED]
         fresh = [instance for instance in todo if not instance.crashes]
@@ -121,7 +121,10 @@ class AnonymizeStep:
         if wait_s > 0:
             raise StepTooSoon(Code.INSTANCE_CRASHES, "something died of it, or by chance", wait_s)
         self._rejection_notes.make_missing(study)
-        stages = {instance.stage for instance in self._context.journal.instances(study.orthanc_id)}
+        stages = {
+            instance.stage
+            for instance in self._context.journal.instances.of_study(study.orthanc_id)
+        }
         return rest(sendable=Stage.ANONYMIZED in stages, held=Stage.HELD in stages)
 
     def _try_several(self, study: Study, instances: Sequence[Instance], key: Key) -> int:
@@ -178,17 +181,17 @@ class AnonymizeStep:
             detail = f"{instance.crashes} times"
             self._context.hold(study, instance, Code.INSTANCE_CRASHES, detail)
             return True
-        self._context.journal.trials.begin(instance.orthanc_id, self._context.now())
+        self._context.journal.instances.begin_step(instance.orthanc_id, self._context.now())
         try:
             decided = self._try_once(study, instance, key)
         except OrthancBrokeOff:
-            self._context.journal.trials.count_crash(instance.orthanc_id)
+            self._context.journal.instances.count_crash(instance.orthanc_id)
             self._context.quiet_period.broken()
             raise
         except BaseException:
-            self._context.journal.trials.end(instance.orthanc_id)
+            self._context.journal.instances.end_step(instance.orthanc_id)
             raise
-        self._context.journal.trials.end(instance.orthanc_id)
+        self._context.journal.instances.end_step(instance.orthanc_id)
         return decided
 
     def _try_once(self, study: Study, instance: Instance, key: Key) -> bool:

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from router.journal.receipts import Receipts
+    from router.journal.outbox import Outbox
     from router.records.receipt import Receipt
 
 #: So many different images in a row that were refused, and none taken: that is no image's fault.
@@ -16,7 +16,7 @@ _MOST_IN_A_ROW = 3
 class Acceptance:
     """Of one destination. Thread-safe. Begins with what the journal has of the time before."""
 
-    def __init__(self, outbox: Receipts, destination: str) -> None:
+    def __init__(self, outbox: Outbox, destination: str) -> None:
         self._lock = threading.Lock()
         self._took_at = outbox.last_sent(destination)
         #: Instance → study of what was refused since it last took one.

@@ -13,7 +13,7 @@ from router.records.receipt import ReceiptState
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from router.journal.receipts import Receipts
+    from router.journal.outbox import Outbox
     from router.records.receipt import Receipt
 
 #: How far ahead of what is in flight the queue is looked at.
@@ -46,7 +46,7 @@ class Queue:
     """Hands out what is due, in the journal's order; nothing twice at a time."""
 
     def __init__(
-        self, outbox: Receipts, destination: str, now: Callable[[], float], together: int
+        self, outbox: Outbox, destination: str, now: Callable[[], float], together: int
     ) -> None:
         """``together``: so many instances the destination takes in one request."""
         self._outbox = outbox

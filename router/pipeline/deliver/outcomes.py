@@ -65,11 +65,11 @@ class DeliveryOutcomes:
         """
         longest_s = _LONGEST_BREAK_S if receipt.breaks < MANY_BREAKS else backoff.LONGEST_S
         wait = backoff.delay_s(receipt.breaks + 1, self._draw(), longest_s=longest_s)
-        self._journal.outbox.broke_off(receipt, code, self._now() + wait)
+        self._journal.receipts.broke_off(receipt, code, self._now() + wait)
 
     def send_alone(self, receipt: Receipt, code: Code) -> None:
         """The answer to a shared body says nothing of it: it goes once more, in a body of its own."""
-        self._journal.outbox.broke_off(receipt, code, self._now())
+        self._journal.receipts.broke_off(receipt, code, self._now())
 
     def failed(self, receipt: Receipt, error: EdgeRouterError) -> None:
         """One more failure of this instance: tried again later, made again, or held."""
@@ -80,7 +80,7 @@ class DeliveryOutcomes:
         if isinstance(error, ResourceMissing) or (
             isinstance(error, OrthancError) and tries == MOST_TRIES
         ):
-            self._journal.make_again(receipt.instance, self._now())
+            self._journal.copies.make_again(receipt.instance, self._now())
         elif isinstance(error, OrthancError) and tries > 2 * MOST_TRIES:
             self.hold(receipt, Code.COPY_DIFFERS, "the truck cannot read its copy")
             return
@@ -117,7 +117,7 @@ class DeliveryOutcomes:
     def put_off(
         self, receipt: Receipt, error: EdgeRouterError, wait_s: float, *, counts: bool
     ) -> None:
-        self._journal.outbox.put_off(receipt, error.code, self._now() + wait_s, counts=counts)
+        self._journal.receipts.put_off(receipt, error.code, self._now() + wait_s, counts=counts)
         self.warn("an instance is put off: %s", error, receipt)
 
     def hold(self, receipt: Receipt, code: Code, detail: str) -> None:
@@ -126,15 +126,15 @@ class DeliveryOutcomes:
         Where it is the truck's own copy that cannot be sent, it goes nowhere.
         """
         if code in _OF_THE_COPY:
-            self._journal.hold(receipt.instance, code, detail, self._now())
+            self._journal.instances.hold(receipt.instance, code, detail, self._now())
         else:
-            self._journal.outbox.hold(receipt, code, f"{self.destination}: {detail}", self._now())
+            self._journal.receipts.hold(receipt, code, f"{self.destination}: {detail}", self._now())
         self._metrics.holds.labels(code).inc()
         self.warn("an instance is held: %s", Hold(code, detail), receipt)
         self.settle(receipt.study, receipt.alias)
 
     def settle(self, study: str, alias: str) -> None:
         """Moves the study, where this was the last that it waited for."""
-        outcome = self._journal.settle(study, self._now())
+        outcome = self._journal.studies.settle(study, self._now())
         if outcome is not None:
             _log.info("ANALYSED %s", outcome, extra={"action": "move", "study": alias})

@@ -116,7 +116,7 @@ class Reader:
         """Writes down what the destination's answer decides; the instances of these."""
         found = [(r, answer.verified[r.copy.sop_uid]) for r in members
                  if r.copy.sop_uid in answer.verified]  # fmt: skip
-        self._journal.outbox.all_verified(found, self._now())
+        self._journal.receipts.all_verified(found, self._now())
         now = self._now()
         for receipt, by in found:
             self._metrics.verified.labels(self._destination.name, by).inc()
@@ -141,4 +141,4 @@ class Reader:
             tries = receipt.attempts + 1
             self._outcomes.hold(receipt, Code.NOT_FOUND_AFTER_SENDING, f"{tries} tries")
         else:
-            self._journal.outbox.send_again(receipt, missing.code, self._now())
+            self._journal.receipts.send_again(receipt, missing.code, self._now())

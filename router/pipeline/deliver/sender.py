@@ -178,7 +178,7 @@ class Sender:
             md5=part10.md5(body.view),
             size=body.size,
         )
-        self._journal.outbox.send_as(receipt, copy)
+        self._journal.receipts.send_as(receipt, copy)
         return copy
 
     def _counter(self, batch: Batch) -> Callable[[int], None]:
@@ -202,7 +202,7 @@ class Sender:
     ) -> list[Receipt]:
         """Sends the files in one request, and writes down what became of each."""
         receipts = [receipt for receipt, _ in outgoing.values()]
-        self._journal.outbox.begin_sending(receipts, self._now())
+        self._journal.receipts.begin_sending(receipts, self._now())
         self._queue.begun(receipts)
         batch.count(0)
         try:
@@ -211,7 +211,7 @@ class Sender:
             self._slots.break_off()  # before the next one begins
             self._count(error.code)
             if not batch.handed:
-                self._journal.outbox.not_sent(receipts)
+                self._journal.receipts.not_sent(receipts)
             elif isinstance(error, LinkDown):
                 for receipt in receipts:
                     self._refusals.link_broke(receipt, error)
@@ -269,7 +269,7 @@ class Sender:
                 self._outcomes.send_alone(receipt, answer.code)
             else:
                 paused = self._refusals.take(receipt, answer) or paused
-        self._journal.outbox.sent(accepted, self._now())
+        self._journal.receipts.sent(accepted, self._now())
         size = sum(receipt.copy.size for receipt in accepted)
         self._metrics.sent_bytes.labels(self._destination.name).inc(size)
         if accepted:
@@ -286,7 +286,7 @@ class Sender:
             return
         with self._lock:
             self._refused.add((file.copy.sop_class, file.copy.transfer_syntax))
-        self._journal.outbox.plain_next(receipt, error.code, self._now())
+        self._journal.receipts.plain_next(receipt, error.code, self._now())
         self._outcomes.warn("it is sent uncompressed: %s", error, receipt)
 
     def _count(self, result: str) -> None:
