@@ -1,4 +1,4 @@
-"""The images of ``journal_v6.sql``, a journal that the router of version 6 wrote: made by name."""
+"""The images of the stored journals, which routers of earlier versions wrote: made by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A journal that the router of version 6 wrote: what becomes of it under this one."""
+"""Journals that the routers of versions 6 and 7 wrote: what becomes of them under this one."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from router.truck.orthanc import TruckOrthanc
 
 STORED = Path(__file__).with_name("journal_v6.sql")
+LAST = Path(__file__).with_name("journal_v7.sql")
 ROOT = Path(__file__).resolve().parents[2]
 DESTINATIONS = ["archive", "cloud"]
 #: Long after the last of what it says.
@@ -43,13 +44,16 @@ _OPEN_AND_DIE = (
 )
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    place = tmp_path / "journal.db"
+def _restored(written: Path, place: Path) -> Path:
     with sqlite3.connect(place) as stored:
-        stored.executescript(STORED.read_text(encoding="utf-8"))
+        stored.executescript(written.read_text(encoding="utf-8"))
     stored.close()
     return place
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return _restored(STORED, tmp_path / "journal.db")
 
 
 @pytest.fixture
@@ -164,20 +168,11 @@ def test_what_was_reached_is_known(journal: Journal) -> None:
     assert not status.overview(journal, (), [*DESTINATIONS, "new"])["safe"]
 
 
-@pytest.mark.parametrize("killed", [False, True])
-def test_its_deliveries_go_on_also_where_the_router_dies_right_after_the_migration(
-    path: Path, *, killed: bool
-) -> None:
-    if killed:
-        ended = subprocess.run(
-            [sys.executable, "-c", _OPEN_AND_DIE, str(path)],
-            cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False,
-        )  # fmt: skip
-        assert ended.returncode == -9
-    journal = Journal(path)
-    assert journal._db.rows("PRAGMA user_version")[0][0] == NEWEST
-    assert path.with_name("journal.db.v6.bak").exists()
-    there = _deliver(journal)
+#: What only the journal of version 7 holds: it was sent under the UID of a known image.
+OTHER_IMAGE = (f"delivered-1+{'b' * 12}", None, Code.SAME_UID_OTHER_BYTES)
+
+
+def _assert_all_went_on(journal: Journal, there: dict[str, Pacs]) -> None:
     assert _states(journal) == {
         "arriving": State.RECEIVED, "received": State.DELIVERED, "text": State.HELD,
         "anonymized": State.DELIVERED, "analysed": State.DELIVERED, "delivered": State.DELIVERED,
@@ -185,11 +180,47 @@ def test_its_deliveries_go_on_also_where_the_router_dies_right_after_the_migrati
         "endless": State.DELIVERED, "alone": State.DELIVERED, "only": State.HELD,
         "copy": State.HELD, "gone": State.DELIVERED,
     }  # fmt: skip
-    assert _held(journal) == HELD
+    assert _held(journal) - {OTHER_IMAGE} == HELD
     refused = {copy_of(name, f"{name}-1").sop_uid for name in ("onerefused", "endless", "alone")}
     assert not refused & there["archive"].stored.keys()
     assert refused <= there["cloud"].stored.keys()
     assert not any(pacs.different for pacs in there.values())
+
+
+def _open_and_die(path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _OPEN_AND_DIE, str(path)],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert ended.returncode == -9
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_its_deliveries_go_on_also_where_the_router_dies_right_after_the_migration(
+    path: Path, *, killed: bool
+) -> None:
+    if killed:
+        _open_and_die(path)
+    journal = Journal(path)
+    assert journal._db.rows("PRAGMA user_version")[0][0] == NEWEST
+    assert path.with_name("journal.db.v6.bak").exists()
+    there = _deliver(journal)
+    _assert_all_went_on(journal, there)
+    journal.close()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_journal_of_the_last_version_goes_on_as_it_is(tmp_path: Path, *, killed: bool) -> None:
+    path = _restored(LAST, tmp_path / "journal.db")
+    if killed:
+        _open_and_die(path)
+    journal = Journal(path)
+    assert journal._db.rows("PRAGMA user_version")[0][0] == NEWEST
+    _assert_all_went_on(journal, _deliver(journal))
+    assert OTHER_IMAGE in _held(journal)
+    assert journal.decisions.discard(OTHER_IMAGE[0], NOW)
+    assert journal.sightings.others("delivered-1") == {"b" * 64: Stage.DISCARDED}
+    assert _states(journal)["delivered"] is State.DELIVERED
     journal.close()
 
 
