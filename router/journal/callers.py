@@ -45,11 +45,11 @@ class Callers:
             )
 
     def all(self) -> list[Caller]:
-        """Everyone, the latest first."""
+        """Every caller that is remembered, the latest first."""
         rows = self._db.rows(f"SELECT {_COLUMNS} FROM caller ORDER BY last_at DESC")  # noqa: S608
         return [Caller(*row) for row in rows]
 
     def count_refused(self) -> int:
-        """Callers whose last call was refused."""
+        """How many callers were refused at their last call."""
         rows = self._db.rows("SELECT count(*) FROM caller WHERE reason <> ''")
         return int(rows[0][0])

@@ -68,7 +68,7 @@ class Copies:
                 instances.enter_original(db, instance, original)
 
     def not_begun(self, study: str) -> list[Instance]:
-        """What of a study would go, nobody has answered for, and no destination may have yet."""
+        """Instances of a study that would be sent, that no person has answered for, and of which no try was begun."""
         rows = self._db.rows(
             "SELECT * FROM instance i WHERE study = ? AND stage = ?"
             " AND instr(policy, 'identity-checked') = 0 AND NOT EXISTS"

@@ -52,11 +52,11 @@ class Corrections:
         return correction.number if correction else 0
 
     def of(self, study: str) -> Correction | None:
-        """By which the study takes another's place."""
+        """The correction by which the study takes another's place."""
         return self._one("study = ?", study)
 
     def of_replaced(self, study: str) -> Correction | None:
-        """By which another takes the study's place."""
+        """The correction by which another takes the study's place."""
         return self._one("replaces = ?", study)
 
     def unmade(self, study: str) -> Correction | None:
@@ -75,7 +75,7 @@ class Corrections:
         return Correction(*(rows[0][field] for field in _FIELDS)) if rows else None
 
     def begun(self, study: str) -> list[tuple[str, Copy]]:
-        """What destinations may hold of a study: the name of each with what it may hold."""
+        """The names of destinations, each with a copy of the study that it may hold."""
         rows = self._db.rows(
             "SELECT r.destination, i.* FROM receipt r JOIN instance i ON i.orthanc_id = r.instance"
             " WHERE r.study = ? AND r.begun_at IS NOT NULL AND i.role <> ?"
@@ -93,7 +93,7 @@ class Corrections:
         return sorted(needing - {row["destination"] for row in told})
 
     def begin_note(self, correction: Correction, copy: Copy, now: float) -> None:
-        """Before the note is stored: makes it known as our own. Again and again the same."""
+        """Makes a note, before it is stored, known as our own. Again and again the same."""
         destinations = sorted({name for name, _ in self.begun(correction.replaces)})
         with self._db.writing() as db:
             instances.enter_note(db, correction.replaces, copy, now)
@@ -104,7 +104,7 @@ class Corrections:
             )
 
     def told(self, study: str, destination: str, now: float) -> None:
-        """The archive of a destination was given the list: the corrected study may go there."""
+        """Writes that a destination's archive was given the list: the corrected study may go there."""
         with self._db.writing() as db:
             db.execute(
                 "INSERT OR IGNORE INTO archive_told (study, destination, told_at) VALUES (?, ?, ?)",
@@ -113,7 +113,7 @@ class Corrections:
 
 
 def decide(db: sqlite3.Connection, study: str, replaces: str, title: str, now: float) -> bool:
-    """The study takes the place of the other; whether some of that may be at a destination.
+    """Puts the study in the place of the other; whether some of that may be at a destination.
 
     What of the other one no destination may hold is given up; what is on its way arrives, and is
     rejected then. What of the study was held for its UIDs goes on under new ones.

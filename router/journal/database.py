@@ -39,6 +39,7 @@ class Database:
         self._path = path
 
     def close(self) -> None:
+        """Closes the file, after the transaction that is open."""
         with self._lock:
             self._connection.close()
 
@@ -55,7 +56,7 @@ class Database:
             self._connection.execute("COMMIT")
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """What a query answers. Raises JournalError."""
+        """Rows that a query finds. Raises JournalError."""
         with self._lock, _coded(self._path):
             return self._connection.execute(sql, values).fetchall()
 

@@ -31,7 +31,7 @@ _FORGOTTEN_S = 60 * 86_400.0
 def note(
     db: sqlite3.Connection, acquisition: Acquisition, now: float, *, is_image: bool = True
 ) -> str:
-    """The name of the machine that made an object; counts the images. Within a transaction.
+    """Counts an object of a machine, within a transaction; the machine's name.
 
     ``is_image``: it has pixels. A report comes of a machine that it says nothing of: it names none.
     """

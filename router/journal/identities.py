@@ -87,7 +87,7 @@ class IdentityTable:
         self._db = database
 
     def person(self, pseudonym: str) -> Person | None:
-        """By the pseudonym of a patient, or of an accession number of hers."""
+        """The patient of this pseudonym: hers, or that of an accession number of hers."""
         rows = self._db.rows("SELECT kind, blob FROM identity WHERE pseudonym = ?", (pseudonym,))
         for row in rows:
             if row["kind"] == "accession":
@@ -111,7 +111,7 @@ class IdentityTable:
         )  # fmt: skip
 
     def likely(self, study: str) -> list[Likely]:
-        """What of a study's patient only probably agrees with what was known of her number."""
+        """Fields of a study's patient that only probably agree with what was known of her number."""
         rows = self._db.rows(
             "SELECT * FROM likely_patient WHERE study = ? ORDER BY field", (study,)
         )
@@ -162,7 +162,7 @@ class PatientChanged(Exception):
 def enter_study(
     db: sqlite3.Connection, study: str, identities: Identities, *, accepted: bool
 ) -> None:
-    """The study is this patient's, or was before. Raises IdentityConflict, PatientChanged."""
+    """Makes the study this patient's, once. Raises IdentityConflict, PatientChanged."""
     if not identities.pseudonym:
         return
     row = db.execute("SELECT * FROM study_patient WHERE study = ?", (study,)).fetchone()
@@ -208,7 +208,7 @@ def enter(
 
 
 def _compare(known: Mapping[str, Any], found: Mapping[str, str]) -> Comparison:
-    """With what is known of a patient, and with each other writing that was accepted as hers."""
+    """Compares with what is known of a patient, and with each writing that was accepted as hers."""
     writings = [known, *({**known, **also} for also in known.get("also", []))]
     order = list(Likeness)
     return min(

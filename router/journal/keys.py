@@ -23,8 +23,10 @@ class Keys:
         self._db = database
 
     def check_issuers(self, table: Issuers) -> None:
-        """At start: remembers the table. Raises SettingsError (ISSUERS_CHANGED) and changes nothing
-        where a patient who is known would get another pseudonym by it.
+        """Remembers, at start, the table of issuers.
+
+        Raises SettingsError (ISSUERS_CHANGED) and changes nothing where a patient who is known
+        would get another pseudonym by it.
         """
         rows = self._db.rows("SELECT definition FROM issuer_table")
         before = issuers.from_json(rows[0]["definition"]) if rows else issuers.NO_TABLE
@@ -74,7 +76,10 @@ class Keys:
                 yield f"of the scanner {row['origin']}"
 
     def check(self, keys: Sequence[Key]) -> None:
-        """At start. Raises SettingsError (KEY_UNKNOWN, KEY_EXCHANGED)."""
+        """Compares, at start, the keys with those ever used, and remembers new ones.
+
+        Raises SettingsError (KEY_UNKNOWN, KEY_EXCHANGED).
+        """
         given = {key.id: key.digest("fingerprint").hex() for key in keys}
         known = {
             row["id"]: row["fingerprint"]

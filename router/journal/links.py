@@ -30,7 +30,7 @@ class Links:
         self._db = database
 
     def all(self) -> dict[str, Link]:
-        """By destination; one that nobody has tried yet is not there."""
+        """Name → the way to a destination; one that was never tried is not there."""
         return {
             row["name"]: Link(
                 row["name"],
@@ -42,7 +42,7 @@ class Links:
         }
 
     def reached(self, destination: str, now: float) -> None:
-        """The destination answers as it should: nothing is in the way."""
+        """Writes that the destination answers as it should: nothing is in the way."""
         with self._db.writing() as db:
             db.execute(
                 "INSERT INTO destination (name, reached_at, since) VALUES (?, ?, ?)"
@@ -52,7 +52,7 @@ class Links:
             )
 
     def closed(self, destination: str, code: Code, now: float) -> None:
-        """Nothing goes there until it answers again."""
+        """Writes why nothing goes there until it answers again."""
         with self._db.writing() as db:
             db.execute(
                 "INSERT INTO destination (name, code, since) VALUES (?, ?, ?)"

@@ -15,7 +15,7 @@ class Profiles:
         self._db = database
 
     def enter(self, profile_id: str, definition: str) -> None:
-        """Before the first study is pinned to it. Again and again the same."""
+        """Enters a profile before the first study is pinned to it. Again and again the same."""
         with self._db.writing() as db:
             db.execute(
                 "INSERT OR IGNORE INTO profile (id, definition) VALUES (?, ?)",
@@ -23,6 +23,6 @@ class Profiles:
             )
 
     def definition(self, profile_id: str) -> str | None:
-        """As it was entered; ``None``: it never was."""
+        """The profile's definition as it was entered; ``None``: it never was."""
         rows = self._db.rows("SELECT definition FROM profile WHERE id = ?", (profile_id,))
         return str(rows[0]["definition"]) if rows else None

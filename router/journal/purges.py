@@ -76,7 +76,7 @@ class Purges:
         self._db = database
 
     def candidates(self, limit: int, passed_over: Iterable[str] = ()) -> list[Purgeable]:
-        """What may go, the oldest first; ``passed_over``: instances that are left alone for now."""
+        """Instances that may leave, the oldest first; ``passed_over``: those left alone for now."""
         rows = self._db.rows(
             "SELECT i.orthanc_id, i.study, i.role, i.copy_id, i.size, i.original_size, i.content"  # noqa: S608
             " FROM instance i CROSS JOIN study s ON s.orthanc_id = i.study"
@@ -101,7 +101,7 @@ class Purges:
         ]
 
     def to_remove(self) -> list[Purgeable]:
-        """What was discarded before it left the truck: its files are to make room."""
+        """Instances that were discarded before they left the truck: their files are to make room."""
         rows = self._db.rows(
             "SELECT i.* FROM removal m JOIN instance i ON i.orthanc_id = m.instance"
             " WHERE i.stage = ?",
@@ -118,9 +118,10 @@ class Purges:
         ]
 
     def may_remove(self, instance: str, digest: str) -> bool:
-        """Before its files are removed: whether they are those that were discarded.
+        """Whether the files, about to be removed, are those that were discarded.
 
-        ``digest``: of the file that is there. A router that died in between may meet what the scanner has sent in their place.
+        ``digest``: of the file that is there. After a crash in between, it may be what the scanner
+        has sent in their place.
         """
         with self._db.writing() as db:
             row = db.execute(
@@ -137,6 +138,7 @@ class Purges:
                 instances.purged(db, instance, now)
 
     def purgeable_bytes(self) -> int:
+        """Bytes of all files that may leave the truck now."""
         (row,) = self._db.rows(
             "SELECT coalesce(sum(coalesce(i.size, 0) + iif(i.role = 'CAPTURE', 0,"  # noqa: S608
             " coalesce(i.original_size, i.size, 0))), 0) AS bytes"
@@ -165,7 +167,7 @@ class Purges:
             instances.note_content(db, instance, content)
 
     def returned(self, present: Iterable[str]) -> list[Returned]:
-        """What was purged and is on the truck all the same."""
+        """Instances that were purged and are on the truck all the same."""
         rows = self._db.rows(
             f"SELECT p.value, i.orthanc_id, i.study, s.alias, i.original_digest, i.content, {_GIVEN_UP}"  # noqa: S608
             " FROM json_each(?) p CROSS JOIN instance i ON i.orthanc_id = p.value"

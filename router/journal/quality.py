@@ -150,7 +150,7 @@ class Quality:
         raised: Sequence[Raised],
         now: float,
     ) -> None:
-        """What was seen of an image, once: flags and sums with it, or nothing."""
+        """Enters what was seen of an image, once: flags and sums with it, or nothing."""
         with self._db.writing() as db:
             new = db.execute(
                 "INSERT OR IGNORE INTO quality VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -175,7 +175,7 @@ class Quality:
     def enter_unreadable(
         self, unseen: Unseen, code: Code, now: float, raised: Sequence[Raised] = ()
     ) -> None:
-        """An object that no look can be taken at; it is not tried again."""
+        """Enters that an object's quality cannot be checked; it is not tried again."""
         with self._db.writing() as db:
             new = db.execute(
                 "INSERT OR IGNORE INTO quality VALUES (?, ?, ?, ?, '', '', '', '', '{}')",
@@ -185,7 +185,7 @@ class Quality:
                 _enter_flags(db, unseen, raised)
 
     def expect(self, study: str, views: Sequence[str]) -> None:
-        """For this patient: what is expected instead of the protocol's views."""
+        """Enters the views that are expected of this study instead of the protocol's."""
         with self._db.writing() as db:
             db.execute(
                 "INSERT OR REPLACE INTO quality_expected VALUES (?, ?)",
@@ -253,6 +253,6 @@ def _add(
 
 
 def forget(db: sqlite3.Connection, instance: str) -> None:
-    """Another image comes in the place of this one: it is looked at anew."""
+    """Deletes what was seen of an image: another one has come in its place."""
     db.execute("DELETE FROM quality_flag WHERE instance = ?", (instance,))
     db.execute("DELETE FROM quality WHERE instance = ?", (instance,))

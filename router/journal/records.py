@@ -23,11 +23,13 @@ SET_COPY = ", ".join(f"{column} = ?" for column in COPY_COLUMNS)
 
 
 def copy_values(copy: Copy) -> tuple[Any, ...]:
+    """Values of COPY_COLUMNS."""
     fields = asdict(copy)
     return tuple(fields["orthanc_id" if c == "copy_id" else c] for c in COPY_COLUMNS)
 
 
 def study(row: sqlite3.Row) -> Study:
+    """The study of a row of ``study``."""
     return Study(
         orthanc_id=row["orthanc_id"],
         alias=row["alias"],
@@ -45,6 +47,7 @@ def study(row: sqlite3.Row) -> Study:
 
 
 def copy(row: sqlite3.Row) -> Copy | None:
+    """The copy of a row of ``instance``; ``None``: it has none yet."""
     if row["copy_id"] is None:
         return None
     values = {column: row[column] for column in COPY_COLUMNS if column != "copy_id"}
@@ -52,6 +55,7 @@ def copy(row: sqlite3.Row) -> Copy | None:
 
 
 def instance(row: sqlite3.Row) -> Instance:
+    """The instance of a row of ``instance``."""
     return Instance(
         orthanc_id=row["orthanc_id"],
         study=row["study"],
@@ -70,7 +74,7 @@ def instance(row: sqlite3.Row) -> Instance:
 
 
 def hold(row: sqlite3.Row, prefix: str) -> HoldRecord | None:
-    """``prefix``: of the names of its columns."""
+    """The hold of a row, by columns whose names begin with ``prefix``; ``None``: it is not held."""
     if row[f"{prefix}hold_code"] is None:
         return None
     return HoldRecord(
@@ -79,6 +83,7 @@ def hold(row: sqlite3.Row, prefix: str) -> HoldRecord | None:
 
 
 def receipt(row: sqlite3.Row) -> Receipt:
+    """The receipt of a row of ``Outbox``: its columns that ``instance`` has, too, begin with r_."""
     sent = copy(row)
     assert sent is not None  # noqa: S101  (a receipt is made for a copy)
     if row["r_syntax"] is not None:

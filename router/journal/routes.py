@@ -23,11 +23,12 @@ class Routes:
         self._db = database
 
     def of(self, instance: str) -> Route | None:
+        """Where an instance goes; ``None``: it was not decided."""
         rows = self._db.rows("SELECT * FROM route WHERE instance = ?", (instance,))
         return _route(rows[0]) if rows else None
 
     def of_study(self, study: str) -> dict[str, Route]:
-        """By instance."""
+        """Instance → where it goes, for those of a study that it was decided for."""
         rows = self._db.rows(
             "SELECT r.* FROM instance i CROSS JOIN route r ON r.instance = i.orthanc_id"
             " WHERE i.study = ?",
@@ -60,7 +61,7 @@ def enter(db: sqlite3.Connection, instance: str, route: Route) -> None:
 
 
 def inherit(db: sqlite3.Connection, capture: str, source: str) -> None:
-    """A capture goes where its source goes."""
+    """Decides that a capture goes where its source goes."""
     db.execute(
         "INSERT OR IGNORE INTO route (instance, rule, destinations, priority, policy, analyses)"
         " SELECT ?, rule, destinations, priority, policy, analyses FROM route WHERE instance = ?",

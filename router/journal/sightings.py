@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Conflict:
+class SameUidOtherBytes:
     """An instance that the scanner sent twice, with other bytes the second time."""
 
     instance: str
@@ -42,7 +42,7 @@ class Sightings:
         self._db = database
 
     def note(self, seen: Iterable[tuple[str, str]], now: float) -> None:
-        """``seen``: pseudonymous SOP Instance UIDs with the digest of the data set."""
+        """Enters pseudonymous SOP Instance UIDs, each with the digest of the data set that was sent."""
         with self._db.writing() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO sighting (sop_uid, digest, seen_at) VALUES (?, ?, ?)",
@@ -50,7 +50,7 @@ class Sightings:
             )
 
     def settled(self, sop_uids: Iterable[str], digest: str, now: float) -> None:
-        """These bytes were discarded, whether they were noted yet or not: nothing is compared."""
+        """Writes that these bytes were discarded, noted yet or not: they are not compared."""
         with self._db.writing() as db:
             db.executemany(
                 "INSERT OR REPLACE INTO sighting (sop_uid, digest, seen_at, settled)"
@@ -58,7 +58,7 @@ class Sightings:
                 [(sop_uid, digest, now) for sop_uid in sop_uids],
             )
 
-    def conflicts(self) -> list[Conflict]:
+    def conflicts(self) -> list[SameUidOtherBytes]:
         """Instances that are known by now, and of which other bytes were seen."""
         rows = self._db.rows(
             "SELECT i.orthanc_id, i.study, s.alias, i.sop_uid, i.original_digest, g.digest,"
@@ -70,7 +70,7 @@ class Sightings:
             (Role.SOURCE,),
         )
         return [
-            Conflict(
+            SameUidOtherBytes(
                 row["orthanc_id"],
                 row["study"],
                 row["alias"],
@@ -101,7 +101,7 @@ class Sightings:
         return {row["original_digest"]: Stage(row["stage"]) for row in rows}
 
     def given_up(self) -> list[tuple[Purgeable, str]]:
-        """Those that a person has discarded and whose bytes may still be there, with the digest."""
+        """Repeated images that a person has discarded and whose bytes may be there, with the digest."""
         rows = self._db.rows(
             "SELECT orthanc_id, study, original_digest FROM instance"
             " WHERE role = ? AND stage = ? AND purged_at IS NULL",
@@ -113,7 +113,7 @@ class Sightings:
         ]
 
     def settle(self, now: float, kept_s: float) -> None:
-        """What was compared is not compared again; what is old is forgotten."""
+        """Marks what was compared, so that it is not compared again, and forgets what is old."""
         with self._db.writing() as db:
             db.execute(
                 "UPDATE sighting SET settled = 1 WHERE settled = 0 AND sop_uid IN"

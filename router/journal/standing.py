@@ -38,7 +38,7 @@ class StandingDecisions:
         self._db = db
 
     def note_kind(self, instance: str, kind: Kind) -> None:
-        """What kind of object an instance is that is about to be held."""
+        """Enters what kind of object an instance is that is about to be held."""
         with self._db.writing() as db:
             db.execute(
                 "INSERT OR REPLACE INTO held_kind VALUES (?, ?, ?, NULL)",
@@ -56,7 +56,7 @@ class StandingDecisions:
         return Kind(rows[0]["sop_class"], rows[0]["image_type"]) if rows else None
 
     def decide(self, kind: Kind, by: str, reason: str, now: float) -> None:
-        """From now on objects of this kind are discarded."""
+        """Has objects of this kind discarded from now on."""
         with self._db.writing() as db:
             db.execute(
                 "INSERT OR REPLACE INTO standing_decision VALUES (?, ?, ?, ?, ?)",
@@ -64,7 +64,7 @@ class StandingDecisions:
             )
 
     def revoke(self, kind: Kind) -> bool:
-        """Objects of this kind are held again; whether there was a decision. No discard is undone."""
+        """Has objects of this kind held again; whether it was decided otherwise. No discard is undone."""
         with self._db.writing() as db:
             gone = db.execute(
                 "DELETE FROM standing_decision WHERE sop_class = ? AND image_type = ?", kind
@@ -97,6 +97,6 @@ class StandingDecisions:
         return [row["orthanc_id"] for row in rows]
 
     def settled(self, instance: str, now: float) -> None:
-        """An instance was discarded by a decision that stands."""
+        """Writes that an instance was discarded by a decision that stands."""
         with self._db.writing() as db:
             db.execute("UPDATE held_kind SET settled_at = ? WHERE instance = ?", (now, instance))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from router.deid.pseudonyms import Key
     from router.journal.purges import Returned
-    from router.journal.sightings import Conflict
+    from router.journal.sightings import SameUidOtherBytes
     from router.observe.metrics import Metrics
     from router.pipeline.stored_content import StoredContent
     from router.records.instance import Arrival
@@ -179,7 +179,7 @@ class Intake:
             self._journal.purges.purged([other], self._now())
         self._journal.sightings.settle(self._now(), _SIGHTINGS_KEPT_S)
 
-    def _is_kept(self, conflict: Conflict) -> bool:
+    def _is_kept(self, conflict: SameUidOtherBytes) -> bool:
         """Whether the other bytes are there too: under another patient or study, as an image of
         their own. Whether that may go on is decided where it is anonymized.
         """
@@ -211,7 +211,7 @@ class Intake:
         self._hold_other(returned.instance, returned.alias, (str(first), digest))
         return others.get(digest) is Stage.DISCARDED
 
-    def _is_same_image(self, conflict: Conflict) -> bool:
+    def _is_same_image(self, conflict: SameUidOtherBytes) -> bool:
         """Whether the other bytes are the same image, in another encoding."""
         other = self._orthanc.repeated_file(conflict.digests[1])
         if other is None:

@@ -18,7 +18,7 @@ class SetAside:
         self._items: dict[str, tuple[int, float]] = {}
 
     def put(self, item: str, now: float) -> int:
-        """It failed: it is passed over for 2 s, then 4, at most 10 minutes. How often it has."""
+        """Passes over an item that failed for 2 s, then 4, at most 10 minutes; how often it has failed."""
         failures = self._items.pop(item, (0, 0.0))[0] + 1
         if len(self._items) >= _MOST:
             del self._items[next(iter(self._items))]
@@ -26,11 +26,11 @@ class SetAside:
         return failures
 
     def forget(self, item: str) -> None:
-        """It was done, or given up."""
+        """Forgets an item that was done, or given up."""
         self._items.pop(item, None)
 
     def passed_over(self, now: float) -> list[str]:
-        """What is not to be tried yet."""
+        """The items that are not to be tried yet."""
         return [item for item, (_, until) in self._items.items() if until > now]
 
     def __len__(self) -> int:

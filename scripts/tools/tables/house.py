@@ -24,7 +24,9 @@ def table() -> str:
 def _layers() -> list[str]:
     settings = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
-    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    (layers,) = (
+        contract["layers"] for contract in contracts if contract.get("containers") == ["router"]
+    )
     return [name.strip() for layer in layers for name in layer.replace("|", ":").split(":")]
 
 
