@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from pydicom.tag import BaseTag
 
-    from router.deid.planning.plan import Json, Plan
+    from router.deid.planning.decisions import Json
+    from router.deid.planning.plan import Plan
 
 _PART = re.compile(r"([0-9a-f]{4})-([0-9a-f]{4})(?:\[(\d+)])?")
 #: VRs of one value, in which a backslash is a letter.

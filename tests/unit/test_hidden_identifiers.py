@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, CTImageStorage
 
-from router.deid import profile
+from router.deid.planning.unlisted import NAMING
 from router.records.errors import Code
 from tests import data
 from tests.unit.test_options import copy_of, image, passed
@@ -138,7 +138,7 @@ def _encrypted() -> Sequence:
     return Sequence([item])
 
 
-@pytest.mark.parametrize("keyword", sorted(map(keyword_for_tag, profile.NAMING)))
+@pytest.mark.parametrize("keyword", sorted(map(keyword_for_tag, NAMING)))
 def test_what_the_table_forgot_and_names_somebody_goes(keyword: str) -> None:
     """None of these values is among the identifiers that the gate would find by their text."""
     values = {"EncryptedAttributesSequence": _encrypted(), "EncryptedContent": b"abcdefgh"}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from router.deid import gate
 from router.deid.planning import plan
 from router.deid.planning.clean import DUMMIES, DUMMY_CODE
-from router.deid.profile import MEANINGS, SCREENING, Profile
+from router.deid.profile import SCREENING, Profile
+from router.deid.standard.options import MEANINGS
 from router.imaging import secondary_capture
 from router.imaging.analysis import density
 from router.records.errors import Code, Hold

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from router.deid import mask, profile
+from router.deid import mask
 from router.deid.gate import beyond
+from router.deid.gate.dictionary import is_public_uid
 from router.deid.gate.expected import Expected
 from router.deid.gate.judge import Judge, shown
 from router.deid.gate.traces import TIERS, Traces, search_bytes
-from router.deid.standard import iod
+from router.deid.profile import DEEPEST_NESTING
+from router.deid.standard import iod, tags
+from router.deid.standard.options import MEANINGS
 from router.dicom import part10
 from router.dicom.element_index import scan
 from router.dicom.mapped_bytes import PageReleaser, pieces
@@ -143,7 +146,7 @@ def _foreign(
 def _scanned(dataset: FileDataset, view: memoryview, *, strict: bool = True) -> Level:
     return scan(
         view, part10.dataset_offset(view), dataset.file_meta.TransferSyntaxUID,
-        profile.DEEPEST_NESTING, strict=strict,
+        DEEPEST_NESTING, strict=strict,
     )  # fmt: skip
 
 
@@ -218,7 +221,7 @@ def _check_file_meta(
     sop_class = copy.file_meta.get("MediaStorageSOPClassUID")
     # What the scanner wrote there may differ from the data set, and stays as it came.
     came = None if original is None else original.file_meta.get("MediaStorageSOPClassUID")
-    as_it_came = sop_class == came and profile.is_of_the_standard(str(came))
+    as_it_came = sop_class == came and is_public_uid(str(came))
     if sop_class != copy.get("SOPClassUID") and not as_it_came:
         raise Hold(Code.GATE_FILE_META, "MediaStorageSOPClassUID is not the object's SOP class")
     if copy.file_meta.get("MediaStorageSOPInstanceUID") != expected.sop_uid:
@@ -237,7 +240,7 @@ def _check_declared(copy: Dataset, expected: Expected) -> None:
     items = copy.get("DeidentificationMethodCodeSequence") or ()
     declared = [(i.get("CodeValue"), i.get("CodingSchemeDesignator"), i.get("CodeMeaning"), len(i))
                 for i in items]  # fmt: skip
-    must = [(code, "DCM", profile.MEANINGS[code], 3) for code in expected.codes]
+    must = [(code, "DCM", MEANINGS[code], 3) for code in expected.codes]
     if declared != must:
         raise Hold(Code.GATE_NOT_DECLARED, "DeidentificationMethodCodeSequence")
     if copy.get("PatientIdentityRemoved") != "YES":
@@ -247,6 +250,6 @@ def _check_declared(copy: Dataset, expected: Expected) -> None:
         raise Hold(Code.GATE_NOT_DECLARED, "LongitudinalTemporalInformationModified")
     for tag, value in expected.own.items():
         if value and tag not in copy:
-            declares = tag == profile.METHOD_TEXT
+            declares = tag == tags.METHOD_TEXT
             code = Code.GATE_NOT_DECLARED if declares else Code.GATE_WRONG_ACTION
             raise Hold(code, f"{shown(tag, 0)} is not there")

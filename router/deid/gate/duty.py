@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING
 
 from pydicom.tag import BaseTag
 
-from router.deid import profile
 from router.deid.gate.traces import runs
-from router.deid.profile import Option
-from router.deid.standard import iod
-from router.deid.standard.iod import Need
+from router.deid.gate.unlisted_text import TERMS, is_text, leads_to_somebody
+from router.deid.standard.e1_1 import TABLE
+from router.deid.standard.iod import Need, need
+from router.deid.standard.options import Option
 from router.dicom.element_index import known_vr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from router.deid.profile import Profile, Row
+    from router.deid.profile import Profile
+    from router.deid.standard.e1_1 import Row
 
 CODE_MEANING = 0x00080104
 _PATIENT_GROUP = 0x0010
@@ -68,15 +69,15 @@ def duty(chosen: Profile, number: int, vr: str, kind: str) -> Duty:
     The meaning of a code in a report depends on its scheme too: ``of_meaning``.
     """
     tag = BaseTag(number)
-    row = profile.TABLE.get(tag)
+    row = TABLE.get(number)
     if row is None:
-        return _unlisted(chosen, tag, {vr, known_vr(number)})
+        return _unlisted(chosen, tag, vr)
     known = known_vr(number)
     if known == "UI":
         return Duty.LETTER if row.basic == "X" else Duty.UID
     options = {o: letter for o, letter in row.options.items() if o in chosen.options}
     if known == "SQ":
-        return _sequence(row, options, iod.need(tag, kind))
+        return _sequence(row, options, need(tag, kind))
     return _listed(known, options)
 
 
@@ -85,9 +86,9 @@ def of_meaning(scheme: str) -> Duty:
     return Duty.SAME if _PUBLIC_SCHEME.fullmatch(scheme.strip()) else Duty.WORDS
 
 
-def _sequence(row: Row, options: Mapping[Option, str], need: Need | None) -> Duty:
-    needed = need is Need.VALUE or row.basic == "D"
-    if (row.basic.endswith("U*") or needed) and not row.is_code:
+def _sequence(row: Row, options: Mapping[Option, str], needed: Need | None) -> Duty:
+    must = needed is Need.VALUE or row.basic == "D"
+    if (row.basic.endswith("U*") or must) and not row.is_code:
         return Duty.ITEMS
     return Duty.ITEMS if any(option in options for option in _OF_ITEMS) else Duty.LETTER
 
@@ -104,22 +105,23 @@ def _listed(vr: str, options: Mapping[Option, str]) -> Duty:
     return Duty.WORDS if set(options) & CLEANED and vr in TEXTUAL else Duty.LETTER
 
 
-def _unlisted(chosen: Profile, tag: BaseTag, vrs: set[str]) -> Duty:
+def _unlisted(chosen: Profile, tag: BaseTag, vr: str) -> Duty:
+    vrs = {vr, known_vr(tag)}
     if "UI" in vrs and "PN" not in vrs:
         return Duty.UID
     of_the_patient = tag.group == _PATIENT_GROUP
     if (
         "PN" in vrs
-        or tag in profile.NAMING
+        or leads_to_somebody(tag)
         or (of_the_patient and vrs & (_FREE | {"DA", "DT", "LO", "SH", "TM", "UR"}))
     ):
         return Duty.LETTER
     if vrs & {"DA", "DT", "TM"}:
         moved = Duty.SHIFTED if vrs & {"DA", "DT"} else Duty.TIME
         return moved if chosen.shifts else Duty.LETTER
-    if "UR" in vrs and tag not in profile.CODES:
+    if "UR" in vrs and tag not in TERMS:
         return Duty.LETTER
-    if profile.describes(tag, vrs):
+    if is_text(tag, vr):
         return Duty.WORDS if chosen.words else Duty.LETTER
     return Duty.ITEMS if "SQ" in vrs else Duty.SAME
 

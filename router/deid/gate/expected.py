@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from router.deid import profile, pseudonyms
-from router.deid.profile import BASIC, Option, Profile
+from router.deid import pseudonyms
+from router.deid.profile import BASIC, Profile
+from router.deid.standard import tags
+from router.deid.standard.options import Option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,21 +72,21 @@ class Expected:
     def own(self) -> Mapping[int, str]:
         """The values that the router sets at the top level of every object, by tag."""
         own = {
-            profile.PATIENT_NAME: self.patient,
-            profile.PATIENT_ID: self.patient,
-            profile.ACCESSION_NUMBER: self.accession,
-            profile.STUDY_ID: self.study_id,
-            profile.STUDY_UID: self.study_uid,
-            profile.SERIES_UID: self.series_uid,
-            profile.SOP_UID: self.sop_uid,
-            profile.IDENTITY_REMOVED: "YES",
-            profile.METHOD_TEXT: self.profile.method(pixels_cleaned=bool(self.regions)),
-            profile.TIME_MODIFIED: "MODIFIED" if self.profile.shifts else "REMOVED",
+            tags.PATIENT_NAME: self.patient,
+            tags.PATIENT_ID: self.patient,
+            tags.ACCESSION_NUMBER: self.accession,
+            tags.STUDY_ID: self.study_id,
+            tags.STUDY_UID: self.study_uid,
+            tags.SERIES_UID: self.series_uid,
+            tags.SOP_UID: self.sop_uid,
+            tags.IDENTITY_REMOVED: "YES",
+            tags.METHOD_TEXT: self.profile.method(pixels_cleaned=bool(self.regions)),
+            tags.TIME_MODIFIED: "MODIFIED" if self.profile.shifts else "REMOVED",
         }
         if self.station:
-            own[profile.STATION_NAME] = self.station
+            own[tags.STATION_NAME] = self.station
         if self.regions:
-            own[profile.BURNED_IN] = "NO"
+            own[tags.BURNED_IN] = "NO"
         return {int(tag): value for tag, value in own.items()}
 
     @property

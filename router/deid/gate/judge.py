@@ -14,11 +14,14 @@ from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import keyword_for_tag
 from pydicom.tag import BaseTag
 
-from router.deid import profile, pseudonyms
+from router.deid import pseudonyms
 from router.deid.gate import moments
+from router.deid.gate.dictionary import is_drawn, is_public_uid, is_undefined
 from router.deid.gate.duty import CODE_MEANING, Duty, duty, is_clear, is_harmless, of_meaning
 from router.deid.gate.traces import DUMMY_TEXT, TextSearch, runs, search_bytes
-from router.deid.standard import iod
+from router.deid.gate.unlisted_text import leads_to_somebody
+from router.deid.standard import iod, tags
+from router.deid.standard.e1_1 import TABLE
 from router.deid.standard.iod import Need
 from router.dicom.element_index import known_vr
 from router.records.errors import Code, Hold
@@ -131,9 +134,9 @@ class Judge:
 
     def _known(self, element: Element, depth: int) -> None:
         tag = BaseTag(element.tag)
-        if profile.is_overlay_or_curve(tag):
+        if is_drawn(tag):
             self._refuse(Code.GATE_OVERLAY, tag, depth, "")
-        if profile.is_unknown(tag):
+        if is_undefined(tag):
             self._refuse(Code.GATE_UNKNOWN_ATTRIBUTE, tag, depth, "")
         if tag.group == _PIXEL_GROUP and depth:
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is a picture inside a sequence")
@@ -156,7 +159,7 @@ class Judge:
             if (
                 texts != must
                 and tag not in _DECLARED
-                and not (tag == profile.PATIENT_ID and set(texts) <= DUMMY_TEXT)
+                and not (tag == tags.PATIENT_ID and set(texts) <= DUMMY_TEXT)
             ):
                 self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "is not what the router sets")
         elif "PN" in vrs:
@@ -175,7 +178,7 @@ class Judge:
     ) -> None:
         """Against the letters of Table E.1-1 and the options."""
         tag = BaseTag(element.tag)
-        row = profile.TABLE.get(tag)
+        row = TABLE.get(tag)
         if self._reference.get(element.tag) == self._bytes(element).rstrip(b" \0") and depth == 0:
             return  # a capture's, from the copy that it was made of
         what = self._duty(element if before is None else before, copy)
@@ -198,7 +201,7 @@ class Judge:
         elif what is Duty.WORDS:
             self._free_text(element, before, texts, depth)
         elif what is Duty.LETTER:
-            row = profile.TABLE.get(BaseTag(tag))
+            row = TABLE.get(tag)
             basic = "" if row is None else row.basic
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, _SHOULD.get(basic, _SHOULD[""]))
         else:
@@ -265,16 +268,16 @@ class Judge:
         """Nothing was there, and there is no letter X by which it should be gone."""
         if self._source_bytes_of(before).strip(b"\0 "):
             return False
-        row = profile.TABLE[tag]
+        row = TABLE[tag]
         return row.basic != "X" or any(o in self._profile.options for o in row.options)
 
     def _nested_pseudonym(self, before: Element | None, tag: BaseTag) -> list[str]:
         if before is None:
             return []
         text = self._source_bytes_of(before).decode("latin-1").strip(" \0")
-        if tag == profile.ACCESSION_NUMBER:
+        if tag == tags.ACCESSION_NUMBER:
             return [pseudonyms.accession(self._expected.key, text)]
-        if tag == profile.PATIENT_ID:
+        if tag == tags.PATIENT_ID:
             return [pseudonyms.patient(self._expected.key, "", text)]
         return []
 
@@ -290,7 +293,7 @@ class Judge:
         """A name is gone or a dummy, as its letter says."""
         if not set(texts) <= {self._expected.patient, *DUMMY_TEXT}:
             self._refuse(Code.GATE_WRONG_ACTION, element.tag, depth, "holds a name")
-        row = profile.TABLE.get(BaseTag(element.tag))
+        row = TABLE.get(element.tag)
         if row is not None and not self._replaced(element, before, row.basic, texts, depth):
             self._refuse(
                 Code.GATE_WRONG_ACTION, element.tag, depth, _SHOULD.get(row.basic, _SHOULD[""])
@@ -303,7 +306,7 @@ class Judge:
         for value in texts:
             if value in self._traces.uids:
                 self._refuse(Code.GATE_FOREIGN_UID, tag, depth, "still has its original value")
-            if not profile.is_of_the_standard(value) and not value.startswith(pseudonyms.UID_ROOT):
+            if not is_public_uid(value) and not value.startswith(pseudonyms.UID_ROOT):
                 self._refuse(
                     Code.GATE_FOREIGN_UID, tag, depth, "is neither the standard's nor ours"
                 )
@@ -316,14 +319,12 @@ class Judge:
             for part in self._source_bytes_of(before).decode("latin-1").split("\\")
         ]
         mapped = [
-            uid
-            if not uid or profile.is_of_the_standard(uid)
-            else pseudonyms.uid(self._expected.key, uid)
+            uid if not uid or is_public_uid(uid) else pseudonyms.uid(self._expected.key, uid)
             for uid in originals
         ]
         if depth == 0 and tag in self._expected.own:
             return
-        removed = profile.TABLE.get(BaseTag(tag))
+        removed = TABLE.get(tag)
         if removed is not None and removed.basic == "X" and texts:
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
         if texts != [uid for uid in mapped if uid]:
@@ -418,9 +419,9 @@ class Judge:
     ) -> bool:
         """Judges a sequence; whether all of it is the router's own."""
         tag, items = BaseTag(element.tag), element.items or []
-        if depth == 0 and tag == profile.METHOD_SEQUENCE:
+        if depth == 0 and tag == tags.METHOD_SEQUENCE:
             return True  # compared with what must be declared
-        row = profile.TABLE.get(tag)
+        row = TABLE.get(tag)
         if self._source is None and depth == 0 and row is None:
             for item in items:  # a capture's own
                 self.level(item, None, depth + 1, encodings)
@@ -429,7 +430,7 @@ class Judge:
             self._replaced_items(items, before, row.basic, tag, depth, encodings)
             self._need(element, before, depth)
             return bool(items)  # dummies, then
-        if items and tag in profile.NAMING:
+        if items and leads_to_somebody(tag):
             self._refuse(Code.GATE_WRONG_ACTION, tag, depth, "should be gone")
         originals = before.items if before is not None else None
         if self._source is not None and originals is not None and len(originals) != len(items):
@@ -467,8 +468,8 @@ class Judge:
         """An attribute of the original that the copy has no more."""
         tag = BaseTag(before.tag)
         if (
-            tag.is_private or tag.element == 0 or profile.is_overlay_or_curve(tag)
-            or profile.is_unknown(tag) or (tag.group == _PIXEL_GROUP and depth)
+            tag.is_private or tag.element == 0 or is_drawn(tag)
+            or is_undefined(tag) or (tag.group == _PIXEL_GROUP and depth)
         ):  # fmt: skip
             return
         need = iod.need(tag, self._kind)
@@ -476,7 +477,7 @@ class Judge:
         if (need is Need.VALUE and had_value) or need is Need.PRESENT:
             self._refuse(Code.GATE_IOD, tag, depth, "is gone, and the object needs it")
         what = self._duty(before, original)
-        row = profile.TABLE.get(tag)
+        row = TABLE.get(tag)
         if row is not None:
             may_go = "X" in row.basic or not had_value
         else:
@@ -549,8 +550,8 @@ class Judge:
 
 #: Compared with what is expected after all else, under codes of their own.
 _DECLARED = frozenset({
-    profile.STUDY_UID, profile.SERIES_UID, profile.SOP_UID, profile.IDENTITY_REMOVED,
-    profile.TIME_MODIFIED,
+    tags.STUDY_UID, tags.SERIES_UID, tags.SOP_UID, tags.IDENTITY_REMOVED,
+    tags.TIME_MODIFIED,
 })  # fmt: skip
 #: What resets an ISO 2022 code extension (PS3.5, 6.1.2.5.3).
 _DELIMITERS = {ord(char) for char in "\\^=\r\n\f\t"}

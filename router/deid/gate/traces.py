@@ -20,9 +20,10 @@ from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
-from router.deid import profile
 from router.deid.gate import moments
-from router.deid.standard import vocabulary
+from router.deid.gate.dictionary import is_public_uid
+from router.deid.profile import DEEPEST_NESTING
+from router.deid.standard import tags, vocabulary
 from router.records.errors import Code, Hold
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class Traces:
         for element in _walk(original, 0, seen):
             values = _texts(element)
             if "UI" in _vrs(element):
-                uids.update(v for v in values if not profile.is_of_the_standard(v))
+                uids.update(v for v in values if not is_public_uid(v))
             elif "PN" in _vrs(element):
                 found.add_near(values)
                 if element.tag in _PATIENTS_NAMES:
@@ -433,10 +434,10 @@ def runs(text: str) -> list[str]:
 
 def _walk(dataset: Dataset, depth: int, seen: set[tuple[int, bytes]]) -> Iterator[DataElement]:
     """Every element of an original, but the pixels; of sequences that repeat byte by byte one."""
-    if depth > profile.DEEPEST_NESTING:
-        raise Hold(Code.NESTING_TOO_DEEP, f"deeper than {profile.DEEPEST_NESTING} levels")
+    if depth > DEEPEST_NESTING:
+        raise Hold(Code.NESTING_TOO_DEEP, f"deeper than {DEEPEST_NESTING} levels")
     for tag in dataset.keys():  # noqa: SIM118  (values of a Dataset would be converted)
-        if tag.group == profile.PIXEL_DATA.group and depth == 0:
+        if tag.group == tags.PIXEL_DATA.group and depth == 0:
             continue
         raw = cast("DataElement | RawDataElement", dataset.get_item(tag, keep_deferred=True))
         if depth and isinstance(raw, RawDataElement) and raw.VR == "SQ" and raw.value is not None:

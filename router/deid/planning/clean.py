@@ -9,10 +9,12 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 
-from router.deid import profile, pseudonyms
+from router.deid import pseudonyms
 from router.deid.planning import dates, freetext
-from router.deid.profile import Action
-from router.deid.standard import vocabulary
+from router.deid.planning.actions import Action
+from router.deid.planning.dictionary import is_of_the_standard
+from router.deid.standard import tags, vocabulary
+from router.deid.standard.e1_1 import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +66,7 @@ def text_of(element: DataElement) -> str:
 
 def map_uid(key: Key, original: str) -> str:
     """A UID of the standard stays; any other becomes its pseudonym."""
-    if not original or profile.is_of_the_standard(original):
+    if not original or is_of_the_standard(original):
         return original
     return pseudonyms.uid(key, original)
 
@@ -92,7 +94,7 @@ class Cleaner:
         originals = [value.strip(" \0") for value in values_of(element)]
         mapped = [self._uid(original) for original in originals]
         # Where the table says U, Orthanc would draw a UID of its own: also of a well-known one.
-        unchanged = mapped == originals and element.tag not in profile.TABLE
+        unchanged = mapped == originals and int(element.tag) not in TABLE
         return None if unchanged else "\\".join(mapped)
 
     def _uid(self, original: str) -> str:
@@ -132,12 +134,12 @@ class Cleaner:
 
     def nested_pseudonym(self, dataset: Dataset, tag: BaseTag, depth: int) -> str | None:
         """Of a patient or accession number inside an item: its own; so references stay matched."""
-        if depth == 0 or tag not in {profile.PATIENT_ID, profile.ACCESSION_NUMBER}:
+        if depth == 0 or tag not in {tags.PATIENT_ID, tags.ACCESSION_NUMBER}:
             return None
         value = text_of(dataset[tag]).strip()
         if not value:
             return None
-        if tag == profile.ACCESSION_NUMBER:
+        if tag == tags.ACCESSION_NUMBER:
             return pseudonyms.accession(self._key, value)
         issuer = str(dataset.get("IssuerOfPatientID", "") or "")
         return pseudonyms.patient(self._key, issuer, value)

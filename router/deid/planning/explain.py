@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydicom.datadict import dictionary_description, dictionary_has_tag
 
 from router.deid.planning import plan
-from router.deid.profile import Action
+from router.deid.planning.actions import Action
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

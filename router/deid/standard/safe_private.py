@@ -9,18 +9,13 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from router.records.errors import Code, SettingsError
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-    from pydicom.tag import BaseTag
 
 #: VRs in which nobody can write a name.
 _HARMLESS = frozenset({"CS", "DS", "IS", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 _COLUMNS = ["creator", "group", "element", "vr", "meaning"]
-_FIRST_BLOCK, _LAST_BLOCK = 0x10, 0xFF
+_LAST_BLOCK = 0xFF
 
 
 @dataclass(frozen=True, order=True)
@@ -74,22 +69,3 @@ SHIPPED = read(
     resources.files(__package__).joinpath("safe_private.csv").read_text(encoding="ascii"),
     "safe_private.csv",
 )
-
-
-def kept(dataset: Dataset, safe: frozenset[SafeElement]) -> frozenset[BaseTag]:
-    """The private attributes of one data set (or item) that stay, with their creators."""
-    keep: set[BaseTag] = set()
-    if not safe:
-        return frozenset()
-    for tag in dataset.keys():  # noqa: SIM118  (values of a Dataset would be converted)
-        block = tag.element >> 8
-        if not tag.is_private or not _FIRST_BLOCK <= block <= _LAST_BLOCK:
-            continue
-        creator_tag = type(tag)(tag.group << 16 | block)
-        creator = str(dataset[creator_tag].value or "").strip() if creator_tag in dataset else ""
-        vr = dataset.get_item(tag, keep_deferred=True).VR
-        if vr in {None, "UN"}:
-            continue  # of unknown VR: nobody can say what its bytes are
-        if SafeElement(creator, tag.group, tag.element & 0xFF, vr) in safe:
-            keep |= {tag, creator_tag}
-    return frozenset(keep)

@@ -19,6 +19,7 @@ from router.deid import profile
 from router.deid.planning import plan
 from router.deid.planning.clean import DUMMIES, DUMMY_BYTES, DUMMY_CODE
 from router.deid.pseudonyms import Key
+from router.deid.standard.e1_1 import TABLE
 
 _KEY = Key("document", bytes(range(32)))
 _TRUCK = "THIS-TRUCK"
@@ -47,7 +48,7 @@ def actions_table() -> str:
         f"| tag | attribute | table | {' | '.join(_KINDS)} |",
         "|---|---|---|---|---|---|",
     ]
-    for number, row in profile.TABLE.items():
+    for number, row in TABLE.items():
         tag = BaseTag(number)
         told = [told_of(tag, kind) for kind in _KINDS]
         letters = "; ".join([row.basic, *(f"{o}: {c}" for o, c in sorted(row.options.items()))])

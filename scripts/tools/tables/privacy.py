@@ -6,6 +6,7 @@ from pydicom.uid import UID
 
 from router.deid import gate, policies, profile
 from router.deid.policies import Verdict
+from router.deid.standard.options import MEANINGS
 
 
 def options_table() -> str:
@@ -13,7 +14,7 @@ def options_table() -> str:
     rows = ["| code | option | by default |", "|---|---|---|"]
     rows += ["| 113100 | Basic Application Confidentiality Profile | always |"]
     rows += [
-        f"| {option} | {profile.MEANINGS[option]} | {'on' if option in profile.SCREENING else 'off'} |"
+        f"| {option} | {MEANINGS[option]} | {'on' if option in profile.SCREENING else 'off'} |"
         for option in profile.Option
     ]
     return "\n".join(rows)
