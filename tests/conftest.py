@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     #: Waits until so many studies are known and all are at rest, and returns them.
     AtRest: TypeAlias = Callable[..., list[dict[str, Any]]]
 
+pytest_plugins = ["tests.moved_metrics"]
+
 KEY = "test-key:" + "5a" * 32
 
 

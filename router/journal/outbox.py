@@ -142,11 +142,3 @@ class Outbox:
             for name in destinations:
                 oldest[name] = min(oldest.get(name, row["oldest"]), row["oldest"])
         return oldest
-
-    def backlog_bytes(self) -> dict[str, int]:
-        """For each destination, the bytes that still are to arrive there."""
-        rows = self._db.rows(
-            "SELECT destination, sum(size) AS bytes FROM receipt"  # noqa: S608
-            f" WHERE {OPEN} GROUP BY destination"
-        )
-        return {row["destination"]: row["bytes"] for row in rows}

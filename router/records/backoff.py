@@ -28,11 +28,3 @@ def delay_s(
 def mend_s(draw: float, retry_after_s: float | None = None) -> float:
     """Seconds until an image is tried again whose refusal may mend; ``draw`` as above."""
     return max(MEND_S * (1.0 + draw / 8), min(retry_after_s or 0.0, LONGEST_MEND_S))
-
-
-def capped(due_at: float, now: float, longest_s: float = LONGEST_S) -> float:
-    """A due time as loaded from disk: never further away than the longest wait.
-
-    A clock that was wrong when it was written must not keep a study for years.
-    """
-    return min(due_at, now + longest_s)

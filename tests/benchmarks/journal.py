@@ -43,7 +43,7 @@ _SCRAPES = 10
 _RECENT = 100
 _SEEN = quality.Acquisition(
     modality="MG", view="CC", side="R", part="", implant_displaced=False, partial=False,
-    for_processing=False, kind="2D", exposure="e" * 64, device="d" * 64, kernel="", series_number=2,
+    for_processing=False, kind="2D", exposure="e" * 64, device="d" * 64, series_number=2,
     image_number=1, figures={"kvp_kv": 29.0, "exposure_mas": 80.0, "thickness_mm": 55.0},
     build=("Vendor", "Model", "1.0"), machine="m" * 64,
 )  # fmt: skip

@@ -41,13 +41,3 @@ def test_the_first_and_the_longest_wait_can_be_given() -> None:
 def test_items_that_failed_together_do_not_come_back_together() -> None:
     waits = {backoff.delay_s(5, draw / 16) for draw in range(16)}
     assert len(waits) == 16
-
-
-def test_a_due_time_from_a_wrong_clock_is_brought_near() -> None:
-    assert backoff.capped(due_at=5e9, now=1_000.0) == 1_600.0
-    assert backoff.capped(due_at=5e9, now=1_000.0, longest_s=10.0) == 1_010.0
-
-
-@pytest.mark.parametrize("due_at", [0.0, 999.0, 1_000.0, 1_600.0])
-def test_a_due_time_within_reach_stays_as_it_is(due_at: float) -> None:
-    assert backoff.capped(due_at, now=1_000.0) == due_at

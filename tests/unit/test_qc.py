@@ -255,7 +255,7 @@ def test_a_deviation_index_beyond_three_is_unusual_anywhere() -> None:
 
 IMAGE = Acquisition(
     modality="MG", view="CC", side="R", part="", implant_displaced=False, partial=False,
-    for_processing=False, kind="2D", exposure="e", device="d", kernel="", series_number=1, image_number=1,
+    for_processing=False, kind="2D", exposure="e", device="d", series_number=1, image_number=1,
     figures={},
 )  # fmt: skip
 

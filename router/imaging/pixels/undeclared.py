@@ -138,7 +138,6 @@ class _Place:
 
     def __init__(self, allocated: int, stored: int, low: int, padding: NDArray[np.uint32]) -> None:
         whole = (1 << allocated) - 1
-        self._low = low
         self._high = low + stored - 1
         self._unused = whole & ~(((1 << stored) - 1) << low)
         self._above = whole >> (self._high + 1)

@@ -34,10 +34,6 @@ _PARTS = {
     "399110001": "tangential", "R-102C2": "tangential",
 }  # fmt: skip
 _IMPLANT_DISPLACED = frozenset({"399209000", "R-102D5"})
-_ROLLED = frozenset({
-    "414493004", "399197002", "399226006", "415670009",
-    "R-102CA", "R-102D3", "R-102D4", "R-102C9",
-})  # fmt: skip
 #: View positions of projection radiography (PS3.3 C.8.7.1.1 and those that DX units write).
 _RADIOGRAPH_VIEWS = frozenset({
     "AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAT", "LATERAL", "OBL", "OBLIQUE",
@@ -56,7 +52,6 @@ class View:
     #: Why it is not the whole view: spot, magnified … ; "" where it is.
     part: str = ""
     implant_displaced: bool = False
-    rolled: bool = False
 
 
 def view_of(dataset: Dataset) -> View:
@@ -73,7 +68,6 @@ def view_of(dataset: Dataset) -> View:
         side=_side(dataset),
         part=parts[0] if parts else "",
         implant_displaced=bool(said & _IMPLANT_DISPLACED),
-        rolled=bool(said & _ROLLED),
     )
 
 

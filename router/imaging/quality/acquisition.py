@@ -62,8 +62,6 @@ class Acquisition:
     exposure: str
     #: Stands for the device, and how it reconstructs or processes: baselines are per such group.
     device: str
-    #: How a CT is reconstructed (ConvolutionKernel); "" elsewhere.
-    kernel: str
     #: Where a person finds it on the scanner; 0 where the header does not say it.
     series_number: int
     image_number: int
@@ -121,7 +119,6 @@ def acquisition(dataset: Dataset) -> Acquisition:
               "DeviceSerialNumber", "DetectorID", "ConvolutionKernel")),
             for_processing, kind,
         ),
-        kernel=_word(dataset, "ConvolutionKernel"),
         series_number=header.integer(dataset, "SeriesNumber", 0),
         image_number=header.integer(dataset, "InstanceNumber", 0),
         figures={name: value for name, read in _FIGURES.items()
