@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
 
-    from tests.data import Patient, Source
+    from tests.support.data import Patient, Source
 
 config.settings.reading_validation_mode = config.IGNORE
 

@@ -17,7 +17,7 @@ import pydicom
 import requests
 from PIL import Image
 
-from tests import data
+from tests.support import data
 from tools.audit import Audit, Cloud, audit, study_alias
 from tools.scanner import send
 

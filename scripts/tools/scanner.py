@@ -11,7 +11,7 @@ from pydicom import uid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tests.data import Source
+    from tests.support.data import Source
 
 # storescu proposes one compressed transfer syntax at a time.
 _PROPOSE = {

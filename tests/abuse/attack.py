@@ -10,7 +10,6 @@ from contextlib import ExitStack, suppress
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tests import remote_write, scanner
 from tests.abuse import corpus, dimse, sockets, web
 from tests.abuse.amounts import LONG, PARTS, Amounts
 from tests.abuse.canaries import Watch
@@ -18,17 +17,18 @@ from tests.abuse.flow import Archive, Flow
 from tests.abuse.health import ACCEPTED, Health
 from tests.abuse.report import Report
 from tests.benchmarks.main_way import Memory
-from tests.door import Nuisance, answer
-from tests.nuisance import request
-from tests.orthancs import ROOT
-from tests.stack import TRUCK, started
-from tests.waiting import until
+from tests.support import remote_write, scanner
+from tests.support.door import Nuisance, answer
+from tests.support.nuisance import request
+from tests.support.orthancs import ROOT
+from tests.support.stack import TRUCK, started
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 STABLE_AGE_S = 2
 #: Failure reason C122, transfer syntax not supported (PS3.18, table I.2-2), as JSON has it.

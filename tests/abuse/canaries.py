@@ -12,7 +12,7 @@ import requests
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 #: Every planted identifier holds it, in whatever attribute it stands.
 MARK = "QZXCANARY"

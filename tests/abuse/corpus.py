@@ -16,8 +16,8 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 
-from tests import data
 from tests.abuse.canaries import MARK, person
+from tests.support import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ import struct
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from tests.nuisance import item
+from tests.support.nuisance import item
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pydicom
 import requests
 
-from tests import data, scanner
+from tests.support import data, scanner
 from tools.audit import pseudonymous_uid, study_alias
 
 if TYPE_CHECKING:
-    from tests.stack import Stack
+    from tests.support.stack import Stack
     from tools.audit import Cloud
 
 _PAUSE_S = 1.0

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from tests.door import answer
-from tests.nuisance import request
-from tests.waiting import until
+from tests.support.door import answer
+from tests.support.nuisance import request
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 _WATCHED = ("truck-orthanc", "cloud-orthanc", "router", "door", "entrance", "cloud-proxy")
 #: The first byte of an A-ASSOCIATE-AC.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.abuse import dimse
 from tests.abuse.corpus import CONTEXTS, CT
-from tests.nuisance import request
+from tests.support.nuisance import request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,15 +19,15 @@ import cramjam
 import numpy as np
 import requests
 
-from tests import remote_write
 from tests.abuse.canaries import MARK
-from tests.cloud import sign_in
+from tests.support import remote_write
+from tests.support.cloud import sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 _BACK = (
     "\\",

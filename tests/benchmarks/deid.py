@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 import pydicom
 import pydicom.data
 
-from tests import data, orthancs
 from tests.corpus import large, peers, people, verify, way
 from tests.corpus.maker import SMALLEST, Corpus
 from tests.corpus.score import Score, Scorer
+from tests.support import data, orthancs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tests.corpus.maker import Made
     from tests.corpus.way import Came
-    from tests.orthancs import Orthanc
+    from tests.support.orthancs import Orthanc
 
 _SHOWN = 12
 #: Studies whose median is taken.

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests import data
 from tests.benchmarks import rivals
 from tests.benchmarks.rivals import Load, Ours, Outcome, PeerJob
 from tests.faults.__main__ import percentile
 from tests.link import packets
 from tests.link.conditions import Conditions
 from tests.link.emulator import Link
-from tests.waiting import until
+from tests.support import data
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ class Constrained:
         return self.outcomes["ours"].wire_bytes / self.floor_bytes
 
 
-class StepContext:
+class DeliveryBenchmark:
     """Runs it all in one folder."""
 
     def __init__(self, folder: Path, seed: int) -> None:
@@ -265,7 +265,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        bench = StepContext(folder, asked.seed)
+        bench = DeliveryBenchmark(folder, asked.seed)
         if asked.only:
             rate_mbit, loss = asked.only
             uncut(
@@ -276,7 +276,7 @@ def main() -> None:
             print(default(bench, asked))
 
 
-def default(bench: StepContext, asked: argparse.Namespace) -> str:
+def default(bench: DeliveryBenchmark, asked: argparse.Namespace) -> str:
     """Everything that the last line tells; that line."""
     ct = mg = 0.0
     if not asked.skip_unlimited:
@@ -302,7 +302,7 @@ def default(bench: StepContext, asked: argparse.Namespace) -> str:
     )
 
 
-def lossy(bench: StepContext, rate_mbit: float, loss: float) -> tuple[float, float]:
+def lossy(bench: DeliveryBenchmark, rate_mbit: float, loss: float) -> tuple[float, float]:
     """Our goodput where packets are lost: a modelled CUBIC's, and this system's own TCP's.
 
     The second is nan where the system does not let us make a link of packets.
@@ -316,7 +316,7 @@ def lossy(bench: StepContext, rate_mbit: float, loss: float) -> tuple[float, flo
     return modelled, uncut(bench, rate_mbit, loss, made_of(*load), ours, packets=True).goodput
 
 
-def full(bench: StepContext) -> None:
+def full(bench: DeliveryBenchmark) -> None:
     """Every rate, with and without loss; smaller where it would take an hour."""
     for rate_mbit, slices, views in ((20, 60, 2), (5, 40, 1), (1, 12, 0)):
         for loss in (0.0, _LOSS):
@@ -324,7 +324,7 @@ def full(bench: StepContext) -> None:
 
 
 def uncut(
-    bench: StepContext, rate_mbit: float, loss: float, load: Load, systems: Sequence[str] = SYSTEMS,
+    bench: DeliveryBenchmark, rate_mbit: float, loss: float, load: Load, systems: Sequence[str] = SYSTEMS,
     *, packets: bool = False,
 ) -> Constrained:  # fmt: skip
     """One link without a cut; prints what came of it."""

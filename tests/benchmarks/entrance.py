@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING
 import requests
 from testcontainers.core.network import Network
 
-from tests import monitoring
-from tests.certificates import Authority
-from tests.cloud import cloud, password_of
-from tests.orthancs import PASSWORD
+from tests.support import monitoring
+from tests.support.certificates import Authority
+from tests.support.cloud import cloud, password_of
+from tests.support.orthancs import PASSWORD
 
 if TYPE_CHECKING:
-    from tests.cloud import Cloud
-    from tests.monitoring import Service
+    from tests.support.cloud import Cloud
+    from tests.support.monitoring import Service
 
 #: Images, bytes of their pixels, images a request, connections.
 _KINDS = {"ct": (60, 512 * 512 * 2, 8, 4), "mg": (6, 14_000_000, 1, 4)}
@@ -142,7 +142,7 @@ def _images(count: int, pixels: int) -> list[bytes]:
 
 
 def _image(study: str, series: str, pixels: int) -> bytes:
-    from tests.integration.test_entrance import file_of, image  # noqa: PLC0415
+    from tests.support.nested_image import file_of, image  # noqa: PLC0415
 
     made = image(2, study, pixels)
     made.SeriesInstanceUID = series

@@ -26,15 +26,15 @@ from testcontainers.core.network import Network
 
 from fleet_qc import miner, picture
 from fleet_qc.prometheus import Prometheus
-from tests import fleet_sim, fleet_traffic, monitoring, remote_way, remote_write
-from tests.orthancs import ROOT
-from tests.waiting import until
+from tests.support import fleet_sim, fleet_traffic, monitoring, remote_way, remote_write
+from tests.support.orthancs import ROOT
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from fleet_qc.records import History
-    from tests.monitoring import Service
+    from tests.support.monitoring import Service
 
 STEP_S = 300
 #: Written at a time: half a day, so that no truck is far ahead of the others.

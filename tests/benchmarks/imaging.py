@@ -30,7 +30,7 @@ from router.imaging.analysis import density
 from router.imaging.analysis.kmeans import optimal_cuts
 from router.imaging.frame import Frame
 from router.imaging.quality.baseline import COLD, Baseline
-from tests import data, image_faults
+from tests.support import data, image_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import pydicom
 
-from tests import data, scanner
-from tests.stack import Stack, started
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.stack import Stack, started
+from tests.support.waiting import until
 from tools.audit import audit
 
 if TYPE_CHECKING:

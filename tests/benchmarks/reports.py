@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from tests.cases import descriptions, headers, images, network, objects, people
 from tests.cases.scene import Scene
-from tests.stack import started
+from tests.support.stack import started
 
 if TYPE_CHECKING:
     from tests.cases.case import Case
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 STABLE_AGE_S = 2
 CASES = sorted(

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.orthancs import ROOT
-from tests.stack import Stack, started
+from tests.support.orthancs import ROOT
+from tests.support.stack import Stack, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

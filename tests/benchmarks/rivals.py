@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pydicom
 
-from tests import data
 from tests.faults.places import by_digest, stow_settings
 from tests.faults.scanning import Image, Scanner
 from tests.faults.truck import CLOUD_USERS, TRUCK_USERS, RouterProcess, free_port
 from tests.link.conditions import Conditions
 from tests.link.emulator import Link
 from tests.link.packets import PacketLink
-from tests.orthancs import PASSWORD, Orthanc, start
-from tests.waiting import until
+from tests.support import data
+from tests.support.orthancs import PASSWORD, Orthanc, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

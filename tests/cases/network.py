@@ -16,12 +16,12 @@ from pydicom.uid import UID, CTImageStorage
 from pynetdicom import evt
 
 from router.records.study import State
-from tests import scanner
 from tests.cases import lab
 from tests.cases.case import Case
-from tests.contract.fake_pacs import Answer, FakePacs, failed, stored
-from tests.contract.test_delivery import StepContext
-from tests.waiting import until
+from tests.support import scanner
+from tests.support.delivery_rig import DeliveryRig
+from tests.support.fake_pacs import Answer, FakePacs, failed, stored
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def _pacs() -> Iterator[FakePacs]:
 def _refused_for_good(scene: Scene) -> None:
     """Three days against an archive that refuses one image with 0110, by a clock of our own."""
     with tempfile.TemporaryDirectory() as folder, _pacs() as pacs:
-        bench = StepContext(Path(folder), pacs)
+        bench = DeliveryRig(Path(folder), pacs)
         bad = bench.study("bad")
         good = {name: bench.study(name) for name in ("good0", "good1", "good2")}
         held: set[str] = set()

@@ -18,10 +18,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests import scanner
 from tests.cases import lab
 from tests.cases.case import Case
-from tests.waiting import until
+from tests.support import scanner
+from tests.support.waiting import until
 from tools.audit import content_of
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import requests
 from pydicom.uid import UID
 from pynetdicom import _config
 
-from tests import scanner
-from tests.waiting import until
+from tests.support import scanner
+from tests.support.waiting import until
 from tools.audit import content_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
     from pynetdicom.association import Association
 
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 #: Answers to a C-STORE with which the truck has the image (PS3.4, B.2.3).
 _LONGEST_UID = 64

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.certificates import Authority, Certificate
-from tests.orthancs import Orthanc, start
+from tests.support.archive import Archive
+from tests.support.certificates import Authority
+from tests.support.orthancs import start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ARCHIVE_AET = "ARCHIVE"
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A real Orthanc, and what it lets a client in with."""
-
-    orthanc: Orthanc
-    authority: Authority
-    client: Certificate
 
 
 @pytest.fixture(scope="session")

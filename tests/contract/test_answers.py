@@ -11,14 +11,14 @@ import pytest
 from router.records.errors import Code
 from router.records.receipt import ReceiptState
 from router.records.study import State
-from tests.contract.faulty_pacs import HONEST, Fault, FaultyPacs
-from tests.contract.test_delivery import StepContext
+from tests.support.delivery_rig import DeliveryRig
+from tests.support.faulty_pacs import HONEST, Fault, FaultyPacs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.contract.fake_pacs import FakePacs
+    from tests.support.fake_pacs import FakePacs
 
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
@@ -72,15 +72,15 @@ def pacs() -> Iterator[Archive]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, pacs: Archive) -> Iterator[StepContext]:
-    made = StepContext(tmp_path, cast("FakePacs", pacs))
+def bench(tmp_path: Path, pacs: Archive) -> Iterator[DeliveryRig]:
+    made = DeliveryRig(tmp_path, cast("FakePacs", pacs))
     pacs.memory.clock = pacs.now = lambda: made.now
     yield made
     made.delivery.close()
     made.journal.close()
 
 
-def _held(bench: StepContext, name: str) -> tuple[Code, str] | None:
+def _held(bench: DeliveryRig, name: str) -> tuple[Code, str] | None:
     """Why the only image of a study is held."""
     (receipt,) = bench.journal.outbox.of_study(name)
     if receipt.state is not ReceiptState.HELD:
@@ -91,7 +91,7 @@ def _held(bench: StepContext, name: str) -> tuple[Code, str] | None:
 
 @pytest.mark.parametrize("fault", MAY_MEND.values(), ids=MAY_MEND)
 def test_what_may_mend_is_tried_three_times_hours_apart_and_then_held(
-    bench: StepContext, pacs: Archive, fault: Fault
+    bench: DeliveryRig, pacs: Archive, fault: Fault
 ) -> None:
     refused, taken = bench.study("refused").sop_uid, bench.study("taken").sop_uid
     pacs.otherwise = lambda uids: fault if refused in uids else HONEST
@@ -109,7 +109,7 @@ def test_what_may_mend_is_tried_three_times_hours_apart_and_then_held(
     "fault", [_http(400), _reason(0x0110), *EVERYTHING.values()], ids=["400", "0110", *EVERYTHING]
 )
 def test_a_destination_that_refuses_everything_is_paused_and_costs_no_image_anything(
-    bench: StepContext, pacs: Archive, fault: Fault
+    bench: DeliveryRig, pacs: Archive, fault: Fault
 ) -> None:
     names = [f"s{n}" for n in range(6)]
     copies = [bench.study(name) for name in names]
@@ -132,7 +132,7 @@ def test_a_destination_that_refuses_everything_is_paused_and_costs_no_image_anyt
 
 @pytest.mark.parametrize("status", [403, 423, 500, 503])
 def test_an_image_that_alone_meets_what_speaks_of_everything_is_held_in_the_end(
-    bench: StepContext, pacs: Archive, status: int
+    bench: DeliveryRig, pacs: Archive, status: int
 ) -> None:
     fault = _http(status)
     refused = bench.study("refused").sop_uid
@@ -153,7 +153,7 @@ def test_an_image_that_alone_meets_what_speaks_of_everything_is_held_in_the_end(
 
 
 def test_an_image_that_always_breaks_the_link_is_held_in_the_end(
-    bench: StepContext, pacs: Archive
+    bench: DeliveryRig, pacs: Archive
 ) -> None:
     refused = bench.study("refused").sop_uid
     pacs.otherwise = lambda uids: Fault(mute=True, stores=0) if refused in uids else HONEST
@@ -169,7 +169,7 @@ def test_an_image_that_always_breaks_the_link_is_held_in_the_end(
 
 
 @pytest.mark.parametrize("fault", FINAL.values(), ids=FINAL)
-def test_what_is_final_costs_one_body(bench: StepContext, pacs: Archive, fault: Fault) -> None:
+def test_what_is_final_costs_one_body(bench: DeliveryRig, pacs: Archive, fault: Fault) -> None:
     refused = bench.study("refused").sop_uid
     bench.study("taken")
     pacs.otherwise = lambda uids: fault if refused in uids else HONEST
@@ -182,7 +182,7 @@ def test_what_is_final_costs_one_body(bench: StepContext, pacs: Archive, fault: 
 
 
 def test_a_restart_in_between_neither_hurries_nor_forgets_a_try(
-    tmp_path: Path, bench: StepContext, pacs: Archive
+    tmp_path: Path, bench: DeliveryRig, pacs: Archive
 ) -> None:
     refused = bench.study("refused").sop_uid
     bench.study("taken")
@@ -197,7 +197,7 @@ def test_a_restart_in_between_neither_hurries_nor_forgets_a_try(
 
 
 def test_an_image_that_mends_on_its_second_try_is_delivered(
-    bench: StepContext, pacs: Archive
+    bench: DeliveryRig, pacs: Archive
 ) -> None:
     refused = bench.study("refused").sop_uid
     bench.study("taken")
@@ -210,7 +210,7 @@ def test_an_image_that_mends_on_its_second_try_is_delivered(
 
 
 def test_the_peers_words_are_in_the_hold_as_a_code_and_no_name(
-    bench: StepContext, pacs: Archive
+    bench: DeliveryRig, pacs: Archive
 ) -> None:
     refused = bench.study("refused").sop_uid
     page = b"<html><title>Conflict</title>Study of MUSTERMANN^ERIKA 123-4 is locked</html>"
@@ -221,7 +221,7 @@ def test_the_peers_words_are_in_the_hold_as_a_code_and_no_name(
 
 
 def test_what_another_study_meets_does_not_keep_the_others(
-    bench: StepContext, pacs: Archive
+    bench: DeliveryRig, pacs: Archive
 ) -> None:
     """Three refusals in a row pause the destination, and then another study is tried."""
     bad = [bench.study(f"bad{n}").sop_uid for n in range(9)]
@@ -236,7 +236,7 @@ def test_what_another_study_meets_does_not_keep_the_others(
 
 
 def test_a_destination_is_no_longer_paused_once_nothing_waits_for_it(
-    bench: StepContext, pacs: Archive
+    bench: DeliveryRig, pacs: Archive
 ) -> None:
     """A person has taken away what it refused."""
     bench.study("refused")

@@ -17,11 +17,10 @@ from router.dicom import part10
 from router.pipeline.deliver import Limits
 from router.records.errors import Code
 from router.records.study import State
-from tests import data
-from tests.contract import programs
-from tests.contract.conftest import ARCHIVE_AET
-from tests.contract.test_delivery import StepContext
-from tests.waiting import until
+from tests.support import data, programs
+from tests.support.archive import ARCHIVE_AET
+from tests.support.delivery_rig import DeliveryRig
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from pydicom import FileDataset
 
     from router.records.copies import Copy
-    from tests.contract.conftest import Archive
-    from tests.contract.programs import Program
+    from tests.support.archive import Archive
+    from tests.support.programs import Program
 
 #: Where they can be installed they are: then their absence is no reason to leave a test out.
 _INSTALLABLE = os.geteuid() == 0 and shutil.which("apt-get") is not None
@@ -53,25 +52,25 @@ def mammograms() -> list[FileDataset]:
 
 
 @contextmanager
-def _bench(folder: Path, port: int, **more: Any) -> Iterator[StepContext]:
+def _bench(folder: Path, port: int, **more: Any) -> Iterator[DeliveryRig]:
     settings = DimseSettings.model_validate({
         "kind": "dimse", "name": "archive", "host": "127.0.0.1", "port": port,
         "called_aet": programs.CALLED, "tls": False, "answer_timeout_s": 20, **more,
     })  # fmt: skip
     destination = Dimse(settings)
     limits = Limits(most_connections=settings.most_connections)
-    bench = StepContext(folder, limits=limits, destination=destination)
+    bench = DeliveryRig(folder, limits=limits, destination=destination)
     yield bench
     bench.delivery.close()
     destination.close()
     bench.journal.close()
 
 
-def _sent(bench: StepContext, name: str) -> bool:
+def _sent(bench: DeliveryRig, name: str) -> bool:
     return all(receipt.sent_at is not None for receipt in bench.journal.outbox.of_study(name))
 
 
-def _deliver(bench: StepContext, done: Callable[[], bool]) -> None:
+def _deliver(bench: DeliveryRig, done: Callable[[], bool]) -> None:
     """Until it is done; each time around a quarter of an hour goes by, for what waits so long."""
 
     def is_done() -> bool:
@@ -81,7 +80,7 @@ def _deliver(bench: StepContext, done: Callable[[], bool]) -> None:
     until(is_done, 120, what="the delivery of all of them")
 
 
-def _work(bench: StepContext) -> None:
+def _work(bench: DeliveryRig) -> None:
     bench.delivery.gate.opened()  # its probes run on the real clock
     bench.delivery.work_once()
     bench.now += 900.0
@@ -97,7 +96,7 @@ def _check(program: Program, images: list[FileDataset], copies: list[Copy]) -> N
         assert np.array_equal(there.pixel_array, image.pixel_array)
 
 
-def _bodies(bench: StepContext) -> Counter[str]:
+def _bodies(bench: DeliveryRig) -> Counter[str]:
     """What the destination answered, and how often."""
     answers: Counter[str] = Counter()
     for metric in bench.metrics.collect():

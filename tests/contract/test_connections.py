@@ -14,7 +14,7 @@ import pytest
 from router.destinations.connections import Connections
 from router.truck.orthanc import TruckOrthanc
 from router.truck.spool import Spool
-from tests.waiting import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,156 +2,22 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import pydicom
 import pytest
-from prometheus_client import CollectorRegistry
 
-from router.destinations import KINDS
-from router.destinations.stow import StowSettings
-from router.dicom import part10
-from router.journal import Identities, Journal, Pin
-from router.observe.metrics import Metrics
-from router.pipeline.deliver import Delivery, Limits
-from router.records.copies import Copy, Route
-from router.records.errors import Code, OrthancError
-from router.records.instance import Arrival
-from router.records.study import Outcome, Priority, State
-from router.truck.spool import MemoryBody
-from tests import data
-from tests.contract.fake_pacs import Answer, FakePacs, stored
-from tests.waiting import until
+from router.pipeline.deliver import Limits
+from router.records.errors import Code
+from router.records.study import Priority, State
+from tests.support.delivery_rig import CLOUD, LIMITS, DeliveryRig
+from tests.support.fake_pacs import Answer, FakePacs, stored
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from pydicom import FileDataset
-
-    from router.destinations import Destination
-    from router.truck.orthanc import TruckOrthanc
-    from router.truck.spool import Body
-
-CLOUD = "cloud"
-_LIMITS = Limits()
-
-
-class Outbox:
-    """The truck's Orthanc as far as delivery needs it: copies by id."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.broken: set[str] = set()
-
-    def file(self, instance: str, transcode: str | None = None) -> Body:
-        if instance in self.broken:
-            raise OrthancError(Code.ORTHANC_REFUSED, "answered 500")
-        if transcode is None:
-            return MemoryBody(self.files[instance])
-        dataset = pydicom.dcmread(io.BytesIO(self.files[instance]))
-        dataset.decompress(generate_instance_uid=False)
-        return MemoryBody(data.file_bytes(dataset))
-
-
-class StepContext:
-    """A journal with studies of one instance each, and the loop that delivers them."""
-
-    def __init__(
-        self,
-        folder: Path,
-        pacs: FakePacs | None = None,
-        limits: Limits = _LIMITS,
-        destination: Destination | None = None,
-        **settings: str,
-    ) -> None:
-        """Delivers to ``destination``, or by DICOMweb to ``pacs``."""
-        self.now = 1000.0
-        self.outbox = Outbox()
-        if destination is None:
-            assert pacs is not None
-            made = StowSettings.model_validate(
-                {"kind": "stow", "name": CLOUD, "url": pacs.url, "answer_timeout_s": 5, **settings}
-            )
-            destination = KINDS["stow"].make(made)
-        self._destination, self._limits = destination, limits
-        self._begin(folder)
-
-    def _begin(self, folder: Path) -> None:
-        self.journal = Journal(folder / "journal.db")
-        self.metrics = CollectorRegistry()
-        self.delivery = Delivery(
-            self._destination, cast("TruckOrthanc", self.outbox), self.journal,
-            Metrics(self.metrics), lambda: self.now, lambda: 0.0, lambda: False,
-            self._limits, monotonic=lambda: self.now,
-        )  # fmt: skip
-
-    def restart(self, folder: Path) -> None:
-        """Ends the loop, and begins another one with what the journal has."""
-        self.delivery.close()
-        self.journal.close()
-        self._begin(folder)
-
-    def study(self, name: str, priority: Priority = Priority.NORMAL) -> Copy:
-        """A study of one instance, ready to be sent."""
-        (dataset,) = data.ct_series(name, data.Patient.made(name), slices=1, size=32)
-        (copy,) = self.images(name, [dataset], priority)
-        return copy
-
-    def images(
-        self, name: str, datasets: Sequence[FileDataset], priority: Priority = Priority.NORMAL
-    ) -> list[Copy]:
-        """A study of these, ready to be sent."""
-        copies = [self._copy(f"{name}-{n}", dataset) for n, dataset in enumerate(datasets)]
-        names = [name, *(f"{name}-{n}" for n in range(1, len(copies)))]
-        pins = {name: Pin(name, "key", "basic-1")}
-        self.journal.arrivals.take_in(
-            [Arrival(one, name, "S") for one in names], [name], pins, None, self.now
-        )
-        route = Route(rule="r", destinations=None, priority=priority, analyses=None, policy="")
-        for one, copy in zip(names, copies, strict=True):
-            self.journal.copies.begin(one, copy, Identities("key", {}), self.now, route)
-            self.journal.copies.finish(one)
-        for outcome in (Outcome.DONE, Outcome.SKIP):
-            study = self.journal.studies.get(name)
-            assert study is not None
-            assert self.journal.studies.move(study, outcome, self.now, [self.delivery.name])
-        return copies
-
-    def _copy(self, name: str, dataset: FileDataset) -> Copy:
-        raw = data.file_bytes(dataset)
-        view = memoryview(raw)
-        copy = Copy(
-            orthanc_id=f"copy-{name}", study_uid=str(dataset.StudyInstanceUID),
-            series_uid=str(dataset.SeriesInstanceUID), sop_uid=str(dataset.SOPInstanceUID),
-            sop_class=str(dataset.SOPClassUID), modality=str(dataset.Modality),
-            transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
-            instance_number=int(dataset.InstanceNumber or 1),
-            digest=part10.digest(view), md5=part10.md5(view), size=len(raw),
-        )  # fmt: skip
-        self.outbox.files[copy.orthanc_id] = raw
-        return copy
-
-    def state(self, name: str) -> State:
-        study = self.journal.studies.get(name)
-        assert study is not None
-        return study.state
-
-    def go_on(self, seconds: float, at_rest_s: float = 300.0) -> None:
-        """Lets the loop work while so much time goes by; at rest it is asked now and then."""
-        end = self.now + seconds
-        while self.now < end:
-            wait = self.delivery.work_once()
-            self.now += max(wait, at_rest_s) if wait else 1.0
-
-    def work(self, seconds: float) -> None:
-        """Lets the loop work while so much time goes by, as if each probe went through at once."""
-        end = self.now + seconds
-        while self.now < end:
-            self.delivery.gate.opened()
-            self.delivery.work_once()
-            self.now += 1.0
+    from router.records.copies import Copy
 
 
 @pytest.fixture
@@ -160,8 +26,8 @@ def pacs() -> Iterator[FakePacs]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, pacs: FakePacs) -> Iterator[StepContext]:
-    made = StepContext(tmp_path, pacs)
+def bench(tmp_path: Path, pacs: FakePacs) -> Iterator[DeliveryRig]:
+    made = DeliveryRig(tmp_path, pacs)
     yield made
     made.journal.close()
 
@@ -183,7 +49,7 @@ def _taking(pacs: FakePacs, copies: list[Copy], refuse: bytes | None = None) -> 
 
 
 def test_an_instance_that_always_breaks_the_link_does_not_keep_the_others(
-    bench: StepContext, pacs: FakePacs
+    bench: DeliveryRig, pacs: FakePacs
 ) -> None:
     bad, *good = [bench.study(name) for name in ("bad", "one", "two")]
     _taking(pacs, good, refuse=bad.sop_uid.encode())
@@ -197,7 +63,7 @@ def test_an_instance_that_always_breaks_the_link_does_not_keep_the_others(
 
 
 def test_a_copy_that_the_truck_cannot_read_does_not_keep_the_others(
-    bench: StepContext, pacs: FakePacs
+    bench: DeliveryRig, pacs: FakePacs
 ) -> None:
     bad, good = bench.study("bad"), bench.study("good")
     bench.outbox.broken.add(bad.orthanc_id)
@@ -208,7 +74,7 @@ def test_a_copy_that_the_truck_cannot_read_does_not_keep_the_others(
 
 
 def test_a_pacs_that_lists_a_minute_late_is_asked_again_and_not_sent_to_again(
-    bench: StepContext, pacs: FakePacs
+    bench: DeliveryRig, pacs: FakePacs
 ) -> None:
     copy = bench.study("late")
     held = _taking(pacs, [copy])
@@ -220,7 +86,7 @@ def test_a_pacs_that_lists_a_minute_late_is_asked_again_and_not_sent_to_again(
 
 
 def test_what_a_pacs_took_and_lost_is_sent_again_and_held_in_the_end(
-    bench: StepContext, pacs: FakePacs
+    bench: DeliveryRig, pacs: FakePacs
 ) -> None:
     copy = bench.study("lost")
     pacs.answer_to = lambda _: Answer(200, stored(copy.sop_uid))
@@ -234,7 +100,7 @@ def test_what_a_pacs_took_and_lost_is_sent_again_and_held_in_the_end(
 
 
 def test_an_instance_that_was_stored_behind_a_gateway_timeout_is_not_sent_twice(
-    bench: StepContext, pacs: FakePacs
+    bench: DeliveryRig, pacs: FakePacs
 ) -> None:
     copy = bench.study("gateway")
     pacs.answer_to = lambda _: Answer(504)
@@ -245,7 +111,7 @@ def test_an_instance_that_was_stored_behind_a_gateway_timeout_is_not_sent_twice(
     assert copy.sop_uid
 
 
-def test_a_retry_after_of_years_is_not_obeyed(bench: StepContext, pacs: FakePacs) -> None:
+def test_a_retry_after_of_years_is_not_obeyed(bench: DeliveryRig, pacs: FakePacs) -> None:
     copy = bench.study("years")
     pacs.answer_to = lambda _: Answer(503, headers={"Retry-After": "315360000"})
     bench.work(2)
@@ -254,7 +120,7 @@ def test_a_retry_after_of_years_is_not_obeyed(bench: StepContext, pacs: FakePacs
     assert copy.sop_uid
 
 
-def test_an_endpoint_that_is_gone_holds_nothing(bench: StepContext, pacs: FakePacs) -> None:
+def test_an_endpoint_that_is_gone_holds_nothing(bench: DeliveryRig, pacs: FakePacs) -> None:
     names = [f"s{n}" for n in range(5)]
     copies = [bench.study(name) for name in names]
     pacs.answer_to = lambda _: Answer(404)
@@ -263,7 +129,7 @@ def test_an_endpoint_that_is_gone_holds_nothing(bench: StepContext, pacs: FakePa
     assert bench.delivery.gate.code is Code.ENDPOINT_WRONG
     assert bench.journal.holds.all() == []
     # What was under way when the first was answered: a body a connection.
-    assert len(pacs.bodies) <= _LIMITS.most_connections
+    assert len(pacs.bodies) <= LIMITS.most_connections
     _taking(pacs, copies)
     bench.work(20)
     assert {bench.state(name) for name in names} == {State.DELIVERED}
@@ -272,7 +138,7 @@ def test_an_endpoint_that_is_gone_holds_nothing(bench: StepContext, pacs: FakePa
 def test_after_two_days_without_a_link_the_urgent_go_first_and_nothing_was_counted_against_any(
     tmp_path: Path, pacs: FakePacs
 ) -> None:
-    bench = StepContext(tmp_path, pacs, limits=Limits(most_connections=1))  # one body after another
+    bench = DeliveryRig(tmp_path, pacs, limits=Limits(most_connections=1))  # one body after another
     pacs.probe_status = 503
     pacs.answer_to = lambda _: Answer(cut=True)
     copies: list[Copy] = []

@@ -29,37 +29,17 @@ from router.records.errors import (
     SyntaxRefused,
 )
 from router.records.receipt import VerifiedBy
-from tests import data
-from tests.contract.conftest import ARCHIVE_AET
-from tests.contract.fake_pacs import Answer, FakePacs, coerced, failed, stored
-from tests.orthancs import PASSWORD, Orthanc
+from tests.support.archive import ARCHIVE_AET
+from tests.support.fake_pacs import Answer, FakePacs, coerced, failed, stored
+from tests.support.orthancs import PASSWORD, Orthanc
+from tests.support.sending import copy_and_file, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from router.destinations import Destination
-    from tests.contract.conftest import Archive
-
-
-def _file(seed: str = "contract", number: str = "", size: int = 64) -> tuple[Copy, bytes]:
-    (dataset,) = data.ct_series(seed, data.Patient.made(seed), slices=1, size=size)
-    if number:  # of one series
-        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.1", "2.25.2"
-        dataset.PatientID = "P"
-    raw = data.file_bytes(dataset)
-    copy = Copy(
-        orthanc_id="unused", study_uid=str(dataset.StudyInstanceUID),
-        series_uid=str(dataset.SeriesInstanceUID), sop_uid=str(dataset.SOPInstanceUID),
-        sop_class=str(dataset.SOPClassUID), modality="CT",
-        transfer_syntax=str(dataset.file_meta.TransferSyntaxUID), instance_number=1,
-        digest=part10.digest(memoryview(raw)), md5=part10.md5(memoryview(raw)), size=len(raw),
-    )  # fmt: skip
-    return copy, raw
-
-
-def _send(destination: Destination, copy: Copy, raw: bytes) -> Stored:
-    return destination.send(Outgoing(copy, memoryview(raw), lambda _: None))
+    from tests.support.archive import Archive
 
 
 def _made(tmp_path: Path, url: str, **more: Any) -> Destination:
@@ -104,10 +84,10 @@ def test_a_probe_of_a_service_that_is_there_says_nothing(destination: Destinatio
 
 
 def test_what_was_sent_is_verified_and_what_was_not_is_not(destination: Destination) -> None:
-    copy, raw = _file("sent")
-    other, _ = _file("not sent")
+    copy, raw = copy_and_file("sent")
+    other, _ = copy_and_file("not sent")
     assert destination.verify([copy]).verified == {}
-    assert _send(destination, copy, raw) is Stored.STORED
+    assert send(destination, copy, raw) is Stored.STORED
     answer = destination.verify([copy])
     assert answer.verified.keys() == {copy.sop_uid}
     assert answer.verified[copy.sop_uid] in {VerifiedBy.DIGEST, VerifiedBy.PRESENCE}
@@ -115,10 +95,10 @@ def test_what_was_sent_is_verified_and_what_was_not_is_not(destination: Destinat
 
 
 def test_many_are_verified_at_once(destination: Destination) -> None:
-    files = [_file(f"many{n}", f"{n}") for n in range(5)]
+    files = [copy_and_file(f"many{n}", f"{n}") for n in range(5)]
     study, series = files[0][0].study_uid, files[0][0].series_uid
     for copy, raw in files[:4]:
-        _send(destination, copy, raw)
+        send(destination, copy, raw)
     copies = [copy for copy, _ in files]
     assert {(copy.study_uid, copy.series_uid) for copy in copies} == {(study, series)}
     assert destination.verify(copies).verified.keys() == {copy.sop_uid for copy in copies[:4]}
@@ -127,15 +107,15 @@ def test_many_are_verified_at_once(destination: Destination) -> None:
 def test_sending_twice_leaves_one_and_says_stored(
     destination: Destination, archive: Archive
 ) -> None:
-    copy, raw = _file("double")
+    copy, raw = copy_and_file("double")
     for _ in range(2):
-        assert _send(destination, copy, raw) in {Stored.STORED, Stored.DUPLICATE}
+        assert send(destination, copy, raw) in {Stored.STORED, Stored.DUPLICATE}
     assert len(archive.orthanc.instances()) == 1
 
 
 def test_every_byte_is_counted_once(destination: Destination) -> None:
     """By DICOM network the file's header does not travel: PS3.10 is for files."""
-    copy, raw = _file("counted")
+    copy, raw = copy_and_file("counted")
     counted: list[int] = []
     destination.send(Outgoing(copy, memoryview(raw), counted.append))
     header = part10.dataset_offset(memoryview(raw)) if isinstance(destination, Dimse) else 0
@@ -143,8 +123,8 @@ def test_every_byte_is_counted_once(destination: Destination) -> None:
 
 
 def test_the_service_holds_the_very_data_set(destination: Destination, archive: Archive) -> None:
-    copy, raw = _file("bytes")
-    _send(destination, copy, raw)
+    copy, raw = copy_and_file("bytes")
+    send(destination, copy, raw)
     (instance,) = archive.orthanc.instances()
     assert part10.digest(memoryview(archive.orthanc.file(instance))) == copy.digest
 
@@ -152,7 +132,7 @@ def test_the_service_holds_the_very_data_set(destination: Destination, archive: 
 def test_what_is_under_way_can_be_broken_off_and_sent_again(
     destination: Destination, archive: Archive
 ) -> None:
-    copy, raw = _file("broken off", size=2048)
+    copy, raw = copy_and_file("broken off", size=2048)
 
     def abort(_: int) -> None:
         destination.abort()
@@ -160,7 +140,7 @@ def test_what_is_under_way_can_be_broken_off_and_sent_again(
     with pytest.raises(LinkDown):
         destination.send(Outgoing(copy, memoryview(raw), abort))
     destination.probe()
-    _send(destination, copy, raw)
+    send(destination, copy, raw)
     assert len(archive.orthanc.instances()) == 1
 
 
@@ -170,8 +150,8 @@ def test_other_bytes_under_the_same_uid_are_found_by_the_digest(
     destination = _made(
         tmp_path, f"{cloud.url}/dicom-web", readback="orthanc", readback_url=cloud.url
     )
-    copy, raw = _file("differs")
-    _send(destination, copy, raw)
+    copy, raw = copy_and_file("differs")
+    send(destination, copy, raw)
     changed = raw[:-2] + bytes([raw[-2] ^ 1, raw[-1]])
     other = Copy(**{**copy.__dict__, "md5": part10.md5(memoryview(changed))})
     answer = destination.verify([other])
@@ -182,8 +162,8 @@ def test_other_bytes_under_the_same_uid_are_found_by_the_digest(
 
 def test_a_wrong_password_pauses_the_destination(tmp_path: Path, cloud: Orthanc) -> None:
     destination = _made(tmp_path, f"{cloud.url}/dicom-web", password="wrong")
-    copy, raw = _file()
-    for ask in (destination.probe, lambda: _send(destination, copy, raw)):
+    copy, raw = copy_and_file()
+    for ask in (destination.probe, lambda: send(destination, copy, raw)):
         with pytest.raises(DestinationPaused) as raised:
             ask()
         assert raised.value.code is Code.DESTINATION_DENIED
@@ -198,8 +178,8 @@ def test_a_service_that_is_not_there_is_the_links_fault(tmp_path: Path, kind: st
             DimseSettings(kind="dimse", name="a", host="127.0.0.1", port=9, called_aet="A",
                           tls=False)
         )  # fmt: skip
-    copy, raw = _file()
-    for ask in (destination.probe, lambda: _send(destination, copy, raw)):
+    copy, raw = copy_and_file()
+    for ask in (destination.probe, lambda: send(destination, copy, raw)):
         with pytest.raises(LinkDown):
             ask()
     destination.close()
@@ -226,7 +206,7 @@ def pacs() -> Iterator[FakePacs]:
 def test_the_body_decides_whatever_the_status(
     tmp_path: Path, pacs: FakePacs, status: int, kind: str, result: Stored
 ) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     bodies = {
         "stored": stored(copy.sop_uid),
         "coerced": coerced(copy.sop_uid),
@@ -235,7 +215,7 @@ def test_the_body_decides_whatever_the_status(
         "html": b"<html>",
     }
     pacs.answers.append(Answer(status, bodies[kind]))
-    assert _send(_made(tmp_path, pacs.url), copy, raw) is result
+    assert send(_made(tmp_path, pacs.url), copy, raw) is result
 
 
 @pytest.mark.parametrize(
@@ -250,16 +230,16 @@ def test_the_body_decides_whatever_the_status(
 def test_an_answer_that_says_later_is_about_the_destination(
     tmp_path: Path, pacs: FakePacs, answer: Answer, code: Code, retry_after_s: float | None
 ) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     pacs.answers.append(answer)
     with pytest.raises(StoreRefused) as raised:
-        _send(_made(tmp_path, pacs.url), copy, raw)
+        send(_made(tmp_path, pacs.url), copy, raw)
     assert (raised.value.code, raised.value.retry_after_s) == (code, retry_after_s)
 
 
 def test_every_request_hears_how_long_it_is_to_wait(tmp_path: Path, pacs: FakePacs) -> None:
     """In seconds, or as a date by the server's clock: the probe, the read-back, the image."""
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     destination = _made(tmp_path, pacs.url)
     date = {"Date": "Sat, 28 Nov 2026 20:00:00 GMT", "Retry-After": "Sat, 28 Nov 2026 20:01:30 GMT"}
     for headers, wait in (({"Retry-After": "7"}, 7.0), (date, 90.0)):
@@ -268,7 +248,7 @@ def test_every_request_hears_how_long_it_is_to_wait(tmp_path: Path, pacs: FakePa
         asked: list[tuple[Callable[[], object], type[DestinationPaused | DeliveryDeferred]]] = [
             (destination.probe, DestinationPaused),
             (lambda: destination.verify([copy]), DeliveryDeferred),
-            (lambda: _send(destination, copy, raw), StoreRefused),
+            (lambda: send(destination, copy, raw), StoreRefused),
         ]
         for ask, error in asked:
             with pytest.raises(error) as raised:
@@ -309,37 +289,41 @@ def test_a_service_that_answers_a_probe_at_all_is_there(
 def test_a_failure_that_may_mend_defers_the_instance(
     tmp_path: Path, pacs: FakePacs, reason: int
 ) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     pacs.answers.append(Answer(409, failed(copy.sop_uid, reason)))
     with pytest.raises(DeliveryDeferred):
-        _send(_made(tmp_path, pacs.url), copy, raw)
+        send(_made(tmp_path, pacs.url), copy, raw)
 
 
 @pytest.mark.parametrize("reason", [0xA900, 0xA771, 0x0122])
 def test_a_failure_that_will_not_pass_holds_the_instance(
     tmp_path: Path, pacs: FakePacs, reason: int
 ) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     pacs.answers.append(Answer(409, failed(copy.sop_uid, reason)))
     with pytest.raises(Hold) as raised:
-        _send(_made(tmp_path, pacs.url), copy, raw)
+        send(_made(tmp_path, pacs.url), copy, raw)
     assert raised.value.code is Code.DESTINATION_REFUSED
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(415), Answer(409, failed(_file()[0].sop_uid, 0xC122))], ids=["415", "C122"]
+    "answer",
+    [Answer(415), Answer(409, failed(copy_and_file()[0].sop_uid, 0xC122))],
+    ids=["415", "C122"],
 )
 def test_a_service_that_does_not_take_the_transfer_syntax_says_so(
     tmp_path: Path, pacs: FakePacs, answer: Answer
 ) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     pacs.answers.append(answer)
     with pytest.raises(SyntaxRefused):
-        _send(_made(tmp_path, pacs.url), copy, raw)
+        send(_made(tmp_path, pacs.url), copy, raw)
 
 
 def test_of_several_in_one_body_each_is_answered_for_itself(tmp_path: Path, pacs: FakePacs) -> None:
-    (good, raw), (bad, other), (silent, third) = (_file(seed) for seed in ("one", "two", "three"))
+    (good, raw), (bad, other), (silent, third) = (
+        copy_and_file(seed) for seed in ("one", "two", "three")
+    )
     answer = {**json.loads(stored(good.sop_uid)), **json.loads(failed(bad.sop_uid, 0xA900))}
     pacs.answers.append(Answer(202, json.dumps(answer).encode()))
     pacs.answers.append(Answer(400))
@@ -360,7 +344,7 @@ def test_of_several_in_one_body_each_is_answered_for_itself(tmp_path: Path, pacs
 def test_what_is_under_way_is_broken_off_from_another_thread(
     tmp_path: Path, pacs: FakePacs
 ) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     arrived, give_up = threading.Event(), threading.Event()
 
     def never(_: bytes) -> Answer:
@@ -371,7 +355,7 @@ def test_what_is_under_way_is_broken_off_from_another_thread(
     pacs.answer_to = never
     destination = _made(tmp_path, pacs.url, answer_timeout_s=30)
     with ThreadPoolExecutor(1) as lane:
-        sending = lane.submit(_send, destination, copy, raw)
+        sending = lane.submit(send, destination, copy, raw)
         assert arrived.wait(10)
         destination.abort()
         with pytest.raises(LinkDown):
@@ -383,10 +367,10 @@ def test_what_is_under_way_is_broken_off_from_another_thread(
 def test_a_status_that_will_not_pass_holds_the_instance(
     tmp_path: Path, pacs: FakePacs, status: int
 ) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     pacs.answers.append(Answer(status))
     with pytest.raises(Hold):
-        _send(_made(tmp_path, pacs.url), copy, raw)
+        send(_made(tmp_path, pacs.url), copy, raw)
 
 
 @pytest.mark.parametrize(
@@ -403,10 +387,10 @@ def test_a_status_that_will_not_pass_holds_the_instance(
 def test_a_wrong_endpoint_pauses_the_destination_and_no_redirect_is_followed(
     tmp_path: Path, pacs: FakePacs, answer: Answer
 ) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     pacs.answers.append(answer)
     with pytest.raises(DestinationPaused) as raised:
-        _send(_made(tmp_path, pacs.url), copy, raw)
+        send(_made(tmp_path, pacs.url), copy, raw)
     assert raised.value.code is Code.ENDPOINT_WRONG
     assert len(pacs.bodies) == 1
 
@@ -414,7 +398,7 @@ def test_a_wrong_endpoint_pauses_the_destination_and_no_redirect_is_followed(
 def test_a_server_that_lists_only_so_many_is_asked_for_the_others_one_by_one(
     tmp_path: Path, pacs: FakePacs
 ) -> None:
-    copies = [Copy(**{**_file()[0].__dict__, "sop_uid": f"2.25.{n}"}) for n in range(5)]
+    copies = [Copy(**{**copy_and_file()[0].__dict__, "sop_uid": f"2.25.{n}"}) for n in range(5)]
     held = {copy.sop_uid for copy in copies[:4]}
     pacs.listing = lambda asked: [asked] if asked in held else sorted(held)[:2]
     answer = _made(tmp_path, pacs.url).verify(copies)
@@ -422,10 +406,10 @@ def test_a_server_that_lists_only_so_many_is_asked_for_the_others_one_by_one(
 
 
 def test_an_answer_that_is_lost_is_the_links_fault(tmp_path: Path, pacs: FakePacs) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     pacs.answers.append(Answer(cut=True))
     with pytest.raises(LinkDown):
-        _send(_made(tmp_path, pacs.url), copy, raw)
+        send(_made(tmp_path, pacs.url), copy, raw)
     assert raw in pacs.bodies[0]
 
 

@@ -38,10 +38,10 @@ from router.records.errors import (
     SyntaxRefused,
 )
 from router.records.receipt import VerifiedBy
-from tests import data
-from tests.certificates import Authority, Certificate
-from tests.contract.fake_dimse import CALLED, CALLING, Answer, FakeScp
-from tests.waiting import until
+from tests.support import data
+from tests.support.certificates import Authority, Certificate
+from tests.support.fake_dimse import CALLED, CALLING, Answer, FakeScp
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

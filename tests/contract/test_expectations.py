@@ -14,10 +14,10 @@ import pytest
 from router.destinations.base import Outgoing, Stored
 from router.destinations.stow import Stow, StowSettings
 from router.records.errors import Hold, StoreRefused
-from tests.certificates import Authority
-from tests.contract.fake_pacs import stored
-from tests.contract.test_destinations import _file, _send
-from tests.waiting import until
+from tests.support.certificates import Authority
+from tests.support.fake_pacs import stored
+from tests.support.sending import copy_and_file, send
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def _stow(server: Server, **more: object) -> Iterator[Stow]:
 
 
 def test_a_body_that_is_too_large_is_not_sent() -> None:
-    copy, raw = _file(size=_SIZE)
+    copy, raw = copy_and_file(size=_SIZE)
     refusal = _answer("413 Content Too Large", b"<title>413</title>")
     with _stow(Server([refusal])) as destination:
         handed: list[int] = []
@@ -110,7 +110,7 @@ def test_a_body_that_is_too_large_is_not_sent() -> None:
 
 
 def test_a_refusal_is_read_whole_and_its_connection_is_not_used_again() -> None:
-    copy, raw = _file(size=_SIZE)
+    copy, raw = copy_and_file(size=_SIZE)
     words = b"<title>Service unavailable</title>" + b" " * 100_000
     server = Server(
         [_answer("503 Service Unavailable", words, b"Retry-After: 7")],
@@ -118,16 +118,16 @@ def test_a_refusal_is_read_whole_and_its_connection_is_not_used_again() -> None:
     )
     with _stow(server) as destination:
         with pytest.raises(StoreRefused) as raised:
-            _send(destination, copy, raw)
+            send(destination, copy, raw)
         assert raised.value.retry_after_s == 7.0
         assert raised.value.sentence == "HTTP 503 (service unavailable)"
-        assert _send(destination, copy, raw) is Stored.STORED
+        assert send(destination, copy, raw) is Stored.STORED
         assert [read > len(raw) for _, read in server.requests] == [False, True]
         assert server.connections == 2
 
 
 def test_a_server_that_says_go_on_gets_the_body() -> None:
-    copy, raw = _file(size=_SIZE)
+    copy, raw = copy_and_file(size=_SIZE)
     server = Server(
         [b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + _CONTINUE, "body",
          _answer("200 OK", stored(copy.sop_uid))],
@@ -135,54 +135,54 @@ def test_a_server_that_says_go_on_gets_the_body() -> None:
     )  # fmt: skip
     with _stow(server) as destination:
         for _ in range(2):
-            assert _send(destination, copy, raw) is Stored.STORED
+            assert send(destination, copy, raw) is Stored.STORED
         # It takes bodies of that size: it is not asked again.
         assert [b"100-continue" in head for head, _ in server.requests] == [True, False]
         assert server.connections == 1
 
 
 def test_a_server_that_knows_of_no_expectations_is_not_asked_again() -> None:
-    copy, raw = _file(size=_SIZE)
+    copy, raw = copy_and_file(size=_SIZE)
     server = Server(
         ["body", _answer("503 Busy")], ["body", _answer("200 OK", stored(copy.sop_uid))]
     )
     with _stow(server) as destination:
         begun = time.monotonic()
         with pytest.raises(StoreRefused):
-            _send(destination, copy, raw)
+            send(destination, copy, raw)
         assert time.monotonic() - begun < 4
-        assert _send(destination, copy, raw) is Stored.STORED
+        assert send(destination, copy, raw) is Stored.STORED
         assert [b"100-continue" in head for head, _ in server.requests] == [True, False]
 
 
 def test_a_server_that_goes_on_late_is_understood() -> None:
-    copy, raw = _file(size=_SIZE)
+    copy, raw = copy_and_file(size=_SIZE)
     server = Server(["body", _CONTINUE, _answer("200 OK", stored(copy.sop_uid))])
     with _stow(server) as destination:
-        assert _send(destination, copy, raw) is Stored.STORED
+        assert send(destination, copy, raw) is Stored.STORED
 
 
 def test_a_server_that_cannot_meet_expectations_gets_the_request_without() -> None:
-    copy, raw = _file(size=_SIZE)
+    copy, raw = copy_and_file(size=_SIZE)
     server = Server(
         [_answer("417 Expectation Failed")],
         ["body", _answer("200 OK", stored(copy.sop_uid))],
     )
     with _stow(server) as destination:
-        assert _send(destination, copy, raw) is Stored.STORED
+        assert send(destination, copy, raw) is Stored.STORED
         assert [b"100-continue" in head for head, _ in server.requests] == [True, False]
 
 
 def test_a_small_body_is_not_worth_asking() -> None:
-    copy, raw = _file(size=64)
+    copy, raw = copy_and_file(size=64)
     server = Server(["body", _answer("200 OK", stored(copy.sop_uid))])
     with _stow(server) as destination:
-        assert _send(destination, copy, raw) is Stored.STORED
+        assert send(destination, copy, raw) is Stored.STORED
         assert b"100-continue" not in server.requests[0][0]
 
 
 def test_it_is_the_same_over_tls(tmp_path: Path) -> None:
-    copy, raw = _file(size=_SIZE)
+    copy, raw = copy_and_file(size=_SIZE)
     authority = Authority(tmp_path, "ca")
     certificate = authority.sign("localhost", "serverAuth")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -195,7 +195,7 @@ def test_it_is_the_same_over_tls(tmp_path: Path) -> None:
     url = f"https://localhost:{server.port}/dicom-web"
     with _stow(server, url=url, ca_file=authority.file) as destination:
         with pytest.raises(Hold):
-            _send(destination, copy, raw)
-        assert _send(destination, copy, raw) is Stored.STORED
+            send(destination, copy, raw)
+        assert send(destination, copy, raw) is Stored.STORED
         until(lambda: server.requests[1][1] > len(raw), what="the body of the second")
         assert server.requests[0][1] == 0

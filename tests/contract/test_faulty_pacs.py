@@ -8,22 +8,14 @@ import pytest
 
 from router.records.errors import Code
 from router.records.study import State
-from tests.contract.faulty_pacs import (
-    HOLDING,
-    HONEST,
-    MENDING,
-    PASSING,
-    PAUSING,
-    Fault,
-    FaultyPacs,
-)
-from tests.contract.test_delivery import StepContext
+from tests.support.delivery_rig import DeliveryRig
+from tests.support.faulty_pacs import HOLDING, HONEST, MENDING, PASSING, PAUSING, Fault, FaultyPacs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.contract.fake_pacs import FakePacs
+    from tests.support.fake_pacs import FakePacs
 
 #: Longer than the longest wait, and than a PACS may take to list what it took.
 HOURS_S = 3 * 3600
@@ -36,14 +28,14 @@ def pacs() -> Iterator[FaultyPacs]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, pacs: FaultyPacs) -> Iterator[StepContext]:
-    made = StepContext(tmp_path, cast("FakePacs", pacs))
+def bench(tmp_path: Path, pacs: FaultyPacs) -> Iterator[DeliveryRig]:
+    made = DeliveryRig(tmp_path, cast("FakePacs", pacs))
     pacs.memory.clock = lambda: made.now
     yield made
     made.journal.close()
 
 
-def _hours(bench: StepContext) -> None:
+def _hours(bench: DeliveryRig) -> None:
     """Lets the loop work through hours, in steps that grow."""
     end = bench.now + HOURS_S
     while bench.now < end:
@@ -54,7 +46,7 @@ def _hours(bench: StepContext) -> None:
 @pytest.mark.parametrize("fault", [*PASSING.values(), *MENDING.values()], ids=[*PASSING, *MENDING])
 @pytest.mark.parametrize("times", [1, 2])
 def test_what_passes_by_itself_leaves_each_instance_there_once(
-    bench: StepContext, pacs: FaultyPacs, fault: Fault, times: int
+    bench: DeliveryRig, pacs: FaultyPacs, fault: Fault, times: int
 ) -> None:
     copies = [bench.study(name) for name in ("one", "two")]
     pacs.script.extend([fault] * times)
@@ -66,7 +58,7 @@ def test_what_passes_by_itself_leaves_each_instance_there_once(
 
 @pytest.mark.parametrize("fault", HOLDING.values(), ids=HOLDING)
 def test_a_refusal_for_good_holds_that_instance_and_no_other(
-    bench: StepContext, pacs: FaultyPacs, fault: Fault
+    bench: DeliveryRig, pacs: FaultyPacs, fault: Fault
 ) -> None:
     refused = bench.study("refused").sop_uid
     taken = bench.study("taken").sop_uid
@@ -81,7 +73,7 @@ def test_a_refusal_for_good_holds_that_instance_and_no_other(
 
 @pytest.mark.parametrize("fault", PAUSING.values(), ids=PAUSING)
 def test_a_refusal_of_everything_holds_nothing_and_goes_on_when_it_is_mended(
-    bench: StepContext, pacs: FaultyPacs, fault: Fault
+    bench: DeliveryRig, pacs: FaultyPacs, fault: Fault
 ) -> None:
     names = ("one", "two", "three")
     copies = [bench.study(name) for name in names]
@@ -96,7 +88,7 @@ def test_a_refusal_of_everything_holds_nothing_and_goes_on_when_it_is_mended(
 
 
 def test_a_response_that_is_lost_after_receipt_costs_no_second_body(
-    bench: StepContext, pacs: FaultyPacs
+    bench: DeliveryRig, pacs: FaultyPacs
 ) -> None:
     copy = bench.study("one")
     pacs.script.append(Fault(mute=True))
@@ -107,7 +99,7 @@ def test_a_response_that_is_lost_after_receipt_costs_no_second_body(
 
 @pytest.mark.parametrize("minutes", [1, 10])
 def test_a_pacs_that_lists_minutes_later_is_not_sent_a_second_body(
-    bench: StepContext, pacs: FaultyPacs, minutes: int
+    bench: DeliveryRig, pacs: FaultyPacs, minutes: int
 ) -> None:
     copy = bench.study("one")
     pacs.memory.lists_after_s = minutes * 60
@@ -117,7 +109,7 @@ def test_a_pacs_that_lists_minutes_later_is_not_sent_a_second_body(
 
 
 def test_a_pacs_that_fails_to_answer_the_read_back_is_asked_again(
-    bench: StepContext, pacs: FaultyPacs
+    bench: DeliveryRig, pacs: FaultyPacs
 ) -> None:
     copy = bench.study("one")
     pacs.memory.readback_status = 500
@@ -130,7 +122,7 @@ def test_a_pacs_that_fails_to_answer_the_read_back_is_asked_again(
 
 
 def test_what_a_pacs_forgets_before_it_is_read_back_is_sent_again(
-    bench: StepContext, pacs: FaultyPacs
+    bench: DeliveryRig, pacs: FaultyPacs
 ) -> None:
     copy = bench.study("one")
     pacs.memory.hidden.add(copy.sop_uid)
@@ -145,7 +137,7 @@ def test_what_a_pacs_forgets_before_it_is_read_back_is_sent_again(
 def test_a_pacs_that_reports_another_digest_holds_the_instance(
     tmp_path: Path, pacs: FaultyPacs
 ) -> None:
-    bench = StepContext(
+    bench = DeliveryRig(
         tmp_path, cast("FakePacs", pacs), readback="orthanc", readback_url=pacs.root
     )
     copy = bench.study("one")

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from router.destinations.stow import Stow, StowSettings
 from router.records.errors import Code, DestinationPaused, LinkDown, SettingsError
-from tests.certificates import Authority, Certificate
-from tests.contract.fake_pacs import Answer, FakePacs, stored
-from tests.contract.test_destinations import _file, _send
+from tests.support.certificates import Authority, Certificate
+from tests.support.fake_pacs import Answer, FakePacs, stored
+from tests.support.sending import copy_and_file, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,18 +52,18 @@ def test_a_bearer_token_is_shown_and_its_renewal_is_seen(tmp_path: Path, pacs: F
     token = tmp_path / "token"
     token.write_text("first.token_~+/-==\n")
     destination = _made(pacs.url, token_file=token)
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     pacs.answers = [
         Answer(200, stored(copy.sop_uid)),
         Answer(401),
         Answer(200, stored(copy.sop_uid)),
     ]
-    _send(destination, copy, raw)
+    send(destination, copy, raw)
     with pytest.raises(DestinationPaused) as raised:
-        _send(destination, copy, raw)
+        send(destination, copy, raw)
     assert raised.value.code is Code.DESTINATION_DENIED
     token.write_text("second")
-    _send(destination, copy, raw)
+    send(destination, copy, raw)
     assert pacs.authorizations == ["Bearer first.token_~+/-==", "Bearer first.token_~+/-==",
                                    "Bearer second"]  # fmt: skip
     token.unlink()
@@ -108,10 +108,10 @@ def test_both_sides_show_certificates_of_a_private_authority(
         secured.url, ca_file=authority.file,
         client_certificate_file=client.file, client_key_file=client.key,
     )  # fmt: skip
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     secured.answers = [Answer(200, stored(copy.sop_uid))]
     destination.probe()
-    _send(destination, copy, raw)
+    send(destination, copy, raw)
     assert raw in secured.bodies[0]
     destination.close()
 
@@ -129,13 +129,13 @@ def test_a_router_without_a_certificate_is_told_that_it_is_denied(
 def test_a_server_of_another_authority_is_not_believed_and_gets_nothing(
     secured: FakePacs, client: Certificate, tmp_path: Path
 ) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     for more in ({}, {"ca_file": Authority(tmp_path, "other").file}):
         destination = _made(
             secured.url, client_certificate_file=client.file, client_key_file=client.key, **more
         )
         ask: Callable[[], object]
-        for ask in (destination.probe, lambda made=destination: _send(made, copy, raw)):
+        for ask in (destination.probe, lambda made=destination: send(made, copy, raw)):
             with pytest.raises(DestinationPaused) as raised:
                 ask()
             assert raised.value.code is Code.CERTIFICATE_REFUSED
@@ -161,11 +161,11 @@ def test_a_server_with_another_name_is_not_believed(authority: Authority) -> Non
 def test_a_proxy_that_misses_our_certificate_behind_the_handshake_pauses_and_holds_nothing(
     pacs: FakePacs, page: bytes
 ) -> None:
-    copy, raw = _file()
+    copy, raw = copy_and_file()
     pacs.answers = [Answer(400, page)]
     destination = _made(pacs.url)
     with pytest.raises(DestinationPaused) as raised:
-        _send(destination, copy, raw)
+        send(destination, copy, raw)
     assert raised.value.code is Code.DESTINATION_DENIED
     destination.close()
 

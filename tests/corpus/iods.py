@@ -10,9 +10,9 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 
-from tests import data
 from tests.corpus import reports
 from tests.corpus.people import plain
+from tests.support import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

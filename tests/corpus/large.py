@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from testcontainers.core.container import DockerContainer
 
-from tests import data
-from tests.conftest import Router
 from tests.corpus import iods, people, way
 from tests.corpus.people import Person
 from tests.corpus.visit import Planned, Visit
-from tests.orthancs import IMAGES
-from tests.waiting import until
+from tests.support import data
+from tests.support.in_process import Router
+from tests.support.orthancs import IMAGES
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydicom.dataset import FileDataset
 
-    from tests.orthancs import Orthanc
+    from tests.support.orthancs import Orthanc
 
 _FRAMES = 1000
 #: 60 slices of a detector of 2457×1890, 2 bytes a pixel: 557 MB.

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pydicom
 
-from tests import data
 from tests.corpus import iods, key, people, planting
 from tests.corpus.key import Verdict
 from tests.corpus.people import Person
 from tests.corpus.planting import Ink
 from tests.corpus.visit import Planned, Visit
+from tests.support import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from tests.corpus import way
 from tests.corpus.score import Score, Scorer
-from tests.orthancs import DELETE
-from tests.waiting import until
+from tests.support.orthancs import DELETE
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tests.corpus.maker import Made
-    from tests.orthancs import Orthanc
+    from tests.support.orthancs import Orthanc
 
 _PACKAGES = ("dicom-anonymizer==2.1.0", "dicognito==0.19.0")
 #: One process for all files, so that UIDs stay consistent as far as the tool can keep them.

@@ -15,8 +15,8 @@ from pynetdicom import AE
 
 from router.pipeline.anonymize.scheduling import AnonymizeStep
 from router.truck.orthanc import instance_id
-from tests.conftest import Router
-from tests.waiting import until
+from tests.support.in_process import Router
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from router.deid.pseudonyms import Key
     from router.records.instance import Instance
     from router.records.study import Study
-    from tests.orthancs import Orthanc
+    from tests.support.orthancs import Orthanc
 
 _REST = ("DELIVERED", "HELD", "PURGED", "DISCARDED")
 

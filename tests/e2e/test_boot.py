@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pydicom
 import pytest
 
-from tests import data, scanner
-from tests.orthancs import ROOT
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.orthancs import ROOT
+from tests.support.waiting import until
 from tools.audit import audit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 
 @pytest.mark.alone

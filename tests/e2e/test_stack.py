@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import pydicom
 import requests
 
-from tests import data, scanner
-from tests.orthancs import IMAGES
-from tests.stack import SERVICES
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.orthancs import IMAGES
+from tests.support.stack import SERVICES
+from tests.support.waiting import until
 from tools.audit import audit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 
 def test_killed_at_three_random_moments_nothing_is_lost_doubled_or_identified(

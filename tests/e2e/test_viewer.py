@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tests import data, scanner
-from tests.orthancs import ROOT
+from tests.support import data, scanner
+from tests.support.orthancs import ROOT
 from tools.audit import pseudonymous_uid
 
 if TYPE_CHECKING:
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 #: Compressed with JPEG-LS: drawn only if the browser lets OHIF's decoders run.
 _COMPRESSED = "MR_small_jpeg_ls_lossless.dcm"

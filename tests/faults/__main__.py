@@ -20,14 +20,14 @@ from tests.faults.reconcile import Auditor, Held
 from tests.faults.refusing import HOUR_S
 from tests.faults.scanning import Scanner
 from tests.faults.scenarios import DEFAULT, LONG, SHORT, Amounts, Run
-from tests.waiting import until
+from tests.support.waiting import until
 from tools.audit import study_alias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from tests.faults.reconcile import Tally
-    from tests.orthancs import Orthanc
+    from tests.support.orthancs import Orthanc
 
 REST_S = 420.0
 #: Nothing has moved for so long: what is left waits for its time.

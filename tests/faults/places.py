@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tests.contract.fake_dimse import CALLED, Answer, FakeScp
-from tests.contract.faulty_pacs import HONEST, PASSING, Before, Fault, FaultyPacs
 from tests.link.emulator import Link
-from tests.orthancs import PASSWORD
+from tests.support.fake_dimse import CALLED, Answer, FakeScp
+from tests.support.faulty_pacs import HONEST, PASSING, Before, Fault, FaultyPacs
+from tests.support.orthancs import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
 
     from tests.link.conditions import Conditions
-    from tests.orthancs import Orthanc
+    from tests.support.orthancs import Orthanc
 
 #: What is final for an image: the same bytes will never be taken (RFC 9110, 15.5.14; PS3.4, B.2.3;
 #: dcm4chee's object that a note has rejected). 415 is about a transfer syntax, and has its tests.

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
-    from tests.data import Patient
     from tests.faults.places import Place
     from tests.faults.scanning import Image
+    from tests.support.data import Patient
 
 _CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 

@@ -10,19 +10,19 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tests.contract.faulty_pacs import HONEST
 from tests.faults.places import FINAL, MENDING, OF_ALL, OF_ALL_SLOWLY
 from tests.faults.truck import KEY
-from tests.waiting import until
+from tests.support.faulty_pacs import HONEST
+from tests.support.waiting import until
 from tools.audit import pseudonymous_uid, study_alias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.contract.faulty_pacs import Fault
     from tests.faults.places import Place
     from tests.faults.scanning import Image
     from tests.faults.scenarios import Run
+    from tests.support.faulty_pacs import Fault
 
 #: A little more than what lies between two tries of what may mend.
 HOUR_S = 4200.0

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests import data
-from tests.scanner import SUCCESS, Entity, associated
+from tests.support import data
+from tests.support.scanner import SUCCESS, Entity, associated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,12 +13,12 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tests.contract.faulty_pacs import HONEST, Fault
 from tests.faults.scanning import Scanner, Scanning
 from tests.faults.truck import KEY
 from tests.link.conditions import Conditions
-from tests.orthancs import DELETE
-from tests.waiting import until
+from tests.support.faulty_pacs import HONEST, Fault
+from tests.support.orthancs import DELETE
+from tests.support.waiting import until
 from tools.audit import study_alias
 
 if TYPE_CHECKING:

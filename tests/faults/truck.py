@@ -18,8 +18,8 @@ import requests
 
 from tests.faults import places
 from tests.link.conditions import Conditions
-from tests.orthancs import PASSWORD, ROOT, Orthanc, start
-from tests.waiting import until
+from tests.support.orthancs import PASSWORD, ROOT, Orthanc, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -23,15 +23,15 @@ from pydicom.uid import (
 
 from router.records.errors import Code
 from router.records.holds import ADVICE
-from tests import data, scanner
-from tests.orthancs import IMAGES
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.orthancs import IMAGES
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.orthancs import Orthanc
 
 
 def _ct(seed: str) -> FileDataset:

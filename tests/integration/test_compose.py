@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.orthancs import ROOT
+from tests.support.orthancs import ROOT
 
 #: What somebody outside needs: the scanner, the readers and trucks, the readers of dashboards
 #: (Grafana asks for a password).

@@ -13,7 +13,7 @@ from tests.corpus.score import Scorer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.orthancs import Orthanc
+    from tests.support.orthancs import Orthanc
 
 pytestmark = pytest.mark.integration
 FILES = 60

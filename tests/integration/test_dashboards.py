@@ -10,18 +10,18 @@ import pytest
 import requests
 from testcontainers.core.network import Network
 
-from tests import data, fleet_sim, fleet_traffic, monitoring, remote_write, scanner
-from tests.orthancs import PASSWORD
-from tests.unit.test_dashboards import panels
-from tests.waiting import until
+from tests.support import data, fleet_sim, fleet_traffic, monitoring, remote_write, scanner
+from tests.support.dashboard_panels import panels
+from tests.support.orthancs import PASSWORD
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.conftest import AtRest, Router
-    from tests.monitoring import Service
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.monitoring import Service
+    from tests.support.orthancs import Orthanc
 
 TRUCK = "TRUCK1"
 _VALUES = {

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tests import data, scanner
-from tests.contract.fake_dimse import CALLED, Answer, FakeScp
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.fake_dimse import CALLED, Answer, FakeScp
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.orthancs import Orthanc
 
 SLICES = 6
 #: The images and the capture.

@@ -18,11 +18,11 @@ from pynetdicom import AE
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from door.settings import Limits, Tls
-from tests import data, scanner
-from tests.certificates import Authority, Certificate
-from tests.door import Nuisance, Running, answer, exactly, opened, request
-from tests.orthancs import IMAGES
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.certificates import Authority, Certificate
+from tests.support.door import Nuisance, Running, answer, exactly, opened, request
+from tests.support.orthancs import IMAGES
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import FileDataset
 
-    from tests.orthancs import Orthanc
+    from tests.support.orthancs import Orthanc
 
 REJECTED = 3
 ACCEPTED = 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import random
 import re
@@ -17,11 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-import pydicom
 import pytest
 import requests
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 from testcontainers.core.network import Network
 
@@ -29,16 +25,19 @@ from router.destinations.base import Outgoing, Stored
 from router.destinations.stow import Stow, StowSettings
 from router.records.copies import Copy
 from router.records.receipt import VerifiedBy
-from tests import monitoring, spellings
-from tests.certificates import Authority
-from tests.cloud import READER, READERS_PASSWORD, cloud, password_of, sign_in
-from tests.orthancs import PASSWORD, ROOT
+from tests.support import monitoring, spellings
+from tests.support.certificates import Authority
+from tests.support.cloud import READER, READERS_PASSWORD, cloud, password_of, sign_in
+from tests.support.nested_image import data_uid, file_of, image
+from tests.support.orthancs import PASSWORD, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cloud import Cloud
+    from pydicom.dataset import Dataset
+
+    from tests.support.cloud import Cloud
 
 _JSON = {"Accept": "application/dicom+json"}
 #: The entrance's own bound; its container has three times as much.
@@ -56,39 +55,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def running(home: Path) -> Iterator[Cloud]:
     with Network() as network, cloud(network, home, Authority(home, "ca"), ("A", "B")) as made:
         yield made
-
-
-def image(depth: int = 0, study: str = "", pixels: int = 1000) -> Dataset:
-    """A small image whose sequences nest so deep."""
-    inner = Dataset()
-    inner.CodeValue = "T-1"
-    for _ in range(depth):
-        outer = Dataset()
-        outer.ReferencedImageSequence = Sequence([inner])
-        inner = outer
-    inner.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
-    inner.SOPInstanceUID, inner.SeriesInstanceUID = data_uid(), data_uid()
-    inner.StudyInstanceUID = study or data_uid()
-    inner.PatientID, inner.PatientName, inner.Modality = "P1", "P1", "OT"
-    inner.Rows, inner.Columns, inner.SamplesPerPixel = max(1, pixels // 512), 512, 1
-    inner.BitsAllocated = inner.BitsStored = 8
-    inner.HighBit, inner.PixelRepresentation = 7, 0
-    inner.PhotometricInterpretation = "MONOCHROME2"
-    inner.PixelData = random.Random(pixels).randbytes(pixels)
-    inner["PixelData"].VR = "OB"
-    inner.file_meta = pydicom.dataset.FileMetaDataset()
-    inner.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return inner
-
-
-def data_uid() -> str:
-    return f"2.25.{uuid.uuid4().int}"
-
-
-def file_of(made: Dataset) -> bytes:
-    out = io.BytesIO()
-    pydicom.dcmwrite(out, made, enforce_file_format=True)
-    return out.getvalue()
 
 
 def store(
@@ -186,7 +152,7 @@ def test_no_spelling_of_an_address_gets_behind_the_entrance(running: Cloud) -> N
 def test_the_entrance_alone_keeps_them_out(home: Path) -> None:
     """The archive has no guard here."""
     seed = random.randrange(1 << 30)
-    archive = {ROOT / "tests" / "open_cloud.json": "/etc/edge-orthanc/cloud.json"}
+    archive = {ROOT / "tests" / "support" / "open_cloud.json": "/etc/edge-orthanc/cloud.json"}
     folder = home / "open"
     folder.mkdir()
     with Network() as network, cloud(

@@ -23,8 +23,8 @@ from joserfc.jwk import RSAKey
 from entrance import oidc
 from entrance.app import Entrance
 from entrance.settings import Provider, Settings
-from tests import cloud
-from tests.certificates import Authority
+from tests.support import cloud
+from tests.support.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.orthancs import IMAGES, ROOT
-from tests.waiting import until
+from tests.support.orthancs import IMAGES, ROOT
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

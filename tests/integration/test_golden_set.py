@@ -9,15 +9,15 @@ import requests
 
 from router.imaging.analysis import density
 from router.pipeline import regression_images
-from tests import data
-from tests.waiting import until
+from tests.support import data
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from router.app import App
-    from tests.conftest import Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import Router
+    from tests.support.orthancs import Orthanc
 
 SERIES = f'edge_router_golden_moved{{algorithm="{density.ANALYSIS.label}"}}'
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.orthancs import IMAGES, ROOT, suite
-from tests.waiting import until
+from tests.support.orthancs import IMAGES, ROOT, suite
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.orthancs import IMAGES, ROOT, suite
+from tests.support.orthancs import IMAGES, ROOT, suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,10 +17,10 @@ import requests
 from pydicom.uid import JPEGLosslessSV1
 
 from router.imaging.analysis import ANALYSES, density
-from tests import data, image_faults, scanner
-from tests.conftest import Router
-from tests.orthancs import DELETE, Orthanc, start
-from tests.waiting import until
+from tests.support import data, image_faults, scanner
+from tests.support.in_process import Router
+from tests.support.orthancs import DELETE, Orthanc, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
     from router.app import App
-    from tests.conftest import AtRest
+    from tests.support.in_process import AtRest
 
 #: From the response to the C-STORE to the flag.
 MOST_S = 5.0

@@ -15,11 +15,11 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from testcontainers.core.network import Network
 
-from tests import monitoring
-from tests.certificates import Authority
 from tests.faults.truck import free_port
-from tests.orthancs import PASSWORD
-from tests.waiting import until
+from tests.support import monitoring
+from tests.support.certificates import Authority
+from tests.support.orthancs import PASSWORD
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from aiosmtpd.smtp import SMTP, Envelope, Session
 
-    from tests.monitoring import Service
+    from tests.support.monitoring import Service
 
 TO, FROM, USER = "operations@example.org", "fleet@example.org", "fleet"
 

@@ -11,14 +11,14 @@ import pytest
 import requests
 
 from router.records.study import State
-from tests import data, scanner
-from tests.orthancs import DELETE
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.orthancs import DELETE
+from tests.support.waiting import until
 from tools.audit import names_anyone, pseudonymous_uid
 
 if TYPE_CHECKING:
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.orthancs import Orthanc
 
 KEY = bytes.fromhex("5a" * 32)
 

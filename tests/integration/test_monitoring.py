@@ -22,17 +22,17 @@ from fleet_qc import drift, miner
 from fleet_qc.exporter import Exporter
 from fleet_qc.prometheus import Prometheus
 from router.journal import Journal
-from tests import fleet_sim, fleet_traffic, monitoring, remote_write
-from tests.orthancs import PASSWORD, ROOT
-from tests.unit.test_metrics import every_metric, fullest
-from tests.waiting import until
+from tests.support import fleet_sim, fleet_traffic, monitoring, remote_write
+from tests.support.every_metric import every_metric, fullest
+from tests.support.orthancs import PASSWORD, ROOT
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.monitoring import Service
-    from tests.orthancs import Orthanc
+    from tests.support.monitoring import Service
+    from tests.support.orthancs import Orthanc
 
 #: A truck has at most so many.
 MOST_SERIES = 400

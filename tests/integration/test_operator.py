@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pydicom
 from pydicom.uid import UID, BasicTextSRStorage, UltrasoundImageStorage
 
-from tests import data, scanner
-from tests.orthancs import DELETE
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.orthancs import DELETE
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.orthancs import Orthanc
 
 
 def _ultrasound(seed: str) -> FileDataset:

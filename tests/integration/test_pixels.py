@@ -23,16 +23,16 @@ from pydicom.uid import (
 )
 from pynetdicom import _config
 
-from tests import data, scanner
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
     from pydicom.uid import UID
 
     from router.app import App
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.orthancs import Orthanc
 
 
 def ct_image(seed: str, size: int = 64) -> FileDataset:

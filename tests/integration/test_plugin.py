@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests import data, scanner
-from tests.orthancs import DELETE
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.orthancs import DELETE
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from tests.orthancs import Orthanc
+    from tests.support.orthancs import Orthanc
 
 
 def _one_ct(truck: Orthanc, seed: str) -> str:

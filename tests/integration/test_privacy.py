@@ -25,15 +25,15 @@ from pydicom.uid import (
 
 from router.deid import pseudonyms
 from router.deid.planning import dates
-from tests import data, scanner
-from tests.conftest import KEY
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.in_process import KEY
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pydicom.tag import BaseTag
 
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.orthancs import Orthanc
 
 PROGRAMME = pseudonyms.Key.parse(KEY)
 _PRIVACY = Path(__file__).parents[2] / "docs/privacy.md"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests import remote_way, remote_write
-from tests.certificates import Authority
-from tests.cloud import password_of
-from tests.waiting import until
+from tests.support import remote_way, remote_write
+from tests.support.certificates import Authority
+from tests.support.cloud import password_of
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     import requests
 
-    from tests.monitoring import Service
-    from tests.remote_way import Way
+    from tests.support.monitoring import Service
+    from tests.support.remote_way import Way
 
 #: Scrapes are every second; so many seconds are an outage.
 _AWAY_S = 12.0

@@ -24,16 +24,16 @@ from pydicom.uid import (
 )
 
 from router.dicom import part10
-from tests import data, scanner
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
     from pydicom.uid import UID
 
     from router.app import App
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.orthancs import Orthanc
 
 PURGE_ALL = """
 [space]

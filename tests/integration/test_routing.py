@@ -13,9 +13,9 @@ from pydicom.uid import UID
 from pydicom.uid import DigitalMammographyXRayImageStorageForProcessing as MammogramForProcessing
 
 from router.journal import Journal
-from tests import data, scanner
-from tests.orthancs import Orthanc, start
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.orthancs import Orthanc, start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
     from router.records.receipt import Receipt
-    from tests.conftest import AtRest, Router
+    from tests.support.in_process import AtRest, Router
 
 #: Nobody listens there.
 NOBODY = "http://127.0.0.1:9"

@@ -9,14 +9,14 @@ import pydicom
 
 from router.imaging import worker_process
 from router.imaging.analysis import ANALYSES
-from tests import data, scanner
 from tests.integration.second_analysis import HALVES
+from tests.support import data, scanner
 
 if TYPE_CHECKING:
     import pytest
 
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.orthancs import Orthanc
 
 
 def _captures(cloud: Orthanc) -> list[str]:

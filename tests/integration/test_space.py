@@ -15,15 +15,15 @@ import requests
 from router.journal import Journal
 from router.records.instance import Stage
 from router.records.study import State
-from tests import data, scanner
 from tests.faults.scanning import Image, Scanner
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.orthancs import Orthanc
 
 #: Every image above nothing is too much: what is verified goes at once.
 PURGE_ALL = """

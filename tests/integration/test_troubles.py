@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import pydicom
 import requests
 
-from tests import data, scanner
-from tests.conftest import Router
-from tests.orthancs import start
-from tests.waiting import until
+from tests.support import data, scanner
+from tests.support.in_process import Router
+from tests.support.orthancs import start
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import AtRest
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest
+    from tests.support.orthancs import Orthanc
 
 
 def test_a_full_truck_holds_nothing_and_says_why_it_waits(tmp_path: Path, cloud: Orthanc) -> None:

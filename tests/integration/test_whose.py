@@ -11,9 +11,8 @@ import pydicom
 import pytest
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
-from tests import data, scanner
-from tests.contract import fake_pacs
-from tests.waiting import until
+from tests.support import data, fake_pacs, scanner
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import FileDataset
 
-    from tests.conftest import AtRest, Router
-    from tests.orthancs import Orthanc
+    from tests.support.in_process import AtRest, Router
+    from tests.support.orthancs import Orthanc
 
 
 def _image(seed: str, patient: data.Patient, **values: str) -> FileDataset:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.link.conditions import Conditions, Slot
 from tests.link.emulator import Link
-from tests.waiting import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.link.sink import Sink

@@ -13,7 +13,7 @@ from tests.link import packets
 from tests.link.conditions import Conditions
 from tests.link.packets import PacketLink
 from tests.link.tcp import mathis_bps
-from tests.waiting import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.link.sink import Sink

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from tests import data
-from tests.conftest import Router
-from tests.orthancs import ROOT, Orthanc, start
 from tests.power.disk import Disk, possible
-from tests.scanner import Entity, associated
-from tests.waiting import until
+from tests.support import data
+from tests.support.in_process import Router
+from tests.support.orthancs import ROOT, Orthanc, start
+from tests.support.scanner import Entity, associated
+from tests.support.waiting import until
 from tools.audit import pseudonymous_uid
 
 if TYPE_CHECKING:

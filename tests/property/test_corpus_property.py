@@ -14,7 +14,7 @@ from router.records.errors import EdgeRouterError
 from tests.corpus import people
 from tests.corpus.maker import Corpus
 from tests.corpus.score import Scorer
-from tests.unit import apply_plan
+from tests.support import apply_plan
 
 if TYPE_CHECKING:
     from tests.corpus.maker import Made

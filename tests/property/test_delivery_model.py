@@ -29,7 +29,7 @@ from router.pipeline.deliver import Delivery
 from router.pipeline.worker import Worker
 from router.records.instance import Arrival
 from router.records.study import State
-from tests.property.delivery_world import (
+from tests.support.delivery_world import (
     FAULTS,
     PER_STUDY,
     Killed,

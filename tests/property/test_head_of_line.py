@@ -39,7 +39,7 @@ from router.records.study import Outcome, State
 from router.truck.orthanc import Changes
 from router.truck.plugin_calls import Space
 from router.truck.spool import MemoryBody
-from tests.property.delivery_world import LocalSteps, Pacs, Truck, instance, name_of
+from tests.support.delivery_world import LocalSteps, Pacs, Truck, instance, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

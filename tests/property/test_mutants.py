@@ -12,7 +12,7 @@ from router.records.errors import EdgeRouterError, Hold
 from tests.corpus import mutants
 from tests.corpus.key import Verdict
 from tests.corpus.maker import Corpus
-from tests.unit import apply_plan
+from tests.support import apply_plan
 
 if TYPE_CHECKING:
     from tests.corpus.maker import Made

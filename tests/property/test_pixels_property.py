@@ -18,8 +18,7 @@ from router.deid import eligibility
 from router.dicom import lossless
 from router.imaging.pixels import undeclared
 from router.records.errors import Code, Hold
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

@@ -19,8 +19,7 @@ from pydicom.uid import CTImageStorage
 from router.deid import gate, pseudonyms
 from router.deid.planning import plan
 from router.records.errors import Code, Hold
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
 
 if TYPE_CHECKING:
     from router.deid.planning.plan import Plan

@@ -6,7 +6,7 @@ import io
 
 import pydicom
 
-from tests import data
+from tests.support import data
 from tools.audit import names_anyone
 
 PATIENT = data.Patient.made("audit")

@@ -12,8 +12,7 @@ from router.deid.gate.traces import Traces
 from router.dicom import part10
 from router.dicom.element_index import scan
 from router.records.errors import Code, Hold
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

@@ -7,23 +7,20 @@ import numpy as np
 import pytest
 from pydicom.uid import UID, JPEGLSLossless, SecondaryCaptureImageStorage
 
-from router.deid import gate, pseudonyms
+from router.deid import gate
 from router.deid.planning import plan
 from router.dicom import part10
 from router.imaging import pixels, secondary_capture
 from router.imaging.analysis import density
 from router.imaging.frame import UNLABELLED, Finding, Frame, ImageClass, Scale, Window
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
+from tests.support.captures import KEY, PATIENT, UIDS, captured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import FileDataset
 
-KEY = pseudonyms.Key("test", bytes(range(32)))
 STATION = "truck-1"
-PATIENT = data.Patient.made("capture")
-UIDS = secondary_capture.CaptureUids(series="2.25.111", sop="2.25.222")
 #: A legend of three classes and three notes: six lines and two margins.
 LEGEND_ROWS = 6 * 18 + 2 * 8
 
@@ -53,14 +50,6 @@ def anonymized(original: FileDataset) -> FileDataset:
     file = data.file_bytes(original)
     made = plan.make(apply_plan.read(file), KEY, STATION)
     return apply_plan.read(apply_plan.apply(file, made))
-
-
-def captured(source: FileDataset) -> bytes:
-    frame = pixels.to_frame(source)
-    finding = density.ANALYSIS.run(frame)
-    return secondary_capture.secondary_capture(
-        source, secondary_capture.picture(frame, finding), finding, UIDS
-    )
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,11 @@ from router.deid import eligibility, policies
 from router.deid.policies import Verdict
 from router.deid.profile import SCREENING, Profile
 from router.records.errors import Code, Hold
-from tests import data
-from tests.unit import apply_plan
+from tests.support import data
+from tests.support.read_images import PATIENT, as_read, ct_image
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
-
-PATIENT = data.Patient.made("clearance")
 
 
 def image(sop_class: str = uid.CTImageStorage) -> FileDataset:
@@ -29,15 +27,6 @@ def image(sop_class: str = uid.CTImageStorage) -> FileDataset:
     dataset.StudyInstanceUID = "1.2.3.1"
     dataset.SeriesInstanceUID = "1.2.3.2"
     return dataset
-
-
-def ct_image() -> FileDataset:
-    return next(data.ct_series("clearance", PATIENT, slices=1, size=16))
-
-
-def as_read(dataset: FileDataset) -> FileDataset:
-    """As the router has it: read from a file, the pixels not yet looked at."""
-    return apply_plan.read(data.file_bytes(dataset))
 
 
 def hold_of(dataset: FileDataset) -> Hold:

@@ -8,7 +8,7 @@ from pydicom.encaps import generate_fragments
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from router.dicom import codestream
-from tests import data
+from tests.support import data
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

@@ -10,7 +10,7 @@ from pydicom.uid import XRayRadiationDoseSRStorage
 
 from router.records.errors import Code
 from tests.corpus.reports import coded, number
-from tests.unit.test_options import copy_of, image, passed
+from tests.support.deidentified import copy_of, image, passed
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

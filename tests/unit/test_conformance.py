@@ -25,8 +25,7 @@ from router.deid import pseudonyms
 from router.deid.planning import plan
 from router.imaging import pixels, quality, secondary_capture
 from router.imaging.analysis import density
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ from pydicom.uid import (
 from router.dicom import part10
 from router.imaging import content_identity
 from router.records.errors import AnalysisSkipped, Code
-from tests import data
+from tests.support import data
 
 if TYPE_CHECKING:
     from pydicom.uid import UID

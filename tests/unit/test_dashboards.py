@@ -5,28 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dashboards import ALL, text
+from tests.support.dashboard_panels import FOLDER, ROOT, panels
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ROOT = Path(__file__).parent.parent.parent
-FOLDER = ROOT / "monitoring/grafana/dashboards"
 #: How scripts/dashboard-types says that there is no Node.js.
 _NO_NODE = 77
-
-
-def panels() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each panel with the name of its dashboard."""
-    for path in sorted(FOLDER.glob("*.json")):
-        for panel in json.loads(path.read_text())["panels"]:
-            for one in [panel, *panel.get("panels", [])]:
-                if one["type"] != "row":
-                    yield path.stem, one
 
 
 def test_the_dashboards_that_are_checked_in_are_those_of_the_code() -> None:

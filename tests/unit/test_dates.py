@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from router.deid.gate import moments
 from router.deid.planning import dates
 from router.dicom import date_values
-from tests.unit.test_options import DAYS, copy_of, image, passed
+from tests.support.deidentified import DAYS, copy_of, image, passed
 
 #: Writings of a whole day, by strftime, that can mean no other.
 WRITINGS = (

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from router.imaging import quality
-from router.imaging.quality import EXPORTED, Acquisition, Flag, Raised
-from router.journal import Journal, Pin
+from router.imaging.quality import EXPORTED, Flag
+from router.journal import Journal
 from router.journal.devices import MOST_OF_A_KIND
 from router.journal.quality import MOST_FLAGS, MOST_VIEWS
 from router.journal.schema import MIGRATIONS
 from router.observe.figures import QualityFigures
 from router.records.errors import Code
-from router.records.instance import Arrival
-from tests import image_faults
+from tests.support import image_faults
+from tests.support.seen_devices import NOW, of, see
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NOW = 1_000_000.0
 DAY_S = 86_400.0
-SEEN: Acquisition = replace(quality.acquisition(image_faults.clean("MG", "devices")), view="CC")
 #: The table of sums was made anew in this migration.
 _TOLD_APART = next(n for n, sql in enumerate(MIGRATIONS) if "quality_flag_total" in sql)
 
@@ -36,23 +33,6 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     opened = Journal(tmp_path / "journal.db")
     yield opened
     opened.close()
-
-
-def see(
-    journal: Journal, seen: Acquisition, *flags: Flag, at: float = NOW, code: Code | None = None
-) -> None:
-    """An image arrives and is looked at. ``code``: why its pixels could not be."""
-    number = len(journal.instances.of_study("study"))
-    journal.arrivals.take_in([Arrival(f"i{number}", "study", "S")], [], {"study": Pin("a", "k", "p")}, None,
-                    at)  # fmt: skip
-    unseen = journal.quality.unseen(at)
-    assert unseen is not None
-    figures = dict.fromkeys(EXPORTED, 2.0)
-    journal.quality.enter(unseen, seen, figures, code, [Raised(f, 1, 0) for f in flags], at)
-
-
-def of(machine: str, modality: str = "MG", view: str = "CC") -> Acquisition:
-    return replace(SEEN, machine=machine, modality=modality, view=view)
 
 
 def names(journal: Journal, now: float = NOW) -> dict[str, int]:

@@ -20,8 +20,8 @@ from door.figures import Reason
 from door.places import Places
 from door.relay import Progress
 from door.settings import Limits, Settings, SettingsFault
-from tests.door import request
-from tests.orthancs import ROOT
+from tests.support.door import request
+from tests.support.orthancs import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

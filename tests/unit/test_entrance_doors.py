@@ -25,7 +25,7 @@ from entrance.series import SeriesBound
 from entrance.state import IDLE_S, State
 from entrance.state import LONGEST_S as SESSION_S
 from entrance.tickets import Tickets
-from tests import cloud, remote_write
+from tests.support import cloud, remote_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from router.__main__ import main
-from tests import data
+from tests.support import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,7 @@ from router.__main__ import main
 from router.deid import pseudonyms
 from router.deid.planning import plan
 from router.operator import import_files  # noqa: F401  (pynetdicom needs the real socket when it is loaded)
-from tests import data, image_faults
-from tests.unit import apply_plan
+from tests.support import apply_plan, data, image_faults
 
 if TYPE_CHECKING:
     from pathlib import Path

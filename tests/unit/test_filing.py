@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 import identifiers
-from tests import data
+from tests.support import data
 
 _SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 

@@ -26,7 +26,7 @@ from fleet_qc import (
 )
 from fleet_qc.exporter import Exporter
 from fleet_qc.records import Build, Finding, Flags, History, Inventory, Kind, Mined, Moments, Stream
-from tests import fleet_sim
+from tests.support import fleet_sim
 
 DAYS = 30
 

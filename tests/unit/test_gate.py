@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,10 +18,9 @@ from pydicom.uid import (
 )
 
 from router.deid import gate, pseudonyms
-from router.deid.planning import plan
 from router.records.errors import Code, Hold
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
+from tests.support.pairs import KEY, STATION, Pair, pair_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,40 +29,8 @@ if TYPE_CHECKING:
 
     Mutation = Callable[[FileDataset, FileDataset], None]
 
-KEY = pseudonyms.Key("test", bytes(range(32)))
-STATION = "truck-1"
 PATIENT = data.Patient.made("gate")
 FOREIGN_UID = "1.2.826.0.1.3680043.10.1234.1.2.3"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An original and its copy, as files."""
-
-    original: bytes
-    copy: bytes
-
-    def check(self) -> None:
-        original = apply_plan.read(self.original)
-        copy = apply_plan.read(self.copy)
-        expected = gate.Expected.of(original, KEY, STATION)
-        traces = gate.Traces.of(original)
-        gate.check_copy(
-            original, memoryview(self.original), copy, memoryview(self.copy), expected, traces
-        )
-
-    def mutated(self, mutation: Mutation) -> Pair:
-        """The same pair with one fault planted into the copy."""
-        copy = apply_plan.read(self.copy)
-        mutation(copy, apply_plan.read(self.original))
-        return Pair(self.original, apply_plan.to_bytes(copy))
-
-
-def pair_of(dataset: FileDataset) -> Pair:
-    """The pair with the copy that a faultless Orthanc makes."""
-    original = data.file_bytes(dataset)
-    made = plan.make(apply_plan.read(original), KEY, STATION)
-    return Pair(original, apply_plan.apply(original, made))
 
 
 def ct_image() -> FileDataset:

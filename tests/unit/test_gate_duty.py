@@ -13,7 +13,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from router.deid.standard.vocabulary import TEXT_WORDS
 from router.records.errors import Code
-from tests.unit.test_options import copy_of, image
+from tests.support.deidentified import copy_of, image
 
 if TYPE_CHECKING:
     from collections.abc import Callable

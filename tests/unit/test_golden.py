@@ -13,7 +13,7 @@ from router.imaging.analysis.density import ANALYSIS
 from router.imaging.worker_process import Analyser
 from router.pipeline import regression_images
 from router.records.errors import Code, OperatorError
-from tests import data
+from tests.support import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

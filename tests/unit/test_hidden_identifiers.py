@@ -12,8 +12,8 @@ from pydicom.uid import UID, CTImageStorage
 
 from router.deid.planning.unlisted import NAMING
 from router.records.errors import Code
-from tests import data
-from tests.unit.test_options import copy_of, image, passed
+from tests.support import data
+from tests.support.deidentified import copy_of, image, passed
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

@@ -15,8 +15,7 @@ from router.deid import eligibility, gate
 from router.deid.planning import plan
 from router.deid.pseudonyms import Key
 from router.records.errors import Code, Hold
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
 
 KEY = Key.parse("test:" + "5a" * 32)
 STATION = "TRUCK1"

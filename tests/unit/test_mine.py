@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from router.__main__ import main
-from tests import data
+from tests.support import data
 
 if TYPE_CHECKING:
     from pathlib import Path

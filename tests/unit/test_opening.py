@@ -21,7 +21,7 @@ from router.dicom import part10
 from router.imaging import pixels
 from router.imaging.pixels import opening, undeclared
 from router.records.errors import AnalysisSkipped, Code, Hold
-from tests import data
+from tests.support import data
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

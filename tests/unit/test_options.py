@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,67 +15,13 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from router.deid import eligibility, gate, mask, policies, profile, pseudonyms
+from router.deid import eligibility, gate, policies, profile, pseudonyms
 from router.deid.planning import dates, explain, plan
 from router.deid.profile import SCREENING, Option, Profile
 from router.deid.standard.safe_private import read as read_private
 from router.records.errors import Code, Hold, SettingsError
-from tests import data
-from tests.unit import apply_plan
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-KEY = pseudonyms.Key("test", bytes(range(32)))
-STATION = "truck-1"
-PATIENT = data.Patient.made("options")
-CHOSEN = Profile.of(SCREENING)
-DAYS = pseudonyms.shift_days(KEY, "", PATIENT.patient_id)
-
-
-def image(**values: object) -> FileDataset:
-    dataset = next(data.ct_series("options", PATIENT, slices=1, size=16))
-    for keyword, value in values.items():
-        setattr(dataset, keyword, value)
-    return dataset
-
-
-def copy_of(
-    dataset: FileDataset,
-    chosen: Profile = CHOSEN,
-    fault: Callable[[FileDataset], None] = lambda _: None,
-    rules: tuple[policies.Policy, ...] = policies.SHIPPED,
-) -> FileDataset | Code:
-    """The copy that may leave, or why it is held; ``fault``: planted into the copy."""
-    file = data.file_bytes(dataset)
-    original = apply_plan.read(file)
-    try:
-        regions = eligibility.check(original, rules=rules, chosen=chosen)
-        made = plan.make(apply_plan.read(file), KEY, STATION, chosen, masked=bool(regions))
-        copied = apply_plan.read(apply_plan.apply(file, made))
-        fault(copied)
-        written = bytearray(apply_plan.to_bytes(copied))
-        copy = apply_plan.read(bytes(written))
-        if regions:
-            first = len(written) - mask.layout(copy).size
-            for offset, length in mask.runs(mask.layout(copy), regions):
-                written[first + offset : first + offset + length] = bytes(length)
-        copy = apply_plan.read(bytes(written))
-        gate.check_copy(
-            original, memoryview(file), copy, memoryview(bytes(written)),
-            gate.Expected.of(original, KEY, STATION, chosen, regions),
-            gate.Traces.of(original, STATION),
-        )  # fmt: skip
-    except Hold as hold:
-        return hold.code
-    return copy
-
-
-def passed(dataset: FileDataset, chosen: Profile = CHOSEN) -> FileDataset:
-    copy = copy_of(dataset, chosen)
-    assert isinstance(copy, FileDataset), copy
-    return copy
-
+from tests.support import apply_plan, data
+from tests.support.deidentified import CHOSEN, DAYS, KEY, PATIENT, STATION, copy_of, image, passed
 
 # --- 113107: dates ------------------------------------------------------------------------------
 

@@ -17,9 +17,8 @@ from router.deid.standard.options import MEANINGS
 from router.imaging import secondary_capture
 from router.imaging.analysis import density
 from router.records.errors import Code, Hold
-from tests import data
-from tests.unit import apply_plan
-from tests.unit.test_capture import KEY, PATIENT, UIDS, captured
+from tests.support import apply_plan, data
+from tests.support.captures import KEY, PATIENT, UIDS, captured
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

@@ -23,7 +23,7 @@ from router.records.errors import Code, OrthancBrokeOff, OrthancError, OrthancFu
 from router.records.instance import Arrival
 from router.rules.routing import Routing, Rule
 from router.truck.spool import MemoryBody
-from tests import data
+from tests.support import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 from router.imaging import pixels
 from router.imaging.frame import Window
 from router.records.errors import AnalysisSkipped, Code
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

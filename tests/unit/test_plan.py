@@ -21,8 +21,7 @@ from router.deid.standard import iod
 from router.deid.standard.e1_1 import TABLE
 from router.deid.standard.iod import Need
 from router.records.errors import Code, Hold
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

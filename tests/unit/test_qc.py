@@ -20,7 +20,7 @@ from router.imaging.frame import Frame, Rectangle, Scale
 from router.imaging.quality import EXPECTED_VIEWS, Acquisition, Flag, Shown
 from router.imaging.quality.baseline import COLD, ENOUGH, WINDOW, Baseline
 from router.records.errors import EdgeRouterError
-from tests import data, image_faults
+from tests.support import data, image_faults
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

@@ -13,7 +13,7 @@ from router.journal import Journal, Pin
 from router.operator import quality_report
 from router.records.errors import Code
 from router.records.instance import Arrival
-from tests import image_faults
+from tests.support import image_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

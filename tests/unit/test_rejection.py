@@ -13,8 +13,7 @@ from router.deid.planning import plan
 from router.deid.profile import BASIC, SCREENING, Profile
 from router.dicom import part10
 from router.imaging.rejection_note import MEANINGS, Rejected, Title, note
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset

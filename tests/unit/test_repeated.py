@@ -8,7 +8,7 @@ import pytest
 
 from received import line_of
 from repeated import Repeated
-from tests import data
+from tests.support import data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

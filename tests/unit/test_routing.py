@@ -12,7 +12,7 @@ from router.dicom.presentation_intent import presentation_intent
 from router.records.copies import Rank, Route
 from router.records.study import Priority
 from router.rules.routing import Header, Routing, Rule, Term, matches, rank_of
-from tests import data
+from tests.support import data
 
 PATIENT = data.Patient.made("routing")
 MAMMOGRAM = uid.DigitalMammographyXRayImageStorageForProcessing

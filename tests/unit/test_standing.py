@@ -18,7 +18,7 @@ from router.operator.decisions import Reason
 from router.records.errors import Code, Hold, OperatorError
 from router.records.holds import ADVICE
 from router.records.instance import Arrival, Stage
-from tests.unit.test_clearance import as_read, ct_image
+from tests.support.read_images import as_read, ct_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

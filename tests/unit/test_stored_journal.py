@@ -22,8 +22,8 @@ from router.records.errors import Code
 from router.records.instance import Role, Stage
 from router.records.receipt import ReceiptState
 from router.records.study import Outcome, State, rest
-from tests.property.delivery_world import Pacs, Truck
-from tests.unit.stored_journal import copy_of, file_of
+from tests.support.delivery_world import Pacs, Truck
+from tests.support.stored_journal import copy_of, file_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

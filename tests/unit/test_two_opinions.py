@@ -19,7 +19,7 @@ from router.deid.planning.rules import rule
 from router.deid.profile import BASIC, SCREENING, Profile
 from router.deid.standard.e1_1 import TABLE
 from router.deid.standard.options import Option
-from tests.unit.test_options import image, passed
+from tests.support.deidentified import image, passed
 
 TEXTS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
 #: What the standard defines, but for the file header, commands and delimiters.

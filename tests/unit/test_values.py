@@ -24,8 +24,7 @@ from router.imaging.analysis import breast, density, field, radiograph
 from router.imaging.frame import UNLABELLED, Circle, Frame, Polygon, Rectangle, Scale, Table, Window
 from router.imaging.pixels.decoding import Decoder
 from router.records.errors import AnalysisSkipped, Code
-from tests import data
-from tests.unit import apply_plan
+from tests.support import apply_plan, data
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import requests
 from testcontainers.compose import DockerCompose
 
-from tests.cloud import sign_in
-from tests.orthancs import ROOT, suite
-from tests.waiting import until
+from tests.support.cloud import sign_in
+from tests.support.orthancs import ROOT, suite
+from tests.support.waiting import until
 from tools.audit import Cloud, study_alias
 
 if TYPE_CHECKING:

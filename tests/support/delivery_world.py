@@ -16,7 +16,7 @@ from router.records.instance import Role, Stage
 from router.records.receipt import VerifiedBy
 from router.records.study import Outcome, State, Study, rest
 from router.truck.spool import MemoryBody
-from tests import data
+from tests.support import data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

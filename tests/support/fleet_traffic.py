@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fleet_qc.records import Flags
-from tests import remote_write
+from tests.support import remote_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydicom.uid import ComputedRadiographyImageStorage
 
-from tests import data
+from tests.support import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable

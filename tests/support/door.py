@@ -15,8 +15,8 @@ import requests
 
 from door.service import Door
 from door.settings import Limits, Settings, Tls
-from tests.nuisance import item, request
-from tests.orthancs import ROOT
+from tests.support.nuisance import item, request
+from tests.support.orthancs import ROOT
 
 __all__ = ["Nuisance", "Running", "answer", "exactly", "item", "opened", "request"]
 
@@ -109,7 +109,7 @@ class Nuisance:
     def __init__(self, port: int, number: int, *, drips: bool = False, host: str = "127.0.0.1",
     ) -> None:  # fmt: skip
         self._command = [
-            sys.executable, "-m", "tests.nuisance", host, str(port), str(number), str(int(drips)),
+            sys.executable, "-m", "tests.support.nuisance", host, str(port), str(number), str(int(drips)),
         ]  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import requests
 
 from entrance import accounts
-from tests import monitoring
-from tests.orthancs import PASSWORD, health_header, suite
+from tests.support import monitoring
+from tests.support.orthancs import PASSWORD, health_header, suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from testcontainers.core.network import Network
 
-    from tests.certificates import Authority
-    from tests.monitoring import Service
+    from tests.support.certificates import Authority
+    from tests.support.monitoring import Service
 
 ENTRANCE = 8000
 READER = "radiologist"

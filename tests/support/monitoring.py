@@ -13,8 +13,8 @@ import requests
 from docker.types import Mount
 from testcontainers.core.container import DockerContainer
 
-from tests.orthancs import IMAGES, ROOT
-from tests.waiting import until
+from tests.support.orthancs import IMAGES, ROOT
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

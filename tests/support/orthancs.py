@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import requests
 from testcontainers.core.container import DockerContainer
 
-from tests.waiting import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 #: The first part of the names of the images, as in docker-compose.yml.
 IMAGES = os.environ.get("EDGE_IMAGES", "edge-router")
 PASSWORD = "a-test-password"
@@ -122,7 +122,7 @@ def start(
     ``volumes``: folder or file of this machine → its place in the container. ``ports``: inside →
     on this machine; these stay through a restart, others change. The cloud's runs without its
     guard, as an archive of somebody else, so that a test can look at all of it and empty it;
-    ``tests.cloud`` starts it as it is shipped.
+    ``tests.support.cloud`` starts it as it is shipped.
     """
     secrets = folder / f"{target}-users.json"
     secrets.write_text(json.dumps({"RegisteredUsers": dict.fromkeys(users, PASSWORD)}))
@@ -137,7 +137,7 @@ def start(
         modalities = ROOT / "orthanc" / "modalities.json"
         container.with_volume_mapping(str(modalities), "/etc/edge-orthanc/modalities.json", "ro")
     elif "/etc/edge-orthanc/cloud.json" not in volumes.values():
-        settings = ROOT / "tests" / "open_cloud.json"
+        settings = ROOT / "tests" / "support" / "open_cloud.json"
         container.with_volume_mapping(str(settings), "/etc/edge-orthanc/cloud.json", "ro")
     for outside, inside in volumes.items():
         container.with_volume_mapping(outside, inside, "rw")

@@ -13,17 +13,17 @@ import numpy as np
 import requests
 from testcontainers.core.network import Network
 
-from tests import cloud, monitoring
-from tests.certificates import Authority
-from tests.orthancs import ROOT
-from tests.waiting import until
+from tests.support import cloud, monitoring
+from tests.support.certificates import Authority
+from tests.support.orthancs import ROOT
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cloud import Cloud
-    from tests.monitoring import Counted, Service
+    from tests.support.cloud import Cloud
+    from tests.support.monitoring import Counted, Service
 
 #: A panel of the dashboard *Fleet*: what the target counts is shown by it.
 PANEL = "Oldest undelivered image"

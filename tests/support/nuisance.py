@@ -1,6 +1,6 @@
 """Opens connections that say nothing, or a byte now and then, until stdin ends.
 
-python -m tests.nuisance HOST PORT NUMBER DRIPS: says "opened" when it has opened so many.
+python -m tests.support.nuisance HOST PORT NUMBER DRIPS: says "opened" when it has opened so many.
 """
 
 from __future__ import annotations
