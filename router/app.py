@@ -1,4 +1,5 @@
 """The running router: the only module that knows all parts."""
+# reason: each part is made by a function of a few lines, and there are many parts.
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import shutil
 import signal
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,40 +20,33 @@ from router.destinations import KINDS
 from router.imaging.quality.public_names import public
 from router.imaging.worker_process import Analyser, HeaderCheck
 from router.journal import Journal, lock
+from router.loops import Loop, all_alive, wake_all
 from router.observe.figures import JournalFigures, QualityFigures
 from router.observe.http import Api
 from router.observe.machine import MachineFigures
 from router.observe.metrics import Metrics
 from router.operator import quality_report, status
-from router.pipeline import regression_images
 from router.pipeline.anonymize.pixel_check import PixelCheck
 from router.pipeline.deliver import Delivery, Limits
 from router.pipeline.intake import Intake
+from router.pipeline.intake_rounds import IntakeRounds
 from router.pipeline.purge import Purger, Watermarks
 from router.pipeline.quality_check import QualityChecker
+from router.pipeline.regression_images import WeeklyCheck
 from router.pipeline.steps import QuietPeriod, SiteRules, StepContext, Steps
 from router.pipeline.stored_content import StoredContent
 from router.pipeline.worker import Worker
-from router.records.errors import Code, EdgeRouterError, JournalError, OrthancError
-from router.truck import callers
+from router.records.errors import Code, JournalError
 from router.truck.orthanc import TruckOrthanc
 from router.truck.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from router.config.settings import Settings
-    from router.truck.plugin_calls import Ring
-
-_IDLE_S = 1.0
-#: Between two looks at the changes: an image that comes alone is seen at once, of many in a row
-#: some are taken in together. Each look costs four requests.
-_GATHER_S = 0.2
-_RETRY_S = 2.0
-#: The clock was set by so much: what was put off by the old one is due.
-_CLOCK_STEP_S = 30.0
-#: How long a loop may finish what it is at when the router is stopped.
-_JOIN_S = 20.0
+    from router.deid.pseudonyms import Key
+    from router.destinations import Destination
 
 _log = logging.getLogger(__name__)
 
@@ -96,129 +91,221 @@ def show_journal(
     )
 
 
-class App:
-    """Threads: intake, the local worker, one delivery per destination, the API."""
+@dataclass(frozen=True)
+class _Shared:
+    """What several parts of the router work with."""
 
-    def __init__(self, settings: Settings) -> None:
-        keys = settings.keys()
-        self._settings = settings
-        self._spool = spool = Spool(settings.journal.spool)
-        self._stop = threading.Event()
-        self._wake_worker = threading.Event()
-        self._wake_delivery = threading.Event()
-        self._wake_looking = threading.Event()
-        self._orthanc_code: str | None = str(Code.ORTHANC_UNREACHABLE)
-        self._journal = Journal(settings.journal.path)
-        self._journal.keys.check(keys)
-        self._journal.keys.check_issuers(settings.issuers())
-        registry = CollectorRegistry()
-        for collector in (GCCollector, PlatformCollector, ProcessCollector):
-            collector(registry=registry)
-        self._metrics = metrics = Metrics(registry)
-        self._orthanc = orthanc_of(settings, spool)
-        self._destinations = [
-            KINDS[destination.kind].make(destination) for destination in settings.destinations
-        ]
-        names = [destination.name for destination in self._destinations]
-        show_journal(
-            registry,
-            self._journal,
-            names,
-            settings.quality.expected_views,
-            time.time,
-            keys[0].digest,
-        )
-        registry.register(MachineFigures(self._disk, self._clock_offsets))
-        analysis = settings.analysis
-        self._analyser = Analyser(analysis.timeout_s, analysis.memory_mib)
-        self._headers = HeaderCheck(spool)
-        self._quiet_period = QuietPeriod()
-        self._quality_checker = QualityChecker(
-            self._orthanc,
-            self._journal,
-            spool,
-            self._analyser,
-            metrics,
-            time.time,
-            self._headers,
-            self._quiet_period,
-        )
-        contents = StoredContent(self._orthanc, spool, self._analyser, self._headers)
-        chosen = settings.profile()
-        self._journal.profiles.enter(chosen.id, chosen.to_json())
-        self._intake = Intake(
-            self._orthanc, self._journal, keys, chosen.id, metrics, time.time, contents
-        )
-        context = StepContext(
-            self._orthanc,
-            self._journal,
-            spool,
-            {key.id: key for key in keys},
-            settings.truck.id,
-            SiteRules(settings.policies(), settings.own_words()),
-            metrics,
-            time.time,
-            self._stop.is_set,
-            self._quiet_period,
-            self._headers,
-        )
-        steps = Steps(
-            context,
-            self._analyser if analysis.enabled else None,
-            settings.routing,
-            self._analyser if settings.compression.enabled else None,
-            self._compressing_pays,
-            PixelCheck(
-                self._orthanc,
-                spool,
-                self._analyser,
-                holds_unopenable=settings.sending.unopenable == "hold",
-            ),
-        )
-        self._worker = Worker(
-            self._journal,
-            steps,
-            names,
+    settings: Settings
+    keys: Sequence[Key]
+    spool: Spool
+    journal: Journal
+    orthanc: TruckOrthanc
+    metrics: Metrics
+    analyser: Analyser
+    headers: HeaderCheck
+    quiet_period: QuietPeriod
+    contents: StoredContent
+    stopping: Callable[[], bool]
+
+    def close(self) -> None:
+        """Closes what is open still; the connections to Orthanc were closed to end intake's wait."""
+        self.analyser.close()
+        self.headers.close()
+        self.journal.close()
+
+
+def _shared(settings: Settings, metrics: Metrics, stopping: Callable[[], bool]) -> _Shared:
+    """Opens the journal, and checks it against the settings' keys. Raises SettingsError."""
+    keys = settings.keys()
+    journal = Journal(settings.journal.path)
+    journal.keys.check(keys)
+    journal.keys.check_issuers(settings.issuers())
+    spool = Spool(settings.journal.spool)
+    orthanc = orthanc_of(settings, spool)
+    analyser = Analyser(settings.analysis.timeout_s, settings.analysis.memory_mib)
+    headers = HeaderCheck(spool)
+    contents = StoredContent(orthanc, spool, analyser, headers)
+    return _Shared(
+        settings, keys, spool, journal, orthanc, metrics, analyser, headers, QuietPeriod(),
+        contents, stopping,
+    )  # fmt: skip
+
+
+def _deliveries(shared: _Shared, destinations: Sequence[Destination]) -> list[Delivery]:
+    return [
+        Delivery(
+            destination,
+            shared.orthanc,
+            shared.journal,
+            shared.metrics,
             time.time,
             random.random,
-            ahead=settings.sending.start == "arrival",
+            shared.stopping,
+            Limits(told.most_connections, told.rate_bps, told.compressed),
         )
-        space = settings.space
-        self._purger = Purger(
-            self._orthanc,
-            self._journal,
-            metrics,
-            Watermarks(
-                space.high_percent,
-                space.low_percent,
-                space.refuse_percent,
-                space.capacity_mib,
-                space.look_s,
-            ),
-            time.time,
-            time.monotonic,
-            self._stop.is_set,
-            contents,
-        )
-        self._deliveries = [
-            Delivery(
-                destination,
-                self._orthanc,
-                self._journal,
-                metrics,
-                time.time,
-                random.random,
-                self._stop.is_set,
-                Limits(told.most_connections, told.rate_bps, told.compressed),
-            )
-            for destination, told in zip(self._destinations, settings.destinations, strict=True)
-        ]
-        self._loops: list[threading.Thread] = []
-        self._registry = registry
+        for destination, told in zip(destinations, shared.settings.destinations, strict=True)
+    ]
 
-    def _compressing_pays(self) -> bool:
-        fast = all(delivery.is_fast for delivery in self._deliveries)
-        return self._settings.compression.always or not fast
+
+def _steps(shared: _Shared, pays: Callable[[], bool]) -> Steps:
+    """``pays``: whether compressing saves time now."""
+    settings, analyser = shared.settings, shared.analyser
+    context = StepContext(
+        shared.orthanc,
+        shared.journal,
+        shared.spool,
+        {key.id: key for key in shared.keys},
+        settings.truck.id,
+        SiteRules(settings.policies(), settings.own_words()),
+        shared.metrics,
+        time.time,
+        shared.stopping,
+        shared.quiet_period,
+        shared.headers,
+    )
+    return Steps(
+        context,
+        analyser if settings.analysis.enabled else None,
+        settings.routing,
+        analyser if settings.compression.enabled else None,
+        pays,
+        PixelCheck(
+            shared.orthanc,
+            shared.spool,
+            analyser,
+            holds_unopenable=settings.sending.unopenable == "hold",
+        ),
+    )
+
+
+def _worker(shared: _Shared, deliveries: Sequence[Delivery], worked: Callable[[], None]) -> Worker:
+    settings = shared.settings
+
+    def compressing_pays() -> bool:
+        return settings.compression.always or not all(one.is_fast for one in deliveries)
+
+    return Worker(
+        shared.journal,
+        _steps(shared, compressing_pays),
+        [delivery.name for delivery in deliveries],
+        time.time,
+        random.random,
+        ahead=settings.sending.start == "arrival",
+        worked=worked,
+    )
+
+
+def _purger(shared: _Shared) -> Purger:
+    space = shared.settings.space
+    marks = Watermarks(
+        space.high_percent,
+        space.low_percent,
+        space.refuse_percent,
+        space.capacity_mib,
+        space.look_s,
+    )
+    return Purger(
+        shared.orthanc,
+        shared.journal,
+        shared.metrics,
+        marks,
+        time.time,
+        time.monotonic,
+        shared.stopping,
+        shared.contents,
+    )
+
+
+def _quality_checker(shared: _Shared) -> QualityChecker:
+    return QualityChecker(
+        shared.orthanc,
+        shared.journal,
+        shared.spool,
+        shared.analyser,
+        shared.metrics,
+        time.time,
+        shared.headers,
+        shared.quiet_period,
+    )
+
+
+def _weekly_check(shared: _Shared, folder: Path) -> WeeklyCheck:
+    return WeeklyCheck(folder, shared.analyser, shared.spool, shared.metrics)
+
+
+def _intake_rounds(
+    shared: _Shared, answers: Callable[[str | None], None], taken_in: Callable[[], None]
+) -> IntakeRounds:
+    """As of IntakeRounds. Enters the settings' profile into the journal: new studies are pinned to it."""
+    settings = shared.settings
+    profile = settings.profile()
+    shared.journal.profiles.enter(profile.id, profile.to_json())
+    intake = Intake(
+        shared.orthanc,
+        shared.journal,
+        shared.keys,
+        profile.id,
+        shared.metrics,
+        time.time,
+        shared.contents,
+    )
+    return IntakeRounds(
+        intake,
+        shared.orthanc,
+        shared.journal,
+        shared.quiet_period,
+        settings.door.callers_file,
+        settings.intake.poll_s,
+        settings.intake.reconcile_s,
+        answers,
+        taken_in,
+    )
+
+
+def _registry() -> CollectorRegistry:
+    """A registry with the figures of this process."""
+    registry = CollectorRegistry()
+    for collector in (GCCollector, PlatformCollector, ProcessCollector):
+        collector(registry=registry)
+    return registry
+
+
+class App:
+    """Loops of their own: intake, the local worker, one delivery per destination, and the API."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = threading.Event()
+        self._orthanc_code: str | None = str(Code.ORTHANC_UNREACHABLE)
+        self._registry = _registry()
+        self._metrics = Metrics(self._registry)
+        self._shared = shared = _shared(settings, self._metrics, self._stop.is_set)
+        self._journal = shared.journal
+        self._destinations = [KINDS[one.kind].make(one) for one in settings.destinations]
+        self._deliveries = _deliveries(shared, self._destinations)
+        self._show_figures()
+
+        deliver = [Loop(f"deliver-{one.name}", one.work_once) for one in self._deliveries]
+        worker = Loop("worker", _worker(shared, self._deliveries, partial(wake_all, deliver)).work)
+        woken_by_intake = [worker]
+        self._others = [worker, Loop("space", _purger(shared).work), *deliver]
+        if settings.analysis.enabled:
+            look = Loop("look", _quality_checker(shared).work)
+            woken_by_intake.append(look)
+            self._others.append(look)
+        if settings.analysis.golden is not None:
+            golden = _weekly_check(shared, settings.analysis.golden)
+            self._others.append(Loop("golden", golden.work))
+        rounds = _intake_rounds(shared, self._orthanc_answers, partial(wake_all, woken_by_intake))
+        self._intake = Loop("intake", rounds.work)
+
+    def _show_figures(self) -> None:
+        """Registers what is read at each scrape."""
+        settings = self._settings
+        names = [destination.name for destination in self._destinations]
+        views, digest = settings.quality.expected_views, self._shared.keys[0].digest
+        show_journal(self._registry, self._journal, names, views, time.time, digest)
+        self._registry.register(MachineFigures(self._disk, self._clock_offsets))
 
     def run(self) -> None:
         """Runs until SIGTERM or SIGINT."""
@@ -233,9 +320,10 @@ class App:
 
     def start(self) -> None:
         """Starts the loops and the API; returns at once."""
-        self._spool.clear()
+        self._shared.spool.clear()
         self._journal.decisions.apply_standing(time.time())
-        gone = self._journal.destinations.adopt([d.name for d in self._deliveries], time.time())
+        names = [delivery.name for delivery in self._deliveries]
+        gone = self._journal.destinations.adopt(names, time.time())
         if died := self._journal.instances.count_crashes():
             _log.warning("the router died in a step", extra={"action": "start", "count": died})
         if gone:
@@ -243,29 +331,22 @@ class App:
                 "receipts of destinations that are no longer configured were given up",
                 extra={"action": "start", "count": gone},
             )
-        api = self._settings.api
+        api, views = self._settings.api, self._settings.quality.expected_views
         self._api = Api(
             api.host,
             api.port,
             self._registry,
-            self._alive,
+            partial(all_alive, self._loops),
             self._obstacles,
-            lambda: status.overview(
-                self._journal,
-                self._settings.quality.expected_views,
-                [delivery.name for delivery in self._deliveries],
-            ),
+            lambda: status.overview(self._journal, views, names),
         )
-        self._begin("intake", self._intake_loop)
-        if self._settings.analysis.golden is not None:
-            self._begin("golden", self._golden_loop)
-        self._begin("worker", self._worker_loop)
-        self._begin("space", self._space_loop)
-        if self._settings.analysis.enabled:
-            self._begin("look", self._looking_loop)
-        for delivery in self._deliveries:
-            self._begin(f"deliver-{delivery.name}", partial(self._delivery_loop, delivery))
+        for loop in self._loops:
+            loop.start()
         _log.info("edge-router %s runs", __version__, extra={"action": "start"})
+
+    @property
+    def _loops(self) -> list[Loop]:
+        return [self._intake, *self._others]
 
     @property
     def port(self) -> int:
@@ -273,137 +354,26 @@ class App:
         return self._api.port
 
     def stop(self) -> None:
+        """Has the loops end after the instance each is at; returns at once."""
         self._stop.set()
-        self._wake_worker.set()
-        self._wake_delivery.set()
-        self._wake_looking.set()
+        for loop in self._loops:
+            loop.stop()
 
     def close(self) -> None:
         """Ends the loops after the instance each is at, and gives everything back."""
         self.stop()
-        intake, *others = self._loops
-        for loop in others:
-            loop.join(_JOIN_S)
+        for loop in self._others:
+            loop.join()
         # Intake may be waiting at the doorbell; its wait ends with the connection.
-        self._orthanc.close()
-        intake.join(_JOIN_S)
+        self._shared.orthanc.close()
+        self._intake.join()
         self._api.close()
-        self._analyser.close()
-        self._headers.close()
         for delivery in self._deliveries:
             delivery.close()
         for destination in self._destinations:
             destination.close()
-        self._journal.close()
+        self._shared.close()
         _log.info("edge-router has stopped", extra={"action": "stop"})
-
-    # --- loops --------------------------------------------------------------------------------
-
-    def _begin(self, name: str, loop: Callable[[], None]) -> None:
-        thread = threading.Thread(target=self._guarded, args=(name, loop), name=name, daemon=True)
-        self._loops.append(thread)
-        thread.start()
-
-    def _guarded(self, name: str, loop: Callable[[], None]) -> None:
-        """A loop goes on after a failure; what failed is retried by its journal entry."""
-        while not self._stop.is_set():
-            try:
-                loop()
-            except EdgeRouterError as error:
-                if not self._stop.is_set():
-                    _log.error(
-                        "%s: %s",
-                        name,
-                        error.sentence,
-                        extra={"action": name, "code": error.code},
-                    )
-            # The outermost boundary of a thread: a fault must not end the router silently.
-            except Exception:  # noqa: BLE001
-                if not self._stop.is_set():
-                    _log.exception("%s failed", name, extra={"action": name})
-            self._stop.wait(_RETRY_S)
-
-    def _intake_loop(self) -> None:
-        """Follows the changes whenever the doorbell rings, and reconciles at start and by timer."""
-        intake, settings = self._settings.intake, self._settings
-        reconcile_at = 0.0
-        offset = time.time() - time.monotonic()
-        ring: Ring | None = None
-        try:
-            while not self._stop.is_set():
-                followed_at = time.monotonic()
-                self._intake.follow_changes()
-                self._orthanc_answers(None)
-                stepped, offset = offset, time.time() - time.monotonic()
-                if abs(offset - stepped) > _CLOCK_STEP_S:
-                    self._journal.studies.cap_due_times(time.time(), 0.0)
-                if time.monotonic() >= reconcile_at:
-                    self._journal.studies.cap_due_times(time.time())  # the clock may have been set
-                    self._intake.reconcile()
-                    self._journal.callers.note(
-                        callers.read(settings.door.callers_file), time.time()
-                    )
-                    reconcile_at = time.monotonic() + intake.reconcile_s
-                self._wake_worker.set()
-                self._wake_looking.set()
-                heard = self._orthanc.wait(ring, settings.intake.poll_s)
-                if heard is None:  # an Orthanc without the plugin
-                    self._stop.wait(min(_IDLE_S, intake.poll_s))
-                ring = heard
-                self._stop.wait(max(0.0, followed_at + _GATHER_S - time.monotonic()))
-        except OrthancError as error:
-            self._orthanc_answers(str(error.code))
-            self._quiet_period.broken()
-            raise
-
-    def _golden_loop(self) -> None:
-        """Analyses the golden images at the start and every week."""
-        folder = self._settings.analysis.golden
-        while folder is not None and not self._stop.is_set():
-            work = self._spool.path(".golden")
-            for label, found in regression_images.check_all(folder, self._analyser, work).items():
-                self._metrics.golden_moved.labels(label).set(len(found.moved))
-                if found.moved:
-                    _log.error(
-                        "the analysis %s gives other results than before",
-                        label,
-                        extra={"action": "golden", "count": len(found.moved)},
-                    )
-                if found.failed:
-                    _log.error(
-                        "golden images could not be analysed by %s",
-                        label,
-                        extra={"action": "golden", "count": len(found.failed)},
-                    )
-            self._stop.wait(regression_images.WEEK_S)
-
-    def _worker_loop(self) -> None:
-        while not self._stop.is_set():
-            self._wake_worker.clear()
-            while not self._stop.is_set() and self._worker.work_once():
-                self._wake_delivery.set()
-            self._wake_worker.wait(_IDLE_S)
-
-    def _space_loop(self) -> None:
-        while not self._stop.is_set():
-            self._purger.look()
-            self._stop.wait(self._settings.space.look_s)
-
-    def _looking_loop(self) -> None:
-        while not self._stop.is_set():
-            self._wake_looking.clear()
-            while not self._stop.is_set() and self._quality_checker.check_next():
-                pass
-            self._wake_looking.wait(_IDLE_S)
-
-    def _delivery_loop(self, delivery: Delivery) -> None:
-        while not self._stop.is_set():
-            self._wake_delivery.clear()
-            wait = delivery.work_once()
-            if wait > 0 and not delivery.gate.open:
-                self._stop.wait(wait)
-            elif wait > 0:
-                self._wake_delivery.wait(wait)
 
     # --- figures of the machine ----------------------------------------------------------------
 
@@ -419,9 +389,6 @@ class App:
     def _orthanc_answers(self, code: str | None) -> None:
         self._orthanc_code = code
         self._metrics.orthanc_up.set(code is None)
-
-    def _alive(self) -> bool:
-        return all(loop.is_alive() for loop in self._loops)
 
     def _obstacles(self) -> dict[str, Any]:
         """What keeps the router from doing its work; being offline is its work."""

@@ -108,6 +108,11 @@ class Purger:
         self._refusing = False
         self._aside = SetAside()
 
+    def work(self) -> float:
+        """Removes what has to go; the seconds until the next look. Raises as ``look``."""
+        self.look()
+        return self._marks.look_s
+
     def look(self) -> int:
         """Removes what has to go; how many instances that were. Raises OrthancError, JournalError."""
         space = self._orthanc.space(self._marks.capacity_mib)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from router.truck.orthanc import TruckOrthanc
     from router.truck.spool import Spool
 
+#: From finding nothing to looking again, if nobody says that there is more.
+_IDLE_S = 1.0
 #: Of a file whose header cannot be read either: nobody will open it.
 _NOT_TO_BE_OPENED = frozenset({Code.PIXELS_UNDECODABLE, Code.UNREADABLE, Code.ANALYSIS_CRASHED})
 #: These speak of Orthanc and of all images, as long as it does not answer anything else.
@@ -71,6 +73,10 @@ class QualityChecker:
         self._headers = headers
         self._quiet_period = quiet_period
         self._aside = SetAside()
+
+    def work(self) -> float:
+        """Looks at one image; the seconds until there may be another. Raises as ``check_next``."""
+        return 0.0 if self.check_next() else _IDLE_S
 
     def check_next(self) -> bool:
         """Looks at one image; whether there was one. Raises OrthancError, JournalError."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.imaging.analysis import Analysis
+    from router.observe.metrics import Metrics
+    from router.truck.spool import Spool
 
 #: Beside the images: algorithm and version → digest of the image → digest of its capture.
 RESULTS = "golden.json"
-WEEK_S = 7 * 86_400.0
+_WEEK_S = 7 * 86_400.0
 #: Captures of golden images go nowhere; their UIDs are always these.
 _SERIES_UID, _SOP_UID = "2.25.1", "2.25.2"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,38 @@ class Checked:
     moved: tuple[str, ...]
     new: tuple[str, ...]  #: without a result of this algorithm and version; accepted now
     failed: tuple[str, ...] = ()  #: could not be read or analysed: nothing is said of them
+
+
+class WeeklyCheck:
+    """Analyses the golden images at the start and every week. One thread uses it."""
+
+    def __init__(self, folder: Path, analyser: Analyser, spool: Spool, metrics: Metrics) -> None:
+        self._folder = folder
+        self._analyser = analyser
+        self._spool = spool
+        self._metrics = metrics
+
+    def work(self) -> float:
+        """Analyses all of them and tells what has moved; the seconds until the next time.
+
+        Raises OperatorError (FILE_UNREADABLE).
+        """
+        work = self._spool.path(".golden")
+        for label, found in check_all(self._folder, self._analyser, work).items():
+            self._metrics.golden_moved.labels(label).set(len(found.moved))
+            if found.moved:
+                _log.error(
+                    "the analysis %s gives other results than before",
+                    label,
+                    extra={"action": "golden", "count": len(found.moved)},
+                )
+            if found.failed:
+                _log.error(
+                    "golden images could not be analysed by %s",
+                    label,
+                    extra={"action": "golden", "count": len(found.failed)},
+                )
+        return _WEEK_S
 
 
 def check_all(folder: Path, analyser: Analyser, work: Path) -> dict[str, Checked]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from router.pipeline.steps import Steps
     from router.records.study import Study
 
+#: From finding nothing to looking again, if nobody says that there is more.
+_IDLE_S = 1.0
 #: While Orthanc does not answer, the step is tried again this often; it costs no attempts.
 _UNREACHABLE_S = 2.0
 #: A full disk is emptied by people, or by what is sent.
@@ -48,14 +50,26 @@ class Worker:
         draw: Callable[[], float],
         *,
         ahead: bool = False,
+        worked: Callable[[], None] = lambda: None,
     ) -> None:
-        """``ahead``: images are anonymized and sent while the scanner still sends others."""
+        """``ahead``: images are anonymized and sent while the scanner still sends others.
+
+        ``worked``: called after each step: there may be something to send.
+        """
         self._ahead = ahead
+        self._worked = worked
         self._journal = journal
         self._steps = steps
         self._destinations = destinations
         self._now = now
         self._draw = draw
+
+    def work(self) -> float:
+        """Does one step of one study; the seconds until there may be another. Raises JournalError."""
+        if not self.work_once():
+            return _IDLE_S
+        self._worked()
+        return 0.0
 
     def work_once(self) -> bool:
         """Does one step of one study; whether there was one to do. Raises JournalError."""
