@@ -27,13 +27,14 @@ from router.observe.machine import MachineFigures
 from router.observe.metrics import Metrics
 from router.operator import quality_report, status
 from router.pipeline.anonymize.pixel_check import PixelCheck
+from router.pipeline.anonymize.quiet_period import QuietPeriod
 from router.pipeline.deliver import Delivery, Limits
 from router.pipeline.intake import Intake
 from router.pipeline.intake_rounds import IntakeRounds
 from router.pipeline.purge import Purger, Watermarks
 from router.pipeline.quality_check import QualityChecker
 from router.pipeline.regression_images import WeeklyCheck
-from router.pipeline.steps import QuietPeriod, SiteRules, StepContext, Steps
+from router.pipeline.steps import PixelWork, Site, Steps, Tools, local_steps
 from router.pipeline.stored_content import StoredContent
 from router.pipeline.worker import Worker
 from router.records.errors import Code, JournalError
@@ -150,32 +151,30 @@ def _deliveries(shared: _Shared, destinations: Sequence[Destination]) -> list[De
 def _steps(shared: _Shared, pays: Callable[[], bool]) -> Steps:
     """``pays``: whether compressing saves time now."""
     settings, analyser = shared.settings, shared.analyser
-    context = StepContext(
+    tools = Tools(
         shared.orthanc,
         shared.journal,
         shared.spool,
-        {key.id: key for key in shared.keys},
-        settings.truck.id,
-        SiteRules(settings.policies(), settings.own_words()),
+        shared.headers,
+        shared.quiet_period,
         shared.metrics,
         time.time,
         shared.stopping,
-        shared.quiet_period,
-        shared.headers,
     )
-    return Steps(
-        context,
-        analyser if settings.analysis.enabled else None,
+    site = Site(
+        settings.truck.id,
+        {key.id: key for key in shared.keys},
         settings.routing,
-        analyser if settings.compression.enabled else None,
-        pays,
-        PixelCheck(
-            shared.orthanc,
-            shared.spool,
-            analyser,
-            holds_unopenable=settings.sending.unopenable == "hold",
-        ),
+        settings.policies(),
+        settings.own_words(),
     )
+    holds_unopenable = settings.sending.unopenable == "hold"
+    pixels = PixelWork(
+        PixelCheck(shared.orthanc, shared.spool, analyser, holds_unopenable=holds_unopenable),
+        analyser if settings.analysis.enabled else None,
+        analyser if settings.compression.enabled else None,
+    )
+    return local_steps(tools, site, pixels, pays)
 
 
 def _worker(shared: _Shared, deliveries: Sequence[Delivery], worked: Callable[[], None]) -> Worker:

@@ -12,7 +12,9 @@ from router.imaging import secondary_capture
 from router.imaging.analysis import applying
 from router.imaging.pixels.decoding import DECODED_BY_ORTHANC
 from router.imaging.worker_process import Analyser, Task
-from router.pipeline.context import MOST_CRASHES, StepContext, describe, read_made
+from router.pipeline.copies import Copies, describe, read_made
+from router.pipeline.holds import MOST_CRASHES
+from router.pipeline.step_results import timed
 from router.records.errors import (
     AnalysisSkipped,
     Code,
@@ -37,8 +39,13 @@ if TYPE_CHECKING:
 
     from router.deid.pseudonyms import Key
     from router.imaging.analysis import Analysis
+    from router.journal import Journal
+    from router.observe.metrics import Metrics
+    from router.pipeline.keys import StudyKeys
+    from router.pipeline.originals import Originals
     from router.records.copies import Copy, Route
-    from router.truck.spool import Body
+    from router.truck.orthanc import TruckOrthanc
+    from router.truck.spool import Body, Spool
 
 #: One capture for a whole series, of the slice in its middle; one per image in all others.
 _SLICED = frozenset({"CT", "MR", "PT"})
@@ -49,36 +56,55 @@ _log = logging.getLogger(__name__)
 class AnalyseStep:
     """Makes the captures. One thread uses it."""
 
-    def __init__(self, context: StepContext, analyser: Analyser | None) -> None:
-        self._context = context
+    def __init__(
+        self,
+        analyser: Analyser | None,
+        orthanc: TruckOrthanc,
+        journal: Journal,
+        spool: Spool,
+        keys: StudyKeys,
+        originals: Originals,
+        copies: Copies,
+        metrics: Metrics,
+        now: Callable[[], float],
+        stopping: Callable[[], bool],
+    ) -> None:
+        """``analyser``: makes the captures; ``None``: nobody does."""
         self._analyser = analyser
+        self._orthanc = orthanc
+        self._journal = journal
+        self._spool = spool
+        self._keys = keys
+        self._originals = originals
+        self._copies = copies
+        self._metrics = metrics
+        self._now = now
+        self._stopping = stopping
 
     def take(self, study: Study) -> Outcome | None:
         """Makes the captures that are not decided yet. Raises OrthancError, JournalError."""
-        key = self._context.key(study)
-        instances = self._context.journal.instances.of_study(study.orthanc_id)
-        routes = self._context.journal.routes.of_study(study.orthanc_id)
+        key = self._keys.key(study)
+        instances = self._journal.instances.of_study(study.orthanc_id)
+        routes = self._journal.routes.of_study(study.orthanc_id)
         wanted, unwanted = by_their_rules(instances, routes)
-        self._context.journal.instances.decide_analysis(
-            dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE)
-        )
+        self._journal.instances.decide_analysis(dict.fromkeys(unwanted, Code.LEFT_OUT_BY_RULE))
         captures = {i.copy.sop_uid: i for i in instances if i.role is Role.CAPTURE and i.copy}
         begun = {i.orthanc_id for i in wanted if _has_capture(i, key, captures)}
         chosen, left_out = choose_sources(wanted, begun)
         for instance in chosen:
-            if self._context.stopping():
+            if self._stopping():
                 return None
-            with self._context.timed("analyse"):
+            with timed(self._metrics, "analyse"):
                 results = [
                     self._try_analyse(study, instance, key, captures, analysis)
                     for analysis in applying_to(instance, routes)
                 ]
             result = CAPTURED if CAPTURED in results else results[0]
-            self._context.journal.instances.decide_analysis({instance.orthanc_id: result})
-            self._context.metrics.analysed(result)
+            self._journal.instances.decide_analysis({instance.orthanc_id: result})
+            self._metrics.analysed(result)
         # Only now: a series whose slices are left out has its capture, or the reason why not.
-        self._context.journal.instances.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
-        decided = self._context.journal.instances.of_study(study.orthanc_id)
+        self._journal.instances.decide_analysis(dict.fromkeys(left_out, Code.NOT_CHOSEN))
+        decided = self._journal.instances.of_study(study.orthanc_id)
         return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
 
     def _try_analyse(
@@ -104,7 +130,7 @@ class AnalyseStep:
         # Whatever is wrong with one image, the captures of the others are made.
         except Exception as error:
             of_all = (OrthancUnreachable, OrthancDenied)
-            if isinstance(error, of_all) and not self._context.orthanc.answers():
+            if isinstance(error, of_all) and not self._orthanc.answers():
                 raise
             _log.warning(
                 "no capture: %s",
@@ -129,8 +155,8 @@ class AnalyseStep:
         """Makes the capture, unless the router died of it before."""
         if instance.crashes >= MOST_CRASHES:
             raise AnalysisSkipped(Code.ANALYSIS_CRASHED, f"{instance.crashes} times")
-        instances = self._context.journal.instances
-        instances.begin_step(instance.orthanc_id, self._context.now())
+        instances = self._journal.instances
+        instances.begin_step(instance.orthanc_id, self._now())
         try:
             self._capture(study, instance, key, captures, analysis)
         finally:
@@ -153,7 +179,7 @@ class AnalyseStep:
             if self._adopt(study, instance, key, captures, earlier, analysis):
                 return
         uids = capture_uids(key, copy, analysis.name, analysis.version)
-        target = self._context.spool.path(".capture")
+        target = self._spool.path(".capture")
 
         def make(body: Body, source: Path) -> Mapping[int, bytes]:
             assert self._analyser is not None  # noqa: S101  (looked at above)
@@ -173,7 +199,7 @@ class AnalyseStep:
         self, copy: Copy, make: Callable[[Body, Path], Mapping[int, bytes]]
     ) -> Mapping[int, bytes]:
         """What is made of a copy: here where its pixels can be decoded, else as Orthanc does it."""
-        orthanc, spool = self._context.orthanc, self._context.spool
+        orthanc, spool = self._orthanc, self._spool
         if copy.transfer_syntax not in DECODED_BY_ORTHANC:
             try:
                 with orthanc.file(copy.orthanc_id) as body, spool.as_file(body) as source:
@@ -200,22 +226,22 @@ class AnalyseStep:
         """
         copy = instance.copy
         assert copy is not None  # noqa: S101  (the caller has looked)
-        expected, _ = self._context.remembered(instance, key, self._context.profile(study))
+        expected, _ = self._originals.remembered(instance, key, self._keys.profile(study))
         stored = instance_id(expected.patient, copy.study_uid, uids.series, uids.sop)
         known = captures.get(uids.sop)
         try:
-            with self._context.orthanc.file(stored) as body:
-                with self._context.orthanc.file(copy.orthanc_id) as source:
+            with self._orthanc.file(stored) as body:
+                with self._orthanc.file(copy.orthanc_id) as source:
                     header = gate.header(read_made(source), source.view)
                 self._store_capture(study, instance, body, key, uids, header, analysis)
         except ResourceMissing:
             if known is None:
                 return False
-            if self._context.journal.outbox.may_have_been_sent(known.orthanc_id):
+            if self._journal.outbox.may_have_been_sent(known.orthanc_id):
                 raise AnalysisSkipped(
                     Code.CAPTURE_OF_EARLIER_VERSION, "its capture was made by an earlier version"
                 ) from None
-            self._context.journal.copies.give_up_capture(known.orthanc_id)
+            self._journal.copies.give_up_capture(known.orthanc_id)
             return False
         return True
 
@@ -225,7 +251,7 @@ class AnalyseStep:
     ) -> None:  # fmt: skip
         """A capture passes the same gate as a copy, against the original's identifiers."""
         dataset = read_made(body)
-        expected, traces = self._context.remembered(instance, key, self._context.profile(study))
+        expected, traces = self._originals.remembered(instance, key, self._keys.profile(study))
         expected = expected.for_capture(uids.series, uids.sop)
         own_texts = secondary_capture.OWN_TEXTS | {analysis.name}
         gate.check_outgoing(
@@ -238,9 +264,9 @@ class AnalyseStep:
             own_texts,
         )
         copy = describe(dataset, body.size, part10.digest(body.view), part10.md5(body.view))
-        self._context.journal.copies.begin_capture(instance.orthanc_id, copy, self._context.now())
-        self._context.store(copy, body, copy.orthanc_id)
-        self._context.journal.copies.finish(copy.orthanc_id)
+        self._journal.copies.begin_capture(instance.orthanc_id, copy, self._now())
+        self._copies.store(copy, body, copy.orthanc_id)
+        self._journal.copies.finish(copy.orthanc_id)
 
 
 def by_their_rules(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from router.imaging import quality
 from router.imaging.quality import Flag, Raised, Shown
-from router.pipeline.steps import MOST_CRASHES, MOST_TRIES
+from router.pipeline.holds import MOST_CRASHES, MOST_TRIES
 from router.records.errors import (
     AnalysisSkipped,
     Code,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from router.journal import Journal
     from router.journal.quality import Unseen
     from router.observe.metrics import Metrics
-    from router.pipeline.steps import QuietPeriod
+    from router.pipeline.anonymize.quiet_period import QuietPeriod
     from router.truck.orthanc import TruckOrthanc
     from router.truck.spool import Spool
 

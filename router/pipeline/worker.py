@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from router.pipeline.steps import StepIncomplete, StepTooSoon
+from router.pipeline.step_results import StepIncomplete, StepTooSoon
 from router.records import backoff
 from router.records.errors import (
     Code,

@@ -13,7 +13,7 @@ from unittest import mock
 import pydicom
 from pynetdicom import AE
 
-from router.pipeline.anonymize.scheduling import AnonymizeStep
+from router.pipeline.anonymize.instance import Anonymizer
 from router.truck.orthanc import instance_id
 from tests.support.in_process import Router
 from tests.support.waiting import until
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from router.deid.pseudonyms import Key
+    from router.pipeline.anonymize.first_image import FirstImageBarrier
     from router.records.instance import Instance
     from router.records.study import Study
     from tests.support.orthancs import Orthanc
@@ -182,14 +183,16 @@ def _collect(journal: Path, cloud: Orthanc, came: Came) -> None:
 
 def _timed(spans: dict[str, tuple[float, float]]) -> mock._patch:  # type: ignore[type-arg]
     """Measures the step's work on each instance."""
-    work = AnonymizeStep._anonymize
+    work = Anonymizer.anonymize
 
-    def measured(self: AnonymizeStep, study: Study, instance: Instance, key: Key) -> None:
+    def measured(
+        self: Anonymizer, study: Study, instance: Instance, key: Key, first: FirstImageBarrier
+    ) -> None:
         begun = time.perf_counter()
-        work(self, study, instance, key)
+        work(self, study, instance, key, first)
         spans[instance.orthanc_id] = (begun, time.perf_counter())
 
-    return mock.patch.object(AnonymizeStep, "_anonymize", measured)
+    return mock.patch.object(Anonymizer, "anonymize", measured)
 
 
 def median_ms(seconds: Iterable[float]) -> float:

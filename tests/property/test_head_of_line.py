@@ -26,11 +26,11 @@ from router.imaging.worker_process import Look
 from router.journal import Journal, Pin
 from router.observe.metrics import Metrics
 from router.pipeline import regression_images
+from router.pipeline.anonymize.quiet_period import QuietPeriod
 from router.pipeline.deliver import Delivery
 from router.pipeline.intake import Intake
 from router.pipeline.purge import Purger, Watermarks
 from router.pipeline.quality_check import QualityChecker
-from router.pipeline.steps import QuietPeriod
 from router.pipeline.worker import Worker
 from router.records import errors
 from router.records.errors import Code, EdgeRouterError

@@ -16,8 +16,9 @@ from router.deid.pseudonyms import Key
 from router.imaging.worker_process import HeaderCheck
 from router.journal import Journal, Pin
 from router.observe.metrics import Metrics
+from router.pipeline.anonymize.quiet_period import QUIET_S, QuietPeriod
 from router.pipeline.quality_check import QualityChecker as QualityCheck
-from router.pipeline.steps import QUIET_S, QuietPeriod, SiteRules, StepContext, Steps
+from router.pipeline.steps import PixelWork, Site, Tools, local_steps
 from router.pipeline.worker import Worker
 from router.records.errors import Code, OrthancBrokeOff, OrthancError, OrthancFull, ResourceMissing
 from router.records.instance import Arrival
@@ -51,14 +52,14 @@ class Truck:
         """As a new process would."""
         self.journal.instances.count_crashes()
         self.quiet_period = QuietPeriod(lambda: self.now)
-        context = StepContext(
-            cast("TruckOrthanc", self), self.journal, cast("Spool", None),
-            {"key": Key("key", b"k" * 32)}, "TRUCK1", SiteRules(policies.SHIPPED, frozenset()),
-            Metrics(CollectorRegistry()), lambda: self.now, lambda: False, self.quiet_period,
-            self.headers(),
+        tools = Tools(
+            cast("TruckOrthanc", self), self.journal, cast("Spool", None), self.headers(),
+            self.quiet_period, Metrics(CollectorRegistry()), lambda: self.now, lambda: False,
         )  # fmt: skip
-        pixels = cast("PixelCheck", None)
-        steps = Steps(context, None, self.routing(), None, lambda: False, pixels)
+        key = Key("key", b"k" * 32)
+        pixels = PixelWork(cast("PixelCheck", None))
+        site = Site("TRUCK1", {key.id: key}, self.routing(), policies.SHIPPED, frozenset())
+        steps = local_steps(tools, site, pixels, lambda: False)
         self.worker = Worker(self.journal, steps, ["cloud"], lambda: self.now, lambda: 0.0)
 
     def headers(self) -> HeaderCheck:
