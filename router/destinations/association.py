@@ -1,23 +1,20 @@
 """A DICOM association with a destination (PS3.8), on pynetdicom.
 
-pynetdicom's own C-STORE reads the whole file into memory and encodes it anew. Here the data set's
-bytes go as they are, a window of PDUs at a time; what is in flight is bounded, and counted.
+pynetdicom's own C-STORE encodes a file anew, or hands all of its PDUs to the socket's queue at once.
+Here the data set's bytes go as they are, a window of PDUs at a time.
 """
 
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from io import BytesIO
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, build_context, evt
-from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom import _config, build_context, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -25,165 +22,73 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from router import __version__
-from router.destinations import tls
+from router.destinations.dimse_opening import Peer, establish
+from router.destinations.dimse_refusals import (
+    ACCEPTED,
+    NO_TRANSFER_SYNTAX,
+    broken,
+    context_refusal,
+)
+from router.destinations.dimse_stream import Messages, View, Window
 from router.destinations.peer_words import peer_words
 from router.dicom import lossless
 from router.dicom.mapped_bytes import PageReleaser
 from router.records.errors import (
     Code,
-    DeliveryDeferred,
     DestinationPaused,
-    Hold,
-    LinkDown,
-    SyntaxRefused,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from ssl import SSLContext
 
     from pynetdicom.association import Association as PynetAssociation
-    from pynetdicom.dimse_primitives import DimseServiceType
     from pynetdicom.events import Event
-    from pynetdicom.transport import AddressInformation, AssociationSocket
+    from pynetdicom.presentation import PresentationContext
 
     from router.destinations.tls import TlsContext
 
 # Its handlers write data sets into the log, and cost time with each PDU.
 _config.LOG_HANDLER_LEVEL = "none"
 
-#: The largest PDU we send, whatever the peer takes ("no limit" would be the whole file in one).
-_LARGEST_PDU = 128 * 1024
-#: PDUs between us and the socket.
-_WINDOW = 16
-#: In a P-DATA-TF PDU, before the fragment: PDU header, PDV length, context ID, control header
-#: (PS3.8, table 9-22 and annex E.2).
-_HEAD_BYTES = 12
-_P_DATA = 0x04
-_COMMAND = 0x01
-_CONTROL = 11
 _MEDIUM = 0x0000
 _RELEASE_S = 2.0
 _LARGEST_MESSAGE_ID = 0xFFFF
-#: A context's result (PS3.8, table 9-18).
-_ACCEPTED, _NO_ABSTRACT_SYNTAX, _NO_TRANSFER_SYNTAX = 0, 3, 4
-#: Who rejects an association (PS3.8, table 9-21), and the reasons that pass by themselves.
-_TRANSIENT = 2
-_BY_PRESENTATION = 3
-_CALLED_AET_UNKNOWN = (1, 7)
 _PENDING = frozenset({0xFF00, 0xFF01})
 
 #: SOP Class UID and Transfer Syntax UID.
 Pair = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class Peer:
-    """Who is called, by whom, and how long it may take."""
-
-    host: str
-    port: int
-    called_aet: str
-    calling_aet: str
-    connect_timeout_s: float
-    answer_timeout_s: float
-
-
-class _Entity(AE):
-    """Remembers its socket: pynetdicom leaves it open where it cannot connect."""
-
-    opened: socket.socket | None = None
-
-    def _create_socket(
-        self,
-        assoc: PynetAssociation,
-        address: AddressInformation,
-        tls_args: tuple[SSLContext, str] | None,
-    ) -> AssociationSocket:
-        made = super()._create_socket(assoc, address, tls_args)
-        self.opened = made.socket
-        return made
-
-
-class _View(BytesIO):
-    """A data set that is read where it lies: pynetdicom asks for its bytes, and slices them."""
-
-    def __init__(self, view: memoryview) -> None:
-        super().__init__()
-        self._view = view
-
-    def getvalue(self) -> memoryview:  # type: ignore[override]
-        return self._view
-
-
-class _Messages(DIMSEServiceProvider):
-    """Leaves each answer to who waits for it.
-
-    The association's own thread looks for requests of the peer, and would take our answers; so
-    that it does not, pynetdicom stops it around each of its own services. A peer of ours has no
-    requests.
-    """
-
-    def get_msg(self, block: bool = False) -> tuple[None, None] | tuple[int, DimseServiceType]:  # noqa: FBT001, FBT002  (of the base)
-        return super().get_msg(block=True) if block else (None, None)
-
-    @property
-    def maximum_pdu_size(self) -> int:
-        return min(super().maximum_pdu_size or _LARGEST_PDU, _LARGEST_PDU)
-
-
-class _Window:
-    """What is on its way to the socket, and whether that is still there."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._waiting = 0
-        self._handed = 0
-        self._gone = False
-
-    def enter(self, timeout_s: float) -> bool:
-        """Waits for room for one more PDU; whether there is some."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._waiting < _WINDOW or self._gone, timeout_s):
-                return False
-            self._waiting += 1
-            return not self._gone
-
-    def taken(self) -> int:
-        """Bytes of data sets that were handed to the socket since it was last asked."""
-        with self._changed:
-            handed, self._handed = self._handed, 0
-            return handed
-
-    def handed(self, event: Event) -> None:
-        """A PDU was handed to the socket."""
-        pdu = event.data
-        if pdu[0] != _P_DATA:
-            return
-        with self._changed:
-            self._waiting = max(0, self._waiting - 1)
-            if not pdu[_CONTROL] & _COMMAND:
-                self._handed += len(pdu) - _HEAD_BYTES
-            self._changed.notify_all()
-
-    def closed(self, _: Event) -> None:
-        with self._changed:
-            self._gone = True
-            self._changed.notify_all()
-
-
 class Association:
     """An established association. One thread at a time uses it."""
 
-    def __init__(self, peer: Peer, pairs: Iterable[Pair], context: TlsContext | None) -> None:
-        """Opens it, with a presentation context for each pair, C-FIND and C-ECHO.
+    def __init__(
+        self,
+        peer: Peer,
+        pairs: Iterable[Pair],
+        context: TlsContext | None,
+        *,
+        only_stores: bool = False,
+    ) -> None:
+        """Opens it, with a presentation context for each pair, for each without compression, for
+        C-FIND and for C-ECHO; ``only_stores``: for the pairs alone.
 
         Raises LinkDown, DestinationPaused.
         """
-        self.pairs = frozenset(both for pair in pairs for both in (pair, _plain(pair)))
+        self.pairs = frozenset(pairs)
+        self._services: list[PresentationContext] = []
+        if not only_stores:
+            # So that nothing else has to be opened where the peer takes no compression.
+            self.pairs |= {_plain(pair) for pair in self.pairs}
+            self._services = [
+                build_context(
+                    StudyRootQueryRetrieveInformationModelFind,
+                    [ExplicitVRLittleEndian, ImplicitVRLittleEndian],
+                ),
+                build_context(Verification, ImplicitVRLittleEndian),
+            ]
         self._peer = peer
-        self._window = _Window()
+        self._window = Window()
         self._message_id = 0
         self._socket: socket.socket | None = None
         self.used_at = time.monotonic()
@@ -201,47 +106,21 @@ class Association:
                 *self._association.rejected_contexts,
             )
         }
-        self._messages = _Messages(self._association)
+        self._messages = Messages(self._association)
         self._association.dimse = self._messages
 
     def _open(self, context: TlsContext | None) -> PynetAssociation:
-        peer = self._peer
-        entity = _Entity(ae_title=peer.calling_aet)
-        entity.implementation_version_name = f"EDGEROUTER{__version__}"[:16]
-        entity.connection_timeout = peer.connect_timeout_s
-        entity.acse_timeout = entity.dimse_timeout = peer.answer_timeout_s
-        # A long upload hears nothing from the peer; who is idle is closed by us or by the peer.
-        entity.network_timeout = None
-        pairs = sorted(self.pairs)
-        contexts = [build_context(UID(c), UID(syntax)) for c, syntax in pairs]
-        contexts += [
-            build_context(
-                StudyRootQueryRetrieveInformationModelFind,
-                [ExplicitVRLittleEndian, ImplicitVRLittleEndian],
-            ),
-            build_context(Verification, ImplicitVRLittleEndian),
+        contexts = [build_context(UID(c), UID(syntax)) for c, syntax in sorted(self.pairs)]
+        handlers = [
+            (evt.EVT_CONN_OPEN, self._connected),
+            (evt.EVT_DATA_SENT, self._window.handed),
+            (evt.EVT_CONN_CLOSE, self._window.closed),
         ]
         try:
-            association = entity.associate(
-                peer.host,
-                peer.port,
-                contexts=contexts,
-                ae_title=peer.called_aet,
-                tls_args=None if context is None else (context, peer.host),
-                evt_handlers=[
-                    (evt.EVT_CONN_OPEN, self._connected),
-                    (evt.EVT_DATA_SENT, self._window.handed),
-                    (evt.EVT_CONN_CLOSE, self._window.closed),
-                ],
-            )
-        # Of a name that cannot be resolved; all else is told by what became of the association.
-        except OSError as error:
-            raise LinkDown(Code.LINK_DOWN, f"no connection ({type(error).__name__})") from None
-        if not association.is_established:
-            self._socket = self._socket or entity.opened
+            return establish(self._peer, contexts + self._services, context, handlers)
+        except BaseException:
             self._close_socket()
-            _why_not(association, context)
-        return association
+            raise
 
     def _connected(self, event: Event) -> None:
         """Nothing waits in the kernel for more to send, and nothing waits for ever."""
@@ -274,11 +153,11 @@ class Association:
         try:
             answer = self._association.send_c_echo(self._next_id())
         except (RuntimeError, ValueError):  # it has ended meanwhile
-            raise _broken() from None
+            raise broken() from None
         finally:
             self._association.dimse_timeout = before
         if "Status" not in answer:
-            raise _broken()
+            raise broken()
 
     def store(
         self, pair: Pair, sop_uid: str, data_set: memoryview, count: Callable[[int], None]
@@ -295,14 +174,14 @@ class Association:
         request.AffectedSOPClassUID = UID(pair[0])
         request.AffectedSOPInstanceUID = UID(sop_uid)
         request.Priority = _MEDIUM
-        request.DataSet = _View(data_set)
+        request.DataSet = View(data_set)
         message = C_STORE_RQ()
         message.primitive_to_message(request)
         releaser = PageReleaser(data_set)
         try:
             for fragment in message.encode_msg(context_id, self._messages.maximum_pdu_size):
                 if not self._window.enter(self._peer.answer_timeout_s):
-                    raise _broken()
+                    raise broken()
                 self._association.dul.send_pdu(fragment)
                 if handed := self._window.taken():
                     count(handed)  # may take its time: there is a cap on the rate
@@ -315,7 +194,7 @@ class Association:
             or not answer.is_valid_response
             or answer.MessageIDBeingRespondedTo != request.MessageID
         ):
-            raise _broken()
+            raise broken()
         self.used_at = time.monotonic()
         comment = str(getattr(answer, "ErrorComment", None) or "")
         return int(answer.Status or 0), peer_words(comment)
@@ -344,7 +223,7 @@ class Association:
             if status in _PENDING and match is not None and _is_of(match, study_uid):
                 found.add(str(match.get("SOPInstanceUID", "")))
         if status is None:
-            raise _broken()
+            raise broken()
         if status != 0:
             raise LookupError(f"{status:04X}")
         self.used_at = time.monotonic()
@@ -389,59 +268,17 @@ class Association:
         Raises SyntaxRefused, Hold, DeliveryDeferred.
         """
         context_id = self._ids[pair]
-        result = self._results.get(context_id, _NO_TRANSFER_SYNTAX)
-        if result == _ACCEPTED:
+        result = self._results.get(context_id, NO_TRANSFER_SYNTAX)
+        if result == ACCEPTED:
             return context_id
-        sop_class, syntax = pair
-        name, way = UID(sop_class).name, UID(syntax).name
-        if syntax != lossless.PLAIN_SYNTAX or result == _NO_TRANSFER_SYNTAX:
-            # Whatever reason it gives: archives say "no such class" of a syntax, too.
-            raise SyntaxRefused(Code.SYNTAX_REFUSED, f"it does not take {way} (result {result})")
-        if result == _NO_ABSTRACT_SYNTAX:
-            raise Hold(Code.DESTINATION_REFUSED, f"it does not take {name}")
-        raise DeliveryDeferred(
-            Code.DESTINATION_ANSWER_UNCLEAR,
-            f"it refuses {name} in {way} without a reason (result {result})",
-        )
+        raise context_refusal(*pair, result)
 
 
 def _plain(pair: Pair) -> Pair:
-    """The pair without compression: asked for beside each, so that nothing else has to be opened."""
+    """The pair without compression."""
     return pair[0], lossless.PLAIN_SYNTAX
 
 
 def _is_of(match: Dataset, study_uid: str) -> bool:
     """Whether a match is of the study: some peers do not look at every key."""
     return str(match.get("StudyInstanceUID") or study_uid) == study_uid
-
-
-def _broken() -> LinkDown:
-    return LinkDown(Code.LINK_DOWN, "the association broke off or was not answered")
-
-
-def _why_not(association: PynetAssociation, context: TlsContext | None) -> None:
-    """Raises what kept an association from being established."""
-    if context is not None and context.trouble is not None:
-        tls.pause_for(context.trouble)
-    if association.is_rejected:
-        _rejected(association)
-    if association.rejected_contexts and not association.accepted_contexts:
-        raise DestinationPaused(
-            Code.ENDPOINT_WRONG, "it takes nothing of what is offered: it is no archive"
-        )
-    raise LinkDown(Code.LINK_DOWN, "no association")
-
-
-def _rejected(association: PynetAssociation) -> None:
-    """Raises what a rejection (PS3.8, 9.3.4) means."""
-    answer = association.acceptor.primitive
-    if answer is None:
-        raise _broken()
-    result, source, reason = answer.result, answer.result_source, answer.diagnostic
-    if result == _TRANSIENT or source == _BY_PRESENTATION:
-        raise LinkDown(Code.DESTINATION_BUSY, f"it takes no association now ({source}/{reason})")
-    if (source, reason) == _CALLED_AET_UNKNOWN:
-        raise DestinationPaused(Code.ENDPOINT_WRONG, "it does not have the called AE title")
-    raise DestinationPaused(
-        Code.DESTINATION_DENIED, f"it rejects our associations ({source}/{reason})"
-    )

@@ -6,6 +6,7 @@ never stops the others.
 
 from __future__ import annotations
 
+import mmap
 import shutil
 import tempfile
 import zipfile
@@ -14,22 +15,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pynetdicom import AE, _config
-from pynetdicom.presentation import build_context
+from pynetdicom.dsutils import split_dataset
 
+from router.destinations.association import Association
+from router.destinations.dimse_opening import Peer
 from router.dicom import part10
-from router.records.errors import Code, Hold, OperatorError
+from router.records.errors import (
+    Code,
+    DeliveryDeferred,
+    DestinationPaused,
+    Hold,
+    LinkDown,
+    OperatorError,
+    SyntaxRefused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-# A tomosynthesis is not read into memory to be sent.
-_config.STORE_SEND_CHUNKED_DATASET = True
+    from router.destinations.association import Pair
 
 #: An association has at most 128 presentation contexts (PS3.8, 9.3.2.2).
 _MOST_CONTEXTS = 128
 _SUCCESS = 0x0000
-_TIMEOUT_S = 60
+_NEEDED = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
+_TIMEOUT_S = 60.0
 #: What a file of an archive may hold unpacked: above the largest tomosynthesis.
 _LARGEST_BYTES = 2 << 30
 
@@ -57,8 +67,10 @@ class Sent:
 class _Readable:
     name: str
     path: Path
-    sop_class: str
-    syntax: str
+    pair: Pair
+    sop_uid: str
+    #: Where the data set begins.
+    offset: int
 
 
 @contextmanager
@@ -116,63 +128,76 @@ def send(files: Iterable[tuple[str, Path]], door: Door, done: Callable[[], objec
 
 
 def _read(name: str, path: Path) -> _Readable:
+    """What is said of a file when it is sent. Raises Hold (UNREADABLE, NESTING_TOO_DEEP)."""
     with path.open("rb") as stream:
-        dataset = part10.read(stream)
-        meta = dataset.file_meta
-        if "MediaStorageSOPClassUID" not in meta or "TransferSyntaxUID" not in meta:
-            raise Hold(Code.UNREADABLE, "its file header is incomplete")
-        return _Readable(name, path, str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+        meta = part10.read(stream).file_meta
+    if not all(keyword in meta for keyword in _NEEDED):
+        raise Hold(Code.UNREADABLE, "its file header is incomplete")
+    _, offset = split_dataset(path)
+    sop_class, sop_uid, syntax = (str(meta[keyword].value) for keyword in _NEEDED)
+    return _Readable(name, path, (sop_class, syntax), sop_uid, offset)
 
 
 def _batches(files: list[_Readable]) -> Iterator[list[_Readable]]:
     """Files that fit into one association: of so many kinds together."""
     batch: list[_Readable] = []
-    kinds: set[tuple[str, str]] = set()
+    pairs: set[Pair] = set()
     for file in files:
-        kind = (file.sop_class, file.syntax)
-        if kind not in kinds and len(kinds) == _MOST_CONTEXTS:
+        if file.pair not in pairs and len(pairs) == _MOST_CONTEXTS:
             yield batch
-            batch, kinds = [], set()
+            batch, pairs = [], set()
         batch.append(file)
-        kinds.add(kind)
+        pairs.add(file.pair)
     if batch:
         yield batch
 
 
 def _send_batch(batch: list[_Readable], door: Door, done: Callable[[], object]) -> list[Sent]:
-    entity = AE(ae_title=door.calling)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _TIMEOUT_S
-    kinds = sorted({(file.sop_class, file.syntax) for file in batch})
-    contexts = [build_context(sop_class, [syntax]) for sop_class, syntax in kinds]
+    pairs = {file.pair for file in batch}
     results: list[Sent] = []
     association = None
     try:
         for file in batch:
-            if association is None or not association.is_established:
-                association = entity.associate(
-                    door.host, door.port, contexts=contexts, ae_title=door.called
-                )
-                if not association.is_established:
-                    raise OperatorError(
-                        Code.TRUCK_UNREACHABLE,
-                        f"No association with {door.called} at {door.host}:{door.port} as "
-                        f"{door.calling}: is the truck running, and does it know this AE title?",
-                    )
+            if association is not None and not association.alive:
+                association.close()
+                association = None
+            association = association or _opened(door, pairs)
             results.append(Sent(file.name, _store(association, file)))
             done()
     finally:
-        if association is not None and association.is_established:
-            association.release()
+        if association is not None:
+            association.close()
     return results
 
 
-def _store(association: object, file: _Readable) -> str | None:
+def _opened(door: Door, pairs: set[Pair]) -> Association:
+    """An association with the truck. Raises OperatorError (TRUCK_UNREACHABLE)."""
+    peer = Peer(door.host, door.port, door.called, door.calling, _TIMEOUT_S, _TIMEOUT_S)
+    try:
+        return Association(peer, pairs, None, only_stores=True)
+    except (LinkDown, DestinationPaused):
+        raise OperatorError(
+            Code.TRUCK_UNREACHABLE,
+            f"No association with {door.called} at {door.host}:{door.port} as {door.calling}: "
+            "is the truck running, and does it know this AE title?",
+        ) from None
+
+
+def _store(association: Association, file: _Readable) -> str | None:
     """``None``, or why the truck does not have the file."""
     try:
-        answer = association.send_c_store(file.path)  # type: ignore[attr-defined]
-    except (ValueError, RuntimeError, AttributeError, OSError) as error:
-        return f"it was not sent ({type(error).__name__})"
-    status = answer.Status if "Status" in answer else None
-    if status is None:
+        with file.path.open("rb") as stream:
+            view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        status, _ = association.store(file.pair, file.sop_uid, view[file.offset :], _ignore)
+    except (SyntaxRefused, Hold, DeliveryDeferred) as error:
+        return f"it was not sent: {error.sentence}"
+    except LinkDown:
+        association.cut()  # the next file has one of its own
         return "the truck did not answer"
+    except (OSError, ValueError) as error:
+        return f"it was not sent ({type(error).__name__})"
     return None if status == _SUCCESS else f"the truck answered 0x{status:04X}"
+
+
+def _ignore(_: int) -> None:
+    """Nobody counts the bytes."""
