@@ -12,6 +12,7 @@ from router.pipeline.anonymize.instance import Anonymizer
 from router.pipeline.anonymize.rejection import RejectionNotes
 from router.pipeline.anonymize.scheduling import AnonymizeStep
 from router.pipeline.anonymize.source import Sources
+from router.pipeline.captures import Captures
 from router.pipeline.copies import Copies
 from router.pipeline.holds import Holds
 from router.pipeline.keys import StudyKeys
@@ -120,8 +121,8 @@ def local_steps(tools: Tools, site: Site, pixels: PixelWork, pays: Callable[[], 
     anonymize = AnonymizeStep(
         attempts, notes, keys, orthanc, journal, tools.quiet_period, tools.metrics, tools.stopping
     )
-    analyse = AnalyseStep(
-        pixels.analyser, orthanc, journal, spool, keys, originals, copies, tools.metrics,
-        tools.now, tools.stopping,
-    )  # fmt: skip
+    captures = Captures(
+        pixels.analyser, orthanc, journal, spool, keys, originals, copies, tools.now
+    )
+    analyse = AnalyseStep(captures, orthanc, journal, keys, tools.metrics, tools.stopping)
     return Steps(anonymize, analyse)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from router.imaging.analysis import density
-from router.pipeline.analyse import by_their_rules, choose_sources
+from router.pipeline.capture_sources import by_their_rules, choose_sources
 from router.records.copies import Copy, Route
 from router.records.errors import Code
 from router.records.instance import CAPTURED, Instance, Role, Stage
