@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from router import __version__
-from router.destinations import KINDS
+from router.destinations import opened
 from router.imaging.quality.public_names import public
 from router.imaging.worker_process import Analyser, HeaderCheck
 from router.journal import Journal, lock
@@ -142,7 +142,7 @@ def _deliveries(shared: _Shared, destinations: Sequence[Destination]) -> list[De
             time.time,
             random.random,
             shared.stopping,
-            Limits(told.most_connections, told.rate_bps, told.compressed),
+            Limits(told.most_connections, told.compressed),
         )
         for destination, told in zip(destinations, shared.settings.destinations, strict=True)
     ]
@@ -280,7 +280,7 @@ class App:
         self._metrics = Metrics(self._registry)
         self._shared = shared = _shared(settings, self._metrics, self._stop.is_set)
         self._journal = shared.journal
-        self._destinations = [KINDS[one.kind].make(one) for one in settings.destinations]
+        self._destinations = [opened(one) for one in settings.destinations]
         self._deliveries = _deliveries(shared, self._destinations)
         self._show_figures()
 

@@ -42,7 +42,7 @@ def _now() -> list[Part]:
             f"edge_router_orthanc_up{{{_T}}}", "none", said=yes_no,
         ),
         number(
-            "Link now", "Whether the link gate of every destination is open.",
+            "Link now", "Whether requests to every destination pass.",
             f"min(edge_router_link_up{{{_T}}})", "none",
             said={0: ("down", "red"), 1: ("up", "green")},
         ),

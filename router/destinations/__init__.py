@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
 from pydantic import Field
 
+from router.destinations.connection_limit import ConnectionLimited
 from router.destinations.dimse import Dimse, DimseSettings
+from router.destinations.rate_cap import RateCapped
 from router.destinations.stow import Stow, StowSettings
 
 if TYPE_CHECKING:
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
 class Destination(Protocol):
     """The contract. Every method may be called from several threads at once."""
 
-    name: str
-    #: How far our clock was ahead when it last answered, in seconds; ``None``: it cannot tell.
-    clock_offset_s: float | None
-    #: So many instances one request may carry.
-    most_together: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def clock_offset_s(self) -> float | None:
+        """How far our clock was ahead when it last answered, in seconds; ``None``: it cannot tell."""
+
+    @property
+    def most_together(self) -> int:
+        """So many instances one request may carry."""
 
     def probe(self) -> None:
         """Asks cheaply, on a fresh connection, whether the destination is there.
@@ -76,3 +83,12 @@ KINDS: dict[str, Kind] = {
 }
 #: The settings of any kind; ``kind`` tells which.
 AnySettings: TypeAlias = Annotated[StowSettings | DimseSettings, Field(discriminator="kind")]
+
+
+def opened(settings: StowSettings | DimseSettings) -> Destination:
+    """The destination of its settings, which is sent no more at a time, and no faster, than they say.
+
+    Raises SettingsError (SECRET_UNREADABLE).
+    """
+    made = KINDS[settings.kind].make(settings)
+    return ConnectionLimited(RateCapped(made, settings.rate_bps), settings.most_connections)

@@ -1,7 +1,7 @@
 """A data set on its way through pynetdicom: read where it lies, a window of PDUs at a time.
 
 pynetdicom's own C-STORE reads the whole file into memory, or hands all of its PDUs to the socket's
-queue at once. Here what is in flight is bounded, and counted.
+queue at once. Here what is under way is bounded, and counted.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class Metrics:
         )
         self.link_up = Gauge(
             "edge_router_link_up",
-            "Whether a destination was reached and its link gate is open (1), or not (0).",
+            "Whether a destination was reached and requests to it pass (1), or not (0).",
             ["destination"],
             registry=registry,
         )

@@ -10,7 +10,7 @@ EdgeRouterError
 │   ├── OrthancFull            the truck's disk is full: try again, and say so
 │   └── ResourceMissing        it does not hold what was asked for
 ├── DeliveryError          a destination did not take an instance
-│   ├── LinkDown               nobody answered: close the link gate, costs no attempts
+│   ├── LinkDown               nobody answered: trip the circuit breaker, costs no attempts
 │   ├── DestinationPaused      it does not let us in: close the gate, and say so
 │   │   └── StoreRefused           it answered an image so, and would answer every other so
 │   ├── SyntaxRefused          it does not take this transfer syntax: send it another one

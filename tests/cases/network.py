@@ -94,7 +94,7 @@ def _refused_for_good(scene: Scene) -> None:
         pacs.listing = lambda asked: [asked] if asked in held else []
         end = bench.now + 3 * 86_400
         while bench.now < end:
-            bench.delivery.gate.opened()  # its probes run on the real clock
+            bench.delivery.breaker.reset()  # its probes run on the real clock
             bench.delivery.work_once()
             bench.now += 30.0 if bench.now < 5_000 else 600.0
         codes = [str(one.hold.code) for one in bench.journal.holds.all()]

@@ -116,7 +116,7 @@ def test_a_destination_that_refuses_everything_is_paused_and_costs_no_image_anyt
     pacs.otherwise = lambda _: fault
     bench.go_on(8 * HOUR_S)
     assert {_held(bench, name) for name in names} == {None}
-    assert not bench.delivery.gate.open or bench.delivery.gate.is_trying
+    assert not bench.delivery.breaker.passes or bench.delivery.breaker.is_trying
     assert bench.journal.links.all()["cloud"].code is not None
     # One try an hour in the end, of all that wait there (half of it: the draw is 0).
     assert pacs.requests <= 40

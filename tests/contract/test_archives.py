@@ -81,7 +81,7 @@ def _deliver(bench: DeliveryRig, done: Callable[[], bool]) -> None:
 
 
 def _work(bench: DeliveryRig) -> None:
-    bench.delivery.gate.opened()  # its probes run on the real clock
+    bench.delivery.breaker.reset()  # its probes run on the real clock
     bench.delivery.work_once()
     bench.now += 900.0
 
@@ -135,7 +135,7 @@ def test_a_receiver_without_queries_gets_every_image_once_and_nothing_is_held(
             assert _bodies(bench)["STORED"] == len(copies)
             # What nobody can be asked about is not believed.
             assert bench.state("mg") is State.ANALYSED
-            assert bench.delivery.gate.code is Code.ENDPOINT_WRONG
+            assert bench.delivery.breaker.code is Code.ENDPOINT_WRONG
         _check(program, mammograms, copies)
 
 

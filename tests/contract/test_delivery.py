@@ -125,8 +125,8 @@ def test_an_endpoint_that_is_gone_holds_nothing(bench: DeliveryRig, pacs: FakePa
     copies = [bench.study(name) for name in names]
     pacs.answer_to = lambda _: Answer(404)
     bench.delivery.work_once()
-    assert not bench.delivery.gate.open
-    assert bench.delivery.gate.code is Code.ENDPOINT_WRONG
+    assert not bench.delivery.breaker.passes
+    assert bench.delivery.breaker.code is Code.ENDPOINT_WRONG
     assert bench.journal.holds.all() == []
     # What was under way when the first was answered: a body a connection.
     assert len(pacs.bodies) <= LIMITS.most_connections
@@ -146,7 +146,7 @@ def test_after_two_days_without_a_link_the_urgent_go_first_and_nothing_was_count
         priority = Priority.URGENT if number % 10 == 9 else Priority.NORMAL
         copies.append(bench.study(f"s{number}", priority))
         bench.delivery.work_once()
-        assert not bench.delivery.gate.open
+        assert not bench.delivery.breaker.passes
         bench.now += 1440.0
     assert len(pacs.bodies) <= 1  # the link was tried once, and then only asked about
     tried = len(pacs.bodies)

@@ -15,7 +15,10 @@ from pydantic import ValidationError
 
 from router.destinations import KINDS
 from router.destinations.base import Outgoing, Stored
+from router.destinations.circuit_breaker import CircuitBreaker, CircuitBroken
+from router.destinations.connection_limit import ConnectionLimited
 from router.destinations.dimse import Dimse, DimseSettings
+from router.destinations.rate_cap import RateCapped
 from router.destinations.stow import StowSettings
 from router.dicom import part10
 from router.records.copies import Copy
@@ -62,21 +65,42 @@ def _made_dimse(archive: Archive, **more: Any) -> Destination:
     return KINDS["dimse"].make(settings)
 
 
-@pytest.fixture(params=["stow read back by qido", "stow read back by orthanc", "dimse"])
+#: What may be around a destination.
+WRAPPERS: dict[str, Callable[[Destination], Destination]] = {
+    "alone": lambda inner: inner,
+    "rate cap": lambda inner: RateCapped(inner, 1e9),
+    "connection limit": lambda inner: ConnectionLimited(inner, 2),
+    "circuit breaker": lambda inner: CircuitBroken(inner, CircuitBreaker()),
+}
+KINDS_OF_ALL = ["stow read back by qido", "stow read back by orthanc", "dimse"]
+
+
+@pytest.fixture(
+    params=[
+        *((kind, "alone") for kind in KINDS_OF_ALL),
+        ("stow read back by qido", "rate cap"),
+        ("dimse", "rate cap"),
+        ("stow read back by orthanc", "connection limit"),
+        ("dimse", "circuit breaker"),
+    ],
+    ids=", ".join,
+)
 def destination(
     request: pytest.FixtureRequest, tmp_path: Path, archive: Archive
 ) -> Iterator[Destination]:
-    """Every kind, on the same real service."""
-    if request.param == "dimse":
+    """Every kind, alone and in each wrapper, on the same real service."""
+    kind, wrapper = request.param
+    if kind == "dimse":
         made = _made_dimse(archive)
     else:
         url = archive.orthanc.url
-        more = {"readback": request.param.split()[-1]}
+        more = {"readback": kind.split()[-1]}
         if more["readback"] == "orthanc":
             more["readback_url"] = url
         made = _made(tmp_path, f"{url}/dicom-web", **more)
-    yield made
-    made.close()
+    wrapped = WRAPPERS[wrapper](made)
+    yield wrapped
+    wrapped.close()
 
 
 def test_a_probe_of_a_service_that_is_there_says_nothing(destination: Destination) -> None:

@@ -13,8 +13,8 @@ from pydicom.uid import ImplicitVRLittleEndian
 from router.operator import import_files
 from router.operator.import_files import Door, Sent
 from router.records.errors import Code, OperatorError
-from tests import data
-from tests.contract.fake_dimse import CALLED, CALLING, Answer, FakeScp
+from tests.support import data
+from tests.support.fake_dimse import CALLED, CALLING, Answer, FakeScp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

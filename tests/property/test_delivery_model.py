@@ -159,7 +159,7 @@ class DeliveryModel(RuleBasedStateMachine):
 
     @rule(name=destinations)
     def deliver(self, name: str) -> None:
-        self.deliveries[name].gate.opened()  # its probes run on the real clock
+        self.deliveries[name].breaker.reset()  # its probes run on the real clock
         try:
             self.deliveries[name].work_once()
         except Killed:

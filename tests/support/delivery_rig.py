@@ -147,6 +147,6 @@ class DeliveryRig:
         """Lets the loop work while so much time goes by, as if each probe went through at once."""
         end = self.now + seconds
         while self.now < end:
-            self.delivery.gate.opened()
+            self.delivery.breaker.reset()
             self.delivery.work_once()
             self.now += 1.0

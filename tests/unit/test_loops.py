@@ -11,7 +11,7 @@ import pytest
 
 from router.loops import RETRY_S, Loop, all_alive, wake_all
 from router.records.errors import Code, OrthancError
-from tests.waiting import until
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from router.pipeline.deliver.throughput import RateCap, ThroughputController
+from router.destinations.rate_cap import RateCap
+from router.pipeline.deliver.throughput import ThroughputController
 
 MEGABYTE = 1_000_000
 

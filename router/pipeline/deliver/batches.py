@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from router.journal.outbox import Outbox
     from router.records.receipt import Receipt
 
-#: How far ahead of what is in flight the queue is looked at.
+#: How far ahead of what is under way the queue is looked at.
 _AHEAD = 48
 _MOST_TOGETHER = 32
 
@@ -59,9 +59,9 @@ class Queue:
         self._absent: set[str] = set()
 
     def take(self, body_bytes: int, avoided: Collection[str] | None = None) -> Batch | None:
-        """The next flight; ``body_bytes``: what instances that share a body may come to.
+        """The next batch; ``body_bytes``: what instances that share a body may come to.
 
-        It is looked up each time, so an urgent study waits for no more than what is in flight.
+        It is looked up each time, so an urgent study waits for no more than what is under way.
         ``avoided``: the destination refuses images of these studies, perhaps every image: the
         smallest is tried, of another study if there is one.
         """

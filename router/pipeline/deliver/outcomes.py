@@ -16,7 +16,7 @@ from router.records.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from router.journal import Journal
     from router.observe.metrics import Metrics
@@ -56,6 +56,29 @@ class DeliveryOutcomes:
         if receipt is not None:
             extra |= {"study": receipt.alias}
         _log.warning(text, error.sentence, extra=extra)
+
+    def attempted(self, result: str) -> None:
+        """Counts a try by what it came to."""
+        self._metrics.attempted(self.destination, result)
+
+    def begin_sending(self, receipts: Sequence[Receipt]) -> None:
+        """Before the first byte: from now on the destination may hold the instances."""
+        self._journal.receipts.begin_sending(receipts, self._now())
+
+    def not_sent(self, receipts: Sequence[Receipt]) -> None:
+        """The try ended before the first byte: where it was the first, nothing can be there."""
+        self._journal.receipts.not_sent(receipts)
+
+    def sent(self, receipts: Sequence[Receipt]) -> None:
+        """The destination says that it stored the instances. Not yet delivery."""
+        self._journal.receipts.sent(receipts, self._now())
+        size = sum(receipt.copy.size for receipt in receipts)
+        self._metrics.sent_bytes.labels(self.destination).inc(size)
+
+    def send_plain(self, receipt: Receipt, error: EdgeRouterError) -> None:
+        """The destination does not take its transfer syntax: it goes uncompressed the next time."""
+        self._journal.receipts.plain_next(receipt, error.code, self._now())
+        self.warn("it is sent uncompressed: %s", error, receipt)
 
     def broke_off(self, receipt: Receipt, code: Code) -> None:
         """The link broke in the middle of its body: others go first the next time.

@@ -52,7 +52,7 @@ class Reader:
         self._metrics = metrics
         self._outcomes = outcomes
         self._now = now
-        #: Questions in a row that were not answered; lanes that count at once do no harm.
+        #: Questions in a row that were not answered; threads that count at once do no harm.
         self._unanswered = 0
 
     def due(self) -> list[Receipt]:

@@ -1,6 +1,6 @@
-"""How a link is used: how many connections, how much in one body, how fast. The clock is an argument.
+"""How a link is used: how many connections, and how much in one body. The clock is an argument.
 
-A cut wastes the bodies that are in flight, so on a poor link each holds one instance. Where the
+A cut wastes the bodies that are under way, so on a poor link each holds one instance. Where the
 link has proven good, waiting for an answer costs more than a cut would: several small instances
 share a body then.
 """
@@ -147,20 +147,3 @@ class ThroughputController:
         if self._is_possible(step):
             self._connections += step
             self._before, self._step = goodput, step
-
-
-class RateCap:
-    """A bucket of bytes that fills at the rate of the cap. Not thread-safe."""
-
-    def __init__(self, bits_per_s: float) -> None:
-        """``bits_per_s``: 0: no cap."""
-        self._bytes_per_s = bits_per_s / 8
-        self._free_at = 0.0
-
-    def wait_s(self, number: int, now: float) -> float:
-        """Seconds to wait before so many bytes may go; they count as gone. ``now``: monotonic."""
-        if not self._bytes_per_s:
-            return 0.0
-        wait = max(0.0, self._free_at - now)
-        self._free_at = max(self._free_at, now) + number / self._bytes_per_s
-        return wait

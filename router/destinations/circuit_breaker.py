@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from router.destinations.wrapper import Wrapper
 from router.records import backoff
-from router.records.errors import Code
+from router.records.errors import Code, LinkDown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+
+    from router.destinations import Destination
+    from router.destinations.base import Outgoing, ReadBack, Stored
+    from router.records.copies import Copy
+    from router.records.errors import EdgeRouterError
 
 #: A probe that hangs adds its own time: together they stay below five seconds.
 _PROBE_S, _LONGEST_PROBE_S = 1.0, 2.0
@@ -23,11 +29,12 @@ _PASSING = frozenset({Code.DESTINATION_BUSY, Code.DESTINATION_FULL, Code.DESTINA
 
 
 class CircuitBreaker:
-    """Times are monotonic seconds."""
+    """Lets requests pass, or stops them until a probe got through. Times are monotonic seconds."""
 
     def __init__(self, draw: Callable[[], float] = lambda: 1.0) -> None:
         """``draw`` is uniform in [0, 1): trucks do not come back together."""
-        self.open = True
+        self.passes = True
+        #: Why nothing passes.
         self.code: Code | None = None
         self._draw = draw
         self._probe_at = 0.0
@@ -39,16 +46,19 @@ class CircuitBreaker:
         """Whether it refused what it was sent last: then one image is tried, and no more."""
         return self._refusals > 0
 
-    def close(
+    def trip(
         self, code: Code, *, paused: bool, now: float, retry_after_s: float | None = None
     ) -> None:
-        """``paused``: it is there, and does not let us in; ``retry_after_s``: what it asks for."""
+        """Stops everything until the next probe.
+
+        ``paused``: it is there, and does not let us in; ``retry_after_s``: what it asks for.
+        """
         first, longest = _PROBE_S, _LONGEST_PROBE_S
         if paused:
             first, longest = _PAUSED_PROBE_S, _PAUSED_PROBE_S
             if code in _PASSING:
                 first, longest = _BUSY_PROBE_S, _LONGEST_BUSY_PROBE_S
-        self._close(code, min(first * 2**self._probes, longest), retry_after_s, now)
+        self._trip(code, min(first * 2**self._probes, longest), retry_after_s, now)
         self._probes = min(self._probes + 1, 8)
 
     def refused(self, code: Code, now: float, retry_after_s: float | None = None) -> None:
@@ -58,10 +68,11 @@ class CircuitBreaker:
         wait = backoff.delay_s(
             self._refusals, self._draw(), first_s=first, longest_s=_LONGEST_REFUSED_S
         )
-        self._close(code, wait, retry_after_s, now)
+        self._trip(code, wait, retry_after_s, now)
 
-    def opened(self) -> None:
-        self.open, self.code, self._probes = True, None, 0
+    def reset(self) -> None:
+        """A probe got through: requests pass again."""
+        self.passes, self.code, self._probes = True, None, 0
 
     def served(self) -> None:
         """An instance went through."""
@@ -71,7 +82,40 @@ class CircuitBreaker:
         """Seconds until the next probe."""
         return max(0.0, self._probe_at - now)
 
-    def _close(self, code: Code, wait_s: float, retry_after_s: float | None, now: float) -> None:
+    def _trip(self, code: Code, wait_s: float, retry_after_s: float | None, now: float) -> None:
         """What a server asks for is kept to, within reason."""
         wait_s = max(wait_s, min(retry_after_s or 0.0, backoff.LONGEST_RETRY_AFTER_S))
-        self.open, self.code, self._probe_at = False, code, now + wait_s
+        self.passes, self.code, self._probe_at = False, code, now + wait_s
+
+
+class CircuitBroken(Wrapper):
+    """Sends and asks only while its breaker lets requests pass; a probe that gets through resets it.
+
+    Who calls it trips the breaker: of several requests that fail together one says most.
+    """
+
+    def __init__(self, inner: Destination, breaker: CircuitBreaker) -> None:
+        super().__init__(inner)
+        self._breaker = breaker
+
+    def probe(self) -> None:
+        self._inner.probe()
+        self._breaker.reset()
+
+    def send(self, outgoing: Outgoing) -> Stored:
+        self._check()
+        return self._inner.send(outgoing)
+
+    def send_together(self, outgoing: Sequence[Outgoing]) -> Mapping[str, Stored | EdgeRouterError]:
+        self._check()
+        return self._inner.send_together(outgoing)
+
+    def verify(self, copies: Sequence[Copy]) -> ReadBack:
+        self._check()
+        return self._inner.verify(copies)
+
+    def _check(self) -> None:
+        """Raises LinkDown while nothing passes."""
+        if not self._breaker.passes:
+            code = self._breaker.code or Code.LINK_DOWN
+            raise LinkDown(code, "it is not tried before a probe got through")
