@@ -173,5 +173,6 @@ def test_what_one_destination_refuses_is_held_there_and_goes_on_as_the_advice_sa
 
 
 def _commands(advice: str) -> list[list[str]]:
-    """The arguments of each command that an advice names, as a person would type them."""
-    return [shlex.split(found) for found in re.findall(r"edge-router ([^.]+)\.", advice)]
+    """The arguments of each command that an advice names for this image, as a person types them."""
+    found = [shlex.split(found) for found in re.findall(r"edge-router ([^.]+)\.", advice)]
+    return [command for command in found if "INSTANCE" not in command]
