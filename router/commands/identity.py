@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from router.commands.terminal import FINE, add_reason, note, show
 from router.config.settings import Settings
-from router.deid import eligibility
-from router.deid.planning import explain
+from router.deid import eligibility, explain
 from router.dicom import part10
 from router.imaging.worker_process import HeaderCheck
 from router.journal import Journal
@@ -93,7 +92,10 @@ def _explain(asked: argparse.Namespace) -> int:
     rows = explain.rows(
         dataset, settings.keys()[0], settings.truck.id, chosen, masked=bool(regions)
     )
-    lines = [f"{row.path:<40} {row.name:<36} {row.action:<9} {row.why}" for row in rows]
+    lines = [
+        f"{row.path:<40} {row.name:<36} {row.action:<9} {row.why}; the gate asks for {row.gate}"
+        for row in rows
+    ]
     show(
         asked,
         {"profile": chosen.id, "verdict": verdict, "masked": [vars(r) for r in regions],

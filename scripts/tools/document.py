@@ -65,6 +65,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
         "options": privacy.options_table,
         "actions": actions.actions_table,
         "policies": privacy.policies_table,
+        "gate": privacy.gate_rules_table,
         "tiers": privacy.tiers_table,
     },
 }

@@ -15,8 +15,8 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from router.deid import eligibility, gate, policies, profile, pseudonyms
-from router.deid.planning import dates, explain, plan
+from router.deid import eligibility, explain, gate, policies, profile, pseudonyms
+from router.deid.planning import dates, plan
 from router.deid.profile import SCREENING, Option, Profile
 from router.deid.standard.safe_private import read as read_private
 from router.records.errors import Code, Hold, SettingsError

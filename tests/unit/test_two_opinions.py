@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
 from router.deid.gate.dictionary import is_drawn, is_public_uid, is_undefined
-from router.deid.gate.duty import Duty, duty
+from router.deid.gate.expectation import Expectation, expectation
 from router.deid.planning import dictionary
 from router.deid.planning.actions import Action
 from router.deid.planning.rules import rule
@@ -33,14 +33,14 @@ PROFILES = {
 }
 #: What the gate asks for where the plan acts so.
 ALIKE = {
-    Action.KEEP: {Duty.SAME, Duty.ITEMS},
-    Action.UID: {Duty.UID},
-    Action.SHIFT: {Duty.SHIFTED},
-    Action.TIME: {Duty.TIME},
-    Action.TEXT: {Duty.WORDS},
-    Action.REMOVE: {Duty.LETTER},
-    Action.EMPTY: {Duty.LETTER},
-    Action.DUMMY: {Duty.LETTER},
+    Action.KEEP: {Expectation.SAME, Expectation.ITEMS},
+    Action.UID: {Expectation.UID},
+    Action.SHIFT: {Expectation.SHIFTED},
+    Action.TIME: {Expectation.TIME},
+    Action.TEXT: {Expectation.ALLOWED_TEXT},
+    Action.REMOVE: {Expectation.BASIC_PROFILE},
+    Action.EMPTY: {Expectation.BASIC_PROFILE},
+    Action.DUMMY: {Expectation.BASIC_PROFILE},
 }
 
 
@@ -52,7 +52,7 @@ def test_both_ask_the_same_of_what_the_table_does_not_name(chosen: Profile) -> N
         if sent == "UN" and dictionary_VR(number)[:2] == "UN":
             continue
         action = rule(chosen, number, vr, "image").action
-        if duty(chosen, number, vr, "image") not in ALIKE[action]:
+        if expectation(chosen, number, vr, "image") not in ALIKE[action]:
             differing.append((keyword_for_tag(number), vr, action))
     assert not differing
 

@@ -10,18 +10,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from router.deid import mask
 from router.deid.gate import beyond
-from router.deid.gate.dictionary import is_public_uid
+from router.deid.gate.checks import CHECKS
+from router.deid.gate.dictionary import is_drawn, is_public_uid, is_undefined
+from router.deid.gate.expectation import CODE_MEANING, Expectation, expectation
 from router.deid.gate.expected import Expected
-from router.deid.gate.judge import Judge, shown
-from router.deid.gate.traces import TIERS, Traces, search_bytes
+from router.deid.gate.levels import LevelCheck
+from router.deid.gate.pair import Context, shown
+from router.deid.gate.picture import check_pixels
+from router.deid.gate.search import TextSearch, search_bytes
+from router.deid.gate.tiers import TIERS
+from router.deid.gate.traces import Traces
 from router.deid.profile import DEEPEST_NESTING
 from router.deid.standard import iod, tags
 from router.deid.standard.options import MEANINGS
 from router.dicom import part10
 from router.dicom.element_index import scan
-from router.dicom.mapped_bytes import PageReleaser, pieces
 from router.records.errors import Code, Hold
 
 if TYPE_CHECKING:
@@ -30,9 +34,25 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
     from pydicom.tag import BaseTag
 
+    from router.deid.profile import Profile
     from router.dicom.element_index import Level
 
-__all__ = ["TIERS", "Expected", "Traces", "check_copy", "check_outgoing", "header"]
+__all__ = [
+    "OWN_VALUE",
+    "RULES",
+    "TIERS",
+    "Expected",
+    "Traces",
+    "asks",
+    "check_copy",
+    "check_outgoing",
+    "header",
+]
+
+#: The rules of the gate, for the documents.
+RULES = CHECKS
+#: What the gate asks of an attribute that the router sets, for people.
+OWN_VALUE = "what the router sets"
 
 #: What a file header may hold (PS3.10, table 7.1-1): no AE titles, no private information.
 _FILE_META = frozenset({
@@ -45,7 +65,6 @@ _SAME_IMAGE = (
 )  # fmt: skip
 #: What Orthanc writes by DCMTK: Implementation Class UID and Version Name (PS3.7, D.3.3.2).
 _DCMTK = re.compile(r"1\.2\.276\.0\.7230010\.3\.0\.3(\.[0-9]{1,2}){1,4}|OFFIS_DCMTK_[0-9]{3}")
-_LATIN_1 = ["iso8859"]
 _GROUPS = 0x52009229
 
 
@@ -71,7 +90,7 @@ def check_copy(
     if not compressed:
         if copy.file_meta.TransferSyntaxUID != original.file_meta.TransferSyntaxUID:
             raise Hold(Code.GATE_PIXELS_CHANGED, "its transfer syntax differs from the original's")
-        _check_pixels(original, original_view, copy, view, expected)
+        check_pixels(original, original_view, copy, view, expected)
     _check_file_meta(copy, view, expected, original)
     before = _scanned(original, original_view, strict=False)
     after = _scanned_copy(copy, view, traces)
@@ -80,10 +99,14 @@ def check_copy(
         beyond.check_whole(before, original_view, after, view)
     if kind == "image" and _GROUPS in before:
         kind = "enhanced"
-    judge = Judge(view, original_view, expected, traces, kind, {}, {})
-    judge.level(after, before, 0, _LATIN_1)
+    levels = LevelCheck(
+        Context(
+            view, original_view, expected, traces, TextSearch(traces), kind, {}, frozenset(), {}
+        )
+    )
+    levels.level(after, before, 0)
     _check_declared(copy, expected)
-    search_bytes(_foreign(copy, view, judge.ours, frozenset()), traces)
+    search_bytes(_foreign(copy, view, levels.ours, frozenset()), traces)
     beyond.search(copy, after, view, traces)
 
 
@@ -105,10 +128,27 @@ def check_outgoing(
     """
     _check_file_meta(copy, view, expected)
     kind = iod.kind_of(str(copy.get("SOPClassUID", "")))
-    judge = Judge(view, None, expected, traces, kind, own, source or {}, own_texts)
-    judge.level(_scanned_copy(copy, view, traces), None, 0, _LATIN_1)
+    by_tag = {int(tag): text for tag, text in own.items()}
+    levels = LevelCheck(
+        Context(
+            view, None, expected, traces, TextSearch(traces), kind, by_tag, own_texts, source or {}
+        )
+    )
+    levels.level(_scanned_copy(copy, view, traces), None, 0)
     _check_declared(copy, expected)
-    search_bytes(_foreign(copy, view, judge.ours, own_texts), traces)
+    search_bytes(_foreign(copy, view, levels.ours, own_texts), traces)
+
+
+def asks(chosen: Profile, tag: int, vr: str, kind: str) -> str:
+    """What the gate asks of an attribute in an object of the kind (iod.kind_of), for people."""
+    if tag >> 16 & 1:
+        return "the value as it was, on the allow-list, or nothing"
+    if is_drawn(tag) or is_undefined(tag):
+        return "nothing"
+    if tag == CODE_MEANING and kind in iod.REPORTS:
+        written = CHECKS[Expectation.ALLOWED_TEXT].asks
+        return f"{CHECKS[Expectation.SAME].asks}; in a private scheme {written}"
+    return CHECKS[expectation(chosen, tag, vr, kind)].asks
 
 
 def header(copy: FileDataset, view: memoryview) -> dict[int, bytes]:
@@ -157,57 +197,6 @@ def _scanned_copy(copy: FileDataset, view: memoryview, traces: Traces) -> Level:
         # Bytes that no reader reaches are searched all the same: what they tell is said first.
         search_bytes(part10.without_pixels(copy, view), traces)
         raise
-
-
-def _check_pixels(
-    original: FileDataset,
-    original_view: memoryview,
-    copy: FileDataset,
-    view: memoryview,
-    expected: Expected,
-) -> None:
-    before = part10.pixel_span(original, original_view)
-    after = part10.pixel_span(copy, view)
-    if (before is None) != (after is None):
-        raise Hold(Code.GATE_PIXELS_CHANGED, "pixels appeared or went away")
-    if not before or not after:
-        return
-    old, new = original_view[slice(*before)], view[slice(*after)]
-    if expected.regions:
-        _check_masked(mask.layout(copy), old, new, expected)
-    elif not _same(old, new):
-        raise Hold(Code.GATE_PIXELS_CHANGED, "the pixel bytes differ")
-
-
-def _check_masked(shape: mask.Layout, old: memoryview, new: memoryview, expected: Expected) -> None:
-    """Each row by itself: nothing but zeros inside the regions, nothing changed outside."""
-    if len(old) != len(new):
-        raise Hold(Code.GATE_PIXELS_CHANGED, "the pixel bytes differ")
-    trails = PageReleaser(old), PageReleaser(new)
-    for plane_row in range(shape.frames * shape.planes * shape.rows):
-        start, y = plane_row * shape.row, plane_row % shape.rows
-        row, was = bytes(new[start : start + shape.row]), bytes(old[start : start + shape.row])
-        hidden = [r for r in expected.regions if r.y <= y < r.y + r.height]
-        for region in hidden:
-            first = max(0, region.x) * shape.pixel
-            last = max(0, region.x + region.width) * shape.pixel
-            if any(row[first:last]):
-                raise Hold(Code.GATE_PIXELS_CHANGED, "a region was not masked")
-            was = was[:first] + bytes(len(was[first:last])) + was[last:]
-        if row != was:
-            raise Hold(Code.GATE_PIXELS_CHANGED, "pixels outside the masked regions differ")
-        for releaser in trails:
-            releaser.passed(shape.row)
-    if new[shape.size :] != old[shape.size :]:
-        raise Hold(Code.GATE_PIXELS_CHANGED, "the bytes behind the pixels differ")
-
-
-def _same(one: memoryview, other: memoryview) -> bool:
-    """Whether the bytes are equal. Piece by piece as bytes: views are compared one byte at a time."""
-    return len(one) == len(other) and all(
-        bytes(piece) == bytes(beside)
-        for piece, beside in zip(pieces(one), pieces(other), strict=True)
-    )
 
 
 def _check_file_meta(

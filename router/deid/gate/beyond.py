@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydicom.uid import ExplicitVRBigEndian
 
-from router.deid.gate.traces import TextSearch, search_bytes
+from router.deid.gate.search import TextSearch, search_bytes
 from router.dicom import codestream, part10
 from router.records.errors import Code, Hold
 
@@ -57,8 +57,11 @@ def search(copy: FileDataset, level: Level, view: memoryview, traces: Traces) ->
     pixels = level.get(_PIXELS)
     if pixels is None:
         return
+    beyond = [data for data in _beyond(copy, level, pixels, view) if data]
+    if not beyond:
+        return
     words = TextSearch(traces)
-    for data in _beyond(copy, level, pixels, view):
+    for data in beyond:
         for written in (data, data.replace(b"\0", b"")):
             search_bytes(written, traces)
             texts = (match.group().decode("latin-1") for match in _TEXT.finditer(written))

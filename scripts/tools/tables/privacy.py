@@ -44,3 +44,10 @@ def tiers_table() -> str:
     rows = ["| what is looked for | how | why so and no harder |", "|---|---|---|"]
     rows += [f"| {tier.values} | {tier.search} | {tier.reason} |" for tier in gate.TIERS]
     return "\n".join(rows)
+
+
+def gate_rules_table() -> str:
+    """The rules of the gate: what it asks of which attributes."""
+    rows = ["| attributes | what the copy must have |", "|---|---|"]
+    rows += [f"| {check.of} | {check.asks} |" for check in gate.RULES.values()]
+    return "\n".join(rows)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def whole() -> FileDataset:
-    """An image with an attribute of each duty, at the top and nested."""
+    """An image with an attribute of each expectation, at the top and nested."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "39607008", "SCT", "Lung"
     item.ContentDate = "20200105"

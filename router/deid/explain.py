@@ -1,4 +1,4 @@
-"""What happens to each attribute of a file, for people: told by the rules that do it.
+"""What happens to each attribute of a file, for people: told by the rules of plan and gate.
 
 No value of the original is told, so that what is printed can be shown to anybody.
 """
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydicom.datadict import dictionary_description, dictionary_has_tag
 
+from router.deid import gate
 from router.deid.planning import plan
 from router.deid.planning.actions import Action
+from router.deid.standard import iod
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -28,20 +30,24 @@ class Row(NamedTuple):
     #: removed, emptied, replaced, kept, set
     action: str
     why: str
+    #: What the gate asks of the copy.
+    gate: str
 
 
 def rows(
     dataset: Dataset, key: Key, station: str, chosen: Profile, *, masked: bool = False
 ) -> list[Row]:
     """Every attribute of the file in its order, then what the router adds. Raises Hold."""
+    kind = iod.kind_of(str(dataset.get("SOPClassUID", "")))
     own = plan.own_values(dataset, key, station, chosen, masked=masked)
     told = []
     for decision in plan.decisions(dataset, key, chosen):
         if "[" not in decision.path and decision.tag in own:
             told.append(_own(decision.path, decision.tag))
         else:
+            asked = gate.asks(chosen, decision.tag, decision.vr, kind)
             told.append(
-                Row(decision.path, _name(decision.tag), _action(decision), decision.rule.why)
+                Row(decision.path, _name(decision.tag), _action(decision), decision.rule.why, asked)
             )
     there = {row.path for row in told}
     added = [_own(f"{tag.group:04x}-{tag.element:04x}", tag) for tag in sorted(own)]
@@ -49,7 +55,7 @@ def rows(
 
 
 def _own(path: str, tag: BaseTag) -> Row:
-    return Row(path, _name(tag), "set", "the router's own value")
+    return Row(path, _name(tag), "set", "the router's own value", gate.OWN_VALUE)
 
 
 def _action(decision: plan.Decision) -> str:
