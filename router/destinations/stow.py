@@ -8,50 +8,42 @@ from __future__ import annotations
 
 import http
 import time
-import uuid
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, FilePath, HttpUrl, model_validator
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from router.destinations.base import PIECE_BYTES, Outgoing, ReadBack, Stored
+from router.destinations.base import Outgoing, ReadBack, Stored
 from router.destinations.connections import Connections, coded
 from router.destinations.credentials import BearerToken, secret
-from router.destinations.retry_after import date_s, retry_after_s
-from router.destinations.statuses import HTTP, Meaning, meaning_of
+from router.destinations.dicomweb_answers import (
+    asked_for_s,
+    check_certificate,
+    check_service,
+    list_of,
+)
+from router.destinations.multipart import Multipart
+from router.destinations.retry_after import date_s
 from router.destinations.stow_answers import send_outcome, value
 from router.destinations.tls import LOOPBACK, TlsSettings
-from router.dicom.mapped_bytes import pieces
-from router.records.errors import (
-    Code,
-    DeliveryDeferred,
-    DestinationPaused,
-    EdgeRouterError,
-    StoreRefused,
-)
+from router.records.errors import EdgeRouterError, StoreRefused
 from router.records.receipt import VerifiedBy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import requests
 
     from router.records.copies import Copy
 
-_LINE_END = b"\r\n"
 _DICOM_JSON = "application/dicom+json"
 
-#: Of a read-back: what passes by itself, and need not keep the images.
-_PASSING = frozenset({Code.DESTINATION_BUSY, Code.DESTINATION_FULL})
 #: Some archives say so where there is nothing to list.
 _NOTHING_LISTED = frozenset({http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND})
 #: From here on a body is worth asking first where it may be refused: a round trip costs less.
 _WORTH_ASKING_BYTES = 1 << 20
 #: To connect, and for each part of the answer: seconds. A dead link is to be found out soon.
 _PROBE_TIMEOUT = (3.0, 4.0)
-#: What nginx's own pages say where a client's certificate is missing or refused.
-_NGINX_ON_CERTIFICATES = (b"No required SSL certificate was sent", b"The SSL certificate error")
-_SHORT_PAGE_BYTES = 1000
 
 
 class StowSettings(TlsSettings):
@@ -107,31 +99,6 @@ class StowSettings(TlsSettings):
         return HTTPBasicAuth(self.user, self.password()) if self.user else None
 
 
-class _Multipart:
-    """DICOM files as multipart/related, streamed piece by piece with a known length."""
-
-    def __init__(self, files: Sequence[Outgoing]) -> None:
-        self._files = files
-        # Fresh for each request, so that no file can hold it.
-        boundary = uuid.uuid4().hex
-        self.content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
-        self._head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-        self._tail = f"\r\n--{boundary}--\r\n".encode()
-
-    def __len__(self) -> int:
-        between = (len(self._files) - 1) * len(_LINE_END)
-        parts = sum(len(self._head) + len(file.view) for file in self._files)
-        return parts + between + len(self._tail)
-
-    def __iter__(self) -> Iterator[bytes]:
-        for number, file in enumerate(self._files):
-            yield _LINE_END + self._head if number else self._head
-            for piece in pieces(file.view, PIECE_BYTES):
-                file.count(len(piece))
-                yield bytes(piece)
-        yield self._tail
-
-
 class Stow:
     """A DICOMweb destination; see ``router.destinations.Destination`` for the contract."""
 
@@ -182,7 +149,7 @@ class Stow:
                 timeout=_PROBE_TIMEOUT,
                 allow_redirects=False,
             )
-        _check_service(response, _NOTHING_LISTED)
+        check_service(response, _NOTHING_LISTED)
 
     def send(self, outgoing: Outgoing) -> Stored:
         answer = self.send_together([outgoing])[outgoing.copy.sop_uid]
@@ -192,8 +159,8 @@ class Stow:
 
     def send_together(self, outgoing: Sequence[Outgoing]) -> Mapping[str, Stored | EdgeRouterError]:
         response = self._store(outgoing)
-        _check_certificate(response, StoreRefused)
-        wanted = _retry_after_s(response)
+        check_certificate(response, StoreRefused)
+        wanted = asked_for_s(response)
         answers: dict[str, Stored | EdgeRouterError] = {}
         refused: list[StoreRefused] = []
         for file in outgoing:
@@ -216,7 +183,7 @@ class Stow:
 
         Raises LinkDown, DestinationPaused.
         """
-        body = _Multipart(outgoing)
+        body = Multipart(outgoing)
         size = len(body)
         headers = {"Content-Type": body.content_type, "Accept": _DICOM_JSON}
         asks = size >= _WORTH_ASKING_BYTES and (self._doubted or size > self._largest)
@@ -254,7 +221,7 @@ class Stow:
         )
         found = {
             entry["MainDicomTags"]["SOPInstanceUID"]: entry["Attachments"]
-            for entry in _json_of(response)
+            for entry in list_of(response)
         }
         verified, different = {}, set()
         for copy in copies:
@@ -288,7 +255,7 @@ class Stow:
         response = self._request("GET", path, params=query, headers={"Accept": _DICOM_JSON})
         if response.status_code in _NOTHING_LISTED:
             return set()
-        return {str(value(entry, "00080018")) for entry in _json_of(response)}
+        return {str(value(entry, "00080018")) for entry in list_of(response)}
 
     def _request(self, method: str, url: str, **more: Any) -> requests.Response:  # noqa: ANN401
         """One request, never redirected: another host has not been chosen to get images.
@@ -299,57 +266,3 @@ class Stow:
             return session.request(
                 method, url, timeout=self._timeout, allow_redirects=False, **more
             )
-
-
-def _check_certificate(response: requests.Response, error: type[DestinationPaused]) -> None:
-    """A proxy that misses our certificate says so behind the handshake, by a 400 like any other.
-
-    Raises ``error``.
-    """
-    if response.status_code == http.HTTPStatus.BAD_REQUEST and any(
-        text in response.content[:_SHORT_PAGE_BYTES] for text in _NGINX_ON_CERTIFICATES
-    ):
-        raise error(Code.DESTINATION_DENIED, "it does not accept our certificate")
-
-
-def _retry_after_s(response: requests.Response) -> float | None:
-    return retry_after_s(response.headers, time.time())
-
-
-def _check_service(response: requests.Response, passed: frozenset[int] = frozenset()) -> None:
-    """What an answer to a question says of the whole destination; ``passed``: is no word on it.
-
-    Raises DestinationPaused.
-    """
-    _check_certificate(response, DestinationPaused)
-    status = response.status_code
-    row = meaning_of(status, HTTP)
-    if row.code is not None and row.meaning is Meaning.EVERYTHING and status not in passed:
-        raise DestinationPaused(row.code, f"answered {status}", _retry_after_s(response))
-
-
-def _json_of(response: requests.Response) -> list[Any]:
-    """The list that answers a read-back. Raises DestinationPaused, DeliveryDeferred.
-
-    Where the questions alone are too many or its index is down, images may go on all the same.
-    """
-    try:
-        _check_service(response)
-    except DestinationPaused as paused:
-        if paused.code in _PASSING:
-            raise DeliveryDeferred(
-                paused.code, f"the read-back was {paused.sentence}", paused.retry_after_s
-            ) from None
-        raise
-    if not response.ok:
-        raise DeliveryDeferred(
-            Code.DESTINATION_BUSY,
-            f"the read-back was answered {response.status_code}",
-            _retry_after_s(response),
-        )
-    try:
-        return list(response.json())
-    except (ValueError, TypeError):
-        raise DeliveryDeferred(
-            Code.DESTINATION_ANSWER_UNCLEAR, "the read-back's answer is no list"
-        ) from None
