@@ -123,7 +123,7 @@ class Association:
             raise
 
     def _connected(self, event: Event) -> None:
-        """Nothing waits in the kernel for more to send, and nothing waits for ever."""
+        """Sets up the socket: nothing waits in the kernel for more to send, nor for ever."""
         wrapped = event.assoc.dul.socket
         if wrapped is not None and wrapped.socket is not None:
             self._socket = wrapped.socket
@@ -132,10 +132,11 @@ class Association:
 
     @property
     def alive(self) -> bool:
+        """Whether it is still established."""
         return bool(self._association.is_established)
 
     def wait_at_most(self, answer_timeout_s: float) -> None:
-        """From now on, for each answer."""
+        """Sets how long each answer is waited for from now on."""
         self._peer = replace(self._peer, answer_timeout_s=answer_timeout_s)
         self._association.acse_timeout = self._association.dimse_timeout = answer_timeout_s
         if self._socket is not None:
@@ -251,7 +252,7 @@ class Association:
         self._close_socket()
 
     def _close_socket(self) -> None:
-        """pynetdicom leaves a socket open that the peer has closed."""
+        """Closes the socket: pynetdicom leaves it open where the peer has closed it."""
         if self._socket is not None:
             self._socket.close()
 

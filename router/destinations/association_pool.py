@@ -147,7 +147,7 @@ class AssociationPool:
             association.close()
 
     def _take(self, pair: Pair | None, count: Callable[[int], None]) -> Association:
-        """Raises LinkDown, DestinationPaused."""
+        """One that is free, or opened now, or comes free in time. Raises LinkDown, DestinationPaused."""
         end = time.monotonic() + self._peer.answer_timeout_s
         while True:
             association = self._kept(pair)
@@ -164,7 +164,7 @@ class AssociationPool:
                 self._waiting -= 1
 
     def _may_open(self) -> bool:
-        """Beside others one at a time: what comes free meanwhile is used instead."""
+        """Whether another one may be opened: beside others one at a time."""
         with self._lock:
             if self._opening or len(self._busy) >= self._most:
                 return False

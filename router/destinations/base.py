@@ -77,7 +77,7 @@ class ReadBack:
 
 
 class OneByOne:
-    """For kinds that send one instance at a time."""
+    """Sends several instances one by one: for kinds that take one in a request."""
 
     #: So many instances one request may carry.
     most_together = 1

@@ -62,7 +62,7 @@ class CircuitBreaker:
         self._probes = min(self._probes + 1, 8)
 
     def refused(self, code: Code, now: float, retry_after_s: float | None = None) -> None:
-        """It answered an image with what it would answer every other; the wait grows."""
+        """Stops everything because an image was answered as every other would be; the wait grows."""
         self._refusals += 1
         first = _REFUSED_S if code in _PASSING else _PAUSED_PROBE_S
         wait = backoff.delay_s(
@@ -71,11 +71,11 @@ class CircuitBreaker:
         self._trip(code, wait, retry_after_s, now)
 
     def reset(self) -> None:
-        """A probe got through: requests pass again."""
+        """Lets requests pass again: a probe got through."""
         self.passes, self.code, self._probes = True, None, 0
 
     def served(self) -> None:
-        """An instance went through."""
+        """Notes that an instance went through."""
         self._refusals = 0
 
     def wait_s(self, now: float) -> float:
@@ -83,7 +83,7 @@ class CircuitBreaker:
         return max(0.0, self._probe_at - now)
 
     def _trip(self, code: Code, wait_s: float, retry_after_s: float | None, now: float) -> None:
-        """What a server asks for is kept to, within reason."""
+        """Stops everything for so long, or as long as a server asks for, within reason."""
         wait_s = max(wait_s, min(retry_after_s or 0.0, backoff.LONGEST_RETRY_AFTER_S))
         self.passes, self.code, self._probe_at = False, code, now + wait_s
 

@@ -106,7 +106,7 @@ class Connections:
             self._idle.clear()
 
     def _hear(self, response: requests.Response, **_: object) -> None:
-        """How long the server keeps an idle connection (Keep-Alive, RFC 2068, 19.7.1.1).
+        """Reads how long the server keeps an idle connection (Keep-Alive, RFC 2068, 19.7.1.1).
 
         What is sent on one that it has just closed looks like a broken link.
         """
@@ -134,7 +134,7 @@ class Connections:
 
 
 def _tune(sock: socket.socket) -> None:
-    """What this kernel cannot do is left as it is."""
+    """Sets what this kernel can do for a link that loses packets; the rest stays as it is."""
     with suppress(OSError, AttributeError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
     # Keeps its rate where a few of a hundred packets are lost (measured against cubic: 9 to 1).
@@ -146,7 +146,7 @@ def _tune(sock: socket.socket) -> None:
 
 @cache
 def _say_without_bbr() -> None:
-    """Once."""
+    """Warns, once."""
     _log.warning(
         "this system does not let us use bbr: a link that loses packets carries less than it could",
         extra={"action": "link"},
@@ -154,7 +154,7 @@ def _say_without_bbr() -> None:
 
 
 class _Adapter(HTTPAdapter):
-    """Tells of each connection that is opened. No retries: each costs bytes, the journal decides."""
+    """Calls ``opened`` for each new connection. No retries: each costs bytes, the journal decides."""
 
     def __init__(
         self, opened: Callable[[HTTPConnection], None], unheard: Callable[[], None]
@@ -199,7 +199,7 @@ class _Adapter(HTTPAdapter):
 
 @contextmanager
 def coded() -> Iterator[None]:
-    """Transport errors as the link's; third parties' texts stay out."""
+    """Raises transport errors inside as LinkDown or DestinationPaused, without others' texts."""
     try:
         yield
     except (requests.exceptions.RequestException, OSError, AttributeError) as error:

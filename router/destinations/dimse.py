@@ -132,7 +132,7 @@ class Dimse(OneByOne):
     def _listed(
         self, association: Association, study_uid: str, series_uid: str, sop_uids: list[str]
     ) -> set[str]:
-        """Many at once; what is not among the answers is asked for alone, and then believed.
+        """UIDs that the peer lists: asked for many at once, and what is missing then alone.
 
         A peer may know no lists, or answer with so many and no more.
         """

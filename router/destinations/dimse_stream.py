@@ -40,7 +40,7 @@ class View(BytesIO):
 
 
 class Messages(DIMSEServiceProvider):
-    """Leaves each answer to who waits for it.
+    """Leaves each answer to the thread that waits for it.
 
     The association's own thread looks for requests of the peer, and would take our answers; so
     that it does not, pynetdicom stops it around each of its own services. A peer of ours has no
@@ -56,7 +56,7 @@ class Messages(DIMSEServiceProvider):
 
 
 class Window:
-    """What is on its way to the socket, and whether that is still there."""
+    """Bounds and counts what is on its way to the socket; told when that is closed."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -79,7 +79,7 @@ class Window:
             return handed
 
     def handed(self, event: Event) -> None:
-        """A PDU was handed to the socket."""
+        """Counts a PDU that was handed to the socket."""
         pdu = event.data
         if pdu[0] != _P_DATA:
             return

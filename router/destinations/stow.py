@@ -87,7 +87,7 @@ class StowSettings(TlsSettings):
         return self
 
     def password(self) -> str:
-        """Raises SettingsError (SECRET_UNREADABLE)."""
+        """The password; empty: there is none. Raises SettingsError (SECRET_UNREADABLE)."""
         return secret(self.password_file, self.name) if self.password_file else ""
 
     def credentials(self) -> AuthBase | None:
@@ -135,7 +135,7 @@ class Stow:
         self._connections.close()
 
     def _read_clock(self, response: requests.Response, **_: object) -> None:
-        """The destination's Date (RFC 9110, 6.6.1) has whole seconds: half of one is added."""
+        """Reads the destination's Date (RFC 9110, 6.6.1); of whole seconds, so half of one is added."""
         there = date_s(response.headers.get("Date", ""))
         if there is not None:
             self.clock_offset_s = time.time() - there - 0.5

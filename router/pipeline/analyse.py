@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class AnalyseStep:
-    """Makes the captures. One thread uses it."""
+    """Makes the captures of a study. One thread uses it."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class AnalyseStep:
         return Outcome.DONE if any(i.analysis == CAPTURED for i in decided) else Outcome.SKIP
 
     def _try_analyse(self, wanted: Wanted) -> str:
-        """CAPTURED, or the code that says why not."""
+        """Makes one capture; returns CAPTURED, or the code that says why not."""
         try:
             self._captures.make(wanted)
         except (AnalysisSkipped, Hold) as left_out:

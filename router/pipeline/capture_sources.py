@@ -24,7 +24,7 @@ _SLICED = frozenset({"CT", "MR", "PT"})
 def by_their_rules(
     instances: Sequence[Instance], routes: Mapping[str, Route]
 ) -> tuple[list[Instance], list[str]]:
-    """Those that captures may be made of, and those undecided that their rules leave out."""
+    """Instances that captures may be made of, and ids of those that their rules leave out."""
     wanted: list[Instance] = []
     unwanted: list[str] = []
     for instance in instances:
@@ -65,7 +65,7 @@ def has_capture(instance: Instance, key: Key, captures: Mapping[str, Instance]) 
 def choose_sources(
     instances: Sequence[Instance], begun: Collection[str] = ()
 ) -> tuple[list[Instance], list[str]]:
-    """Of which images captures are made, and which are left out; both only those undecided.
+    """Images that captures are made of, and ids of those left out; both only where undecided.
 
     One per image, but one per series in CT, MR and PET: the middle one by InstanceNumber. What was
     chosen once stays: a late slice never moves the middle. ``begun``: has a capture already.

@@ -51,7 +51,7 @@ class Wanted:
         return self.instance.copy
 
     def uids(self, version: str) -> secondary_capture.CaptureUids:
-        """Of the capture that this version of the analysis makes."""
+        """The UIDs of the capture that this version of the analysis makes."""
         return capture_uids(self.key, self.copy, self.analysis.name, version)
 
 
@@ -120,7 +120,7 @@ class Captures:
     def _with_pixels(
         self, copy: Copy, make: Callable[[Body, Path], Mapping[int, bytes]]
     ) -> Mapping[int, bytes]:
-        """What is made of a copy: here where its pixels can be decoded, else as Orthanc does it."""
+        """What ``make`` returns of a copy: as it is, or decoded by Orthanc where that is needed."""
         orthanc, spool = self._orthanc, self._spool
         if copy.transfer_syntax not in DECODED_BY_ORTHANC:
             try:
@@ -165,7 +165,7 @@ class Captures:
         uids: secondary_capture.CaptureUids,
         header: Mapping[int, bytes],
     ) -> None:
-        """A capture passes the same gate as a copy, against the original's identifiers."""
+        """Has the gate check a capture against the original's identifiers, and stores it."""
         dataset = read_made(body)
         expected, traces = self._identifiers(wanted)
         gate.check_outgoing(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Compression:
-    """Decides it for each image. Thread-safe."""
+    """Decides for each image whether it is compressed. Thread-safe."""
 
     def __init__(
         self, orthanc: TruckOrthanc, spool: Spool, checker: Analyser, pays: Callable[[], bool]

@@ -1,4 +1,4 @@
-"""The first image of a study says whose it is: the others, which may be faster, wait where it counts."""
+"""The first image of a study fixes its key and its patient: the others wait for it where that counts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
 
 class FirstImageBarrier:
-    """An image that goes first; it must have been begun before any other. Thread-safe."""
+    """Lets the other images of a study wait for its first one. Thread-safe.
+
+    The first one must have been begun before any other.
+    """
 
     def __init__(self, instance: str | None = None) -> None:
-        """``None``: nobody leads, nobody waits."""
+        """``instance``: the first one; ``None``: no image waits."""
         self._instance = instance
         self._key, self._patient = threading.Event(), threading.Event()
         if instance is None:
@@ -22,7 +25,7 @@ class FirstImageBarrier:
 
     @contextmanager
     def before_key(self, instance: str) -> Iterator[None]:
-        """Inside, the key of its patient is chosen."""
+        """Waits for the first image's key; inside, the key of this one's patient is chosen."""
         with self._passing(instance, self._key):
             yield
 
@@ -33,12 +36,12 @@ class FirstImageBarrier:
 
     @contextmanager
     def before_patient(self, instance: str) -> Iterator[None]:
-        """Inside, its patient is compared with what is known, and becomes known."""
+        """Waits for the first image's patient; inside, this one's is compared and becomes known."""
         with self._passing(instance, self._patient):
             yield
 
     def finished(self, instance: str | None) -> None:
-        """The image has come to its end, whichever: nobody waits for it any more."""
+        """Ends the wait for an image that has come to its end, whichever."""
         if instance == self._instance:
             self._key.set()
             self._patient.set()

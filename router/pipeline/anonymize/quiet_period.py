@@ -1,4 +1,4 @@
-"""How long nothing has died: a death in calm is hardly chance."""
+"""How long router and Orthanc have run without a crash: one after a quiet minute is hardly chance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUIET_S = 60.0
 
 
 class QuietPeriod:
-    """Since when the router and the truck's Orthanc have both been running. Thread-safe."""
+    """Knows since when the router and the truck's Orthanc have both been running. Thread-safe."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         """``now``: monotonic seconds. The router starts now."""
@@ -23,11 +23,11 @@ class QuietPeriod:
         self._since = now()
 
     def broken(self) -> None:
-        """Orthanc broke off, or cannot be reached."""
+        """Starts over: Orthanc broke off, or cannot be reached."""
         with self._lock:
             self._since = self._now()
 
     def remaining_s(self) -> float:
-        """Seconds until it has been calm for long enough; 0: it has."""
+        """Seconds until both have run for QUIET_S without a crash; 0: they have."""
         with self._lock:
             return max(0.0, self._since + QUIET_S - self._now())

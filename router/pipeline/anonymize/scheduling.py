@@ -104,7 +104,7 @@ class AnonymizeStep:
     def _try_several(
         self, study: Study, instances: Sequence[Instance], key: Key, first_image: FirstImageBarrier
     ) -> int:
-        """Some at a time, as long as nobody stops; how many are to be tried again.
+        """Tries some at a time, until the router stops; how many are to be tried again.
 
         Raises what one of them raises, when those that were begun have come to an end.
         """

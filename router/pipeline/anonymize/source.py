@@ -115,7 +115,7 @@ class Sources:
             )  # fmt: skip
 
     def _route(self, instance: Instance, original: FileDataset) -> Route:
-        """What was decided with its first copy, and else what the rules say.
+        """The route that was decided with its first copy, or else by the rules.
 
         Raises Hold (NO_DESTINATION) where none of the destinations is left.
         """

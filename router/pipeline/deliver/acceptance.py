@@ -14,7 +14,7 @@ _MOST_IN_A_ROW = 3
 
 
 class Acceptance:
-    """Of one destination. Thread-safe. Begins with what the journal has of the time before."""
+    """Remembers what one destination took and refused, also before this start. Thread-safe."""
 
     def __init__(self, outbox: Outbox, destination: str) -> None:
         self._lock = threading.Lock()
@@ -23,13 +23,13 @@ class Acceptance:
         self._refused = outbox.refused_since(destination, self._took_at)
 
     def took(self, now: float) -> None:
-        """It took an image."""
+        """Notes that it took an image."""
         with self._lock:
             self._took_at = now
             self._refused.clear()
 
     def refused(self, receipt: Receipt) -> None:
-        """It refused this image with a word that can be meant for this one alone."""
+        """Notes that it refused this image with an answer that can be about this one alone."""
         with self._lock:
             self._refused[receipt.instance] = receipt.study
 
@@ -40,11 +40,12 @@ class Acceptance:
 
     @property
     def refuses_all(self) -> bool:
+        """Whether it refused several different images in a row, and took none."""
         with self._lock:
             return len(self._refused) >= _MOST_IN_A_ROW
 
     @property
     def refused_studies(self) -> frozenset[str]:
-        """Others than these tell more."""
+        """Studies whose images it refused: images of others tell more."""
         with self._lock:
             return frozenset(self._refused.values())

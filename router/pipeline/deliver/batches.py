@@ -1,4 +1,4 @@
-"""What goes next, and what is on its way: which instances share a request, and who is at them."""
+"""What is sent next, and what is under way: which instances share a request."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ class Batch:
     moved_at: float | None = None
 
     def count(self, number: int) -> None:
+        """Notes that so many bytes were handed to the link; 0: it waits by choice."""
         self.handed += number
         self.moved_at = time.monotonic()
 
     @property
     def size(self) -> int:
+        """Bytes of all its files."""
         return sum(receipt.copy.size for receipt in self.receipts)
 
 
@@ -101,21 +103,23 @@ class Queue:
         return not self._outbox.to_send(self._destination, math.inf, 1)
 
     def finished(self, batch: Batch) -> None:
+        """Notes that a batch is no longer under way."""
         with self._lock:
             for receipt in batch.receipts:
                 self._under_way.pop(receipt.instance, None)
 
     def absent(self, receipts: Sequence[Receipt]) -> None:
-        """The destination was asked and does not hold them."""
+        """Notes that the destination was asked and does not hold them."""
         with self._lock:
             self._absent.update(receipt.instance for receipt in receipts)
 
     def begun(self, receipts: Sequence[Receipt]) -> None:
-        """From now on they may be there again."""
+        """Notes that they are being sent: from now on they may be there."""
         with self._lock:
             self._absent.difference_update(receipt.instance for receipt in receipts)
 
     def batches(self) -> list[Batch]:
+        """Those under way."""
         with self._lock:
             return list({id(batch): batch for batch in self._under_way.values()}.values())
 

@@ -57,7 +57,7 @@ class CopyFiles:
         self._refused: set[tuple[str, str]] = set()
 
     def refuses(self, copy: Copy) -> None:
-        """Once refused, a class is not tried again in this syntax, until a restart."""
+        """Notes that its class is refused in its syntax: that is not tried again until a restart."""
         with self._lock:
             self._refused.add((copy.sop_class, copy.transfer_syntax))
 

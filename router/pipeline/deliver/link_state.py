@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class LinkState:
-    """Of one destination. The thread of its loop changes it, and those that send."""
+    """Trips and resets the breaker of one destination, and tells journal and metrics."""
 
     def __init__(
         self,
@@ -72,13 +72,13 @@ class LinkState:
         return 0.0
 
     def served(self) -> None:
-        """An instance went through."""
+        """Notes that an instance went through."""
         self.reached()
         self._breaker.served()
         self._show()
 
     def nothing_left(self) -> None:
-        """Nothing is left that the destination could refuse."""
+        """Notes that nothing is left that the destination could refuse."""
         self._breaker.served()
         self._show()
 

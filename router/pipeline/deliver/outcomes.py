@@ -52,6 +52,7 @@ class DeliveryOutcomes:
         self._draw = draw
 
     def warn(self, text: str, error: EdgeRouterError, receipt: Receipt | None = None) -> None:
+        """Logs ``text`` with the error's sentence, and the study of the receipt."""
         extra = {"action": "deliver", "destination": self.destination, "code": error.code}
         if receipt is not None:
             extra |= {"study": receipt.alias}
@@ -62,26 +63,26 @@ class DeliveryOutcomes:
         self._metrics.attempted(self.destination, result)
 
     def begin_sending(self, receipts: Sequence[Receipt]) -> None:
-        """Before the first byte: from now on the destination may hold the instances."""
+        """Notes, before the first byte, that the destination may hold the instances."""
         self._journal.receipts.begin_sending(receipts, self._now())
 
     def not_sent(self, receipts: Sequence[Receipt]) -> None:
-        """The try ended before the first byte: where it was the first, nothing can be there."""
+        """Notes that a try ended before the first byte: if it was the first, nothing can be there."""
         self._journal.receipts.not_sent(receipts)
 
     def sent(self, receipts: Sequence[Receipt]) -> None:
-        """The destination says that it stored the instances. Not yet delivery."""
+        """Notes that the destination says it stored the instances; they are still to be read back."""
         self._journal.receipts.sent(receipts, self._now())
         size = sum(receipt.copy.size for receipt in receipts)
         self._metrics.sent_bytes.labels(self.destination).inc(size)
 
     def send_plain(self, receipt: Receipt, error: EdgeRouterError) -> None:
-        """The destination does not take its transfer syntax: it goes uncompressed the next time."""
+        """Sends it uncompressed the next time: its transfer syntax was refused."""
         self._journal.receipts.plain_next(receipt, error.code, self._now())
         self.warn("it is sent uncompressed: %s", error, receipt)
 
     def broke_off(self, receipt: Receipt, code: Code) -> None:
-        """The link broke in the middle of its body: others go first the next time.
+        """Puts off an instance whose link broke in the middle of its body: others go first.
 
         Perhaps it is the body (too large for a proxy on the way) and not the link. It costs no
         attempts, and the wait stays short at first.
@@ -91,11 +92,11 @@ class DeliveryOutcomes:
         self._journal.receipts.broke_off(receipt, code, self._now() + wait)
 
     def send_alone(self, receipt: Receipt, code: Code) -> None:
-        """The answer to a shared body says nothing of it: it goes once more, in a body of its own."""
+        """Sends it once more, in a body of its own: the answer to a shared one said nothing of it."""
         self._journal.receipts.broke_off(receipt, code, self._now())
 
     def failed(self, receipt: Receipt, error: EdgeRouterError) -> None:
-        """One more failure of this instance: tried again later, made again, or held."""
+        """Counts a failure of this instance: it is tried again later, made again, or held."""
         if isinstance(error, Hold):
             self.hold(receipt, error.code, error.sentence)
             return
@@ -120,7 +121,7 @@ class DeliveryOutcomes:
         counts: bool,
         retry_after_s: float | None = None,
     ) -> None:
-        """The destination refused it, and may take it later: an hour from now, three times in all.
+        """Puts off what was refused and may be taken later: an hour from now, three times in all.
 
         ``counts``: it takes others, so this was a try; otherwise it is nothing of the image's.
         ``retry_after_s``: what the destination asks for.
@@ -133,18 +134,19 @@ class DeliveryOutcomes:
         self.put_off(receipt, error, wait, counts=counts)
 
     def no_room(self, receipt: Receipt, error: OSError) -> None:
-        """The spool folder is full or gone: says nothing of the instance."""
+        """Puts off an instance because the spool folder is full or gone."""
         shown = DeliveryDeferred(Code.SPOOL_UNUSABLE, f"the spool folder: {error.strerror}")
         self.put_off(receipt, shown, _NO_ROOM_S, counts=False)
 
     def put_off(
         self, receipt: Receipt, error: EdgeRouterError, wait_s: float, *, counts: bool
     ) -> None:
+        """Tries an instance again after so many seconds; ``counts``: this was one of its tries."""
         self._journal.receipts.put_off(receipt, error.code, self._now() + wait_s, counts=counts)
         self.warn("an instance is put off: %s", error, receipt)
 
     def hold(self, receipt: Receipt, code: Code, detail: str) -> None:
-        """The instance waits for a person: at this destination, and the others still get it.
+        """Holds an instance for a person: at this destination, and the others still get it.
 
         Where it is the truck's own copy that cannot be sent, it goes nowhere.
         """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SendSlots:
-    """Thread-safe. ``most`` is asked each time: it changes with the link."""
+    """Hands out slots in order. Thread-safe. ``most``: asked each time, it changes with the link."""
 
     def __init__(self, most: Callable[[], int]) -> None:
         self._most = most
@@ -24,12 +24,12 @@ class SendSlots:
         self._changed = threading.Condition()
 
     def expect(self, turn: int) -> None:
-        """``turn`` was handed out: nothing that is handed out later begins before it."""
+        """Notes that ``turn`` was handed out: nothing handed out later begins before it."""
         with self._changed:
             self._coming.append(turn)
 
     def forget(self, turn: int) -> None:
-        """It has come to an end, whether it has begun or not."""
+        """Forgets a turn that has come to an end, whether it has begun or not."""
         with self._changed:
             if turn in self._coming:
                 self._coming.remove(turn)
@@ -57,11 +57,12 @@ class SendSlots:
                 self._changed.notify_all()
 
     def break_off(self) -> None:
-        """Nobody begins to send any more."""
+        """Lets no one begin to send any more; who waits for a slot gets LinkDown."""
         with self._changed:
             self._broken = True
             self._changed.notify_all()
 
     def mend(self) -> None:
+        """Lets them begin again."""
         with self._changed:
             self._broken = False
