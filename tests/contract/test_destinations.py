@@ -378,8 +378,8 @@ def test_what_is_under_way_is_broken_off_from_another_thread(
 
     pacs.answer_to = never
     destination = _made(tmp_path, pacs.url, answer_timeout_s=30)
-    with ThreadPoolExecutor(1) as lane:
-        sending = lane.submit(send, destination, copy, raw)
+    with ThreadPoolExecutor(1) as thread:
+        sending = thread.submit(send, destination, copy, raw)
         assert arrived.wait(10)
         destination.abort()
         with pytest.raises(LinkDown):

@@ -19,10 +19,10 @@ def _run(
     now = begun
     used: Counter[int] = Counter()
     for _ in range(requests):
-        lanes = throughput.connections
-        used[lanes] += 1
-        seconds = MEGABYTE / (rates[lanes] / lanes)
-        now += seconds / lanes
+        connections = throughput.connections
+        used[connections] += 1
+        seconds = MEGABYTE / (rates[connections] / connections)
+        now += seconds / connections
         throughput.went_through(MEGABYTE, seconds, now)
     return used
 
