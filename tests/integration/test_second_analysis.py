@@ -9,8 +9,8 @@ import pydicom
 
 from router.imaging import worker_process
 from router.imaging.analysis import ANALYSES
-from tests.integration.second_analysis import HALVES
 from tests.support import data, scanner
+from tests.support.second_analysis import HALVES
 
 if TYPE_CHECKING:
     import pytest
@@ -32,7 +32,7 @@ def _captures(cloud: Orthanc) -> list[str]:
 
 def _add(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ANALYSES, HALVES.name, HALVES)
-    monkeypatch.setattr(worker_process, "WORKER", "tests.integration.second_analysis")
+    monkeypatch.setattr(worker_process, "WORKER", "tests.support.second_analysis")
 
 
 def test_each_analysis_makes_its_own_capture_of_what_it_is_made_for(

@@ -251,7 +251,7 @@ def test_a_conversion_type_tells_of_a_page_only_where_it_names_one(
 
 def test_a_device_whose_images_are_all_held_is_cleared_as_the_advice_says() -> None:
     """The rule is the one that the document shows; what it does not name stays held."""
-    text = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
     (rule,) = re.findall(r"```toml\n(\[\[policy]].*?)```", text, re.DOTALL)
     rules = (*policies.read(rule, "policies.toml"), *policies.SHIPPED)
     view, *_ = data.mammogram_study("device", PATIENT, rows=48, columns=39)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 STORED = Path(__file__).with_name("journal_v6.sql")
 LAST = Path(__file__).with_name("journal_v7.sql")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DESTINATIONS = ["archive", "cloud"]
 #: Long after the last of what it says.
 NOW = 1_700_100_000.0

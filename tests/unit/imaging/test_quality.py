@@ -44,7 +44,7 @@ RIGHT = {
     "wrong_padding": Flag.PADDING_WRONG,
 }
 #: Public files beside the repository; not needed.
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 def look(image: FileDataset) -> tuple[Acquisition, dict[str, float]]:

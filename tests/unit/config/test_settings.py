@@ -135,7 +135,7 @@ def test_no_secret_is_printed(load: Callable[[str], Settings]) -> None:
 
 
 def test_the_settings_of_the_compose_stack_are_valid_but_for_their_secrets() -> None:
-    path = Path(__file__).parent.parent.parent / "router" / "config" / "config.toml"
+    path = Path(__file__).parent.parent.parent.parent / "router" / "config" / "config.toml"
     with pytest.raises(SettingsError) as raised:
         Settings.load(path)
     paths = set(re.findall(r"^  ([\w.]+):", raised.value.sentence, re.MULTILINE))

@@ -172,7 +172,7 @@ def test_a_sop_class_can_be_named_in_each_way(load: Callable[[str], Routing], na
 
 
 def test_the_rules_of_the_documents_are_rules(load: Callable[[str], Routing]) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
     _, _, rest = text.partition("## Routing rules")
     example = rest.split("```toml\n")[1].split("```")[0]
     routing = load(example)

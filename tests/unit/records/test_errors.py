@@ -21,7 +21,7 @@ SOURCES = sorted(Path(router.__file__).parent.rglob("*.py"))
 TOLD_ALONE = {path for path in SOURCES if path.parent.name == "records"}
 #: Calls that hold an instance with the code among their arguments.
 HOLDING = frozenset({
-    "Hold", "_hold", "hold", "try_again_or_hold", "_refuse", "Policy", "__init__",
+    "Hold", "_hold", "hold", "try_again_or_hold", "_refuse", "refuse", "Policy", "__init__",
 })  # fmt: skip
 
 

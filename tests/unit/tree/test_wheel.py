@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 #: Imports every module of both packages, and reads every table that they ship.
 _EVERY_MODULE = """
 import importlib, pkgutil, sys

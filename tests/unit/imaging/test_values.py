@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PATIENT = data.Patient.made("values")
 #: Public files beside the repository; not needed, and skipped where they are not.
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 def ct_image(size: int = 32) -> FileDataset:
