@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from router.deid.gate import beyond
 from router.deid.gate.checks import CHECKS
 from router.deid.gate.dictionary import is_drawn, is_public_uid, is_undefined
-from router.deid.gate.expectation import CODE_MEANING, Expectation, expectation
+from router.deid.gate.expectations import CODE_MEANING, Expectation, expectation
 from router.deid.gate.expected import Expected
 from router.deid.gate.levels import LevelCheck
 from router.deid.gate.pair import Context, shown

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from router.deid import pseudonyms
 from router.deid.gate import clear, letters, moments
 from router.deid.gate.dictionary import is_public_uid
-from router.deid.gate.expectation import Expectation
+from router.deid.gate.expectations import Expectation
 from router.deid.gate.pair import BINARY, decoded
 from router.deid.gate.traces import DUMMY_TEXT
 from router.deid.gate.writings import runs

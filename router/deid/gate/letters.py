@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from router.deid import pseudonyms
-from router.deid.gate.expectation import CODE_MEANING, Expectation, expectation, of_meaning
+from router.deid.gate.expectations import CODE_MEANING, Expectation, expectation, of_meaning
 from router.deid.gate.pair import BINARY, LATIN_1, bytes_of, texts_of
 from router.deid.gate.traces import DUMMY_TEXT
 from router.deid.standard import tags

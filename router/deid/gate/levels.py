@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from router.deid.gate import checks, letters
 from router.deid.gate.checks import CHECKS, equal
 from router.deid.gate.dictionary import is_drawn, is_undefined
-from router.deid.gate.expectation import CODE_MEANING, Expectation
+from router.deid.gate.expectations import CODE_MEANING, Expectation
 from router.deid.gate.pair import (
     LATIN_1,
     REPEATING,

@@ -81,11 +81,12 @@ def _read_types() -> dict[int, dict[str, Need]]:
     return types
 
 
-_TYPES = _read_types()
+#: Tag → kind of object → what it needs; ``*``: every other kind.
+TYPES: Mapping[int, Mapping[str, Need]] = _read_types()
 
 
 @lru_cache(maxsize=4096)
 def need(tag: BaseTag, kind: str) -> Need | None:
     """What an object of the kind needs of the attribute; ``None``: the table does not tell."""
-    types = _TYPES.get(int(tag), {})
+    types = TYPES.get(int(tag), {})
     return types.get(kind, types.get("*"))

@@ -365,5 +365,7 @@ def test_each_attribute_is_explained_without_its_value() -> None:
     assert rows["0008-0020"].action == "replaced"
     assert "113107" in rows["0008-0020"].why
     assert rows["0008-103e"].action == "kept"
+    assert rows["0008-0020"].gate == "the date, moved by the patient's weeks"
+    assert "allowed" in rows["0008-103e"].gate
     told = str(rows.values())
     assert [value for value in PATIENT.identifiers() if value in told] == []

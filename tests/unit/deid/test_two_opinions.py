@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import TYPE_CHECKING
 
 import pytest
 from pydicom._dicom_dict import DicomDictionary
@@ -11,15 +12,20 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
+from router.deid.gate import expectations
 from router.deid.gate.dictionary import is_drawn, is_public_uid, is_undefined
-from router.deid.gate.expectation import Expectation, expectation
-from router.deid.planning import dictionary
+from router.deid.gate.expectations import Expectation, expectation
+from router.deid.planning import dictionary, unlisted
 from router.deid.planning.actions import Action
 from router.deid.planning.rules import rule
 from router.deid.profile import BASIC, SCREENING, Profile
 from router.deid.standard.e1_1 import TABLE
 from router.deid.standard.options import Option
-from tests.support.deidentified import image, passed
+from router.records.errors import Code
+from tests.support.deidentified import copy_of, image, passed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TEXTS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
 #: What the standard defines, but for the file header, commands and delimiters.
@@ -89,6 +95,30 @@ def test_a_third_person_does_not_leave_in_a_text_that_the_table_does_not_name(
     copy = passed(dataset)
     assert str(copy.get(keyword, "")) in {"", "ANONYMIZED"}
     assert str(copy.AnatomicRegionSequence[0].get(keyword, "")) in {"", "ANONYMIZED"}
+
+
+NOTES = {"SubstanceAdministrationNotes": "given to Erika Mustermann", "ImageID": "Mustermann"}
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """What the two have decided is decided anew, before a test and after it."""
+    for forget in (rule.cache_clear, expectation.cache_clear):
+        forget()
+    yield
+    for forget in (rule.cache_clear, expectation.cache_clear):
+        forget()
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("keyword", NOTES)
+@pytest.mark.parametrize("side", ["plan", "gate"])
+def test_a_text_that_one_of_the_two_takes_for_a_term_is_found_by_the_other(
+    monkeypatch: pytest.MonkeyPatch, keyword: str, side: str
+) -> None:
+    forgets = (unlisted, "_is_written") if side == "plan" else (expectations, "is_text")
+    monkeypatch.setattr(*forgets, lambda *_: False)
+    assert copy_of(image(**{keyword: NOTES[keyword]})) is Code.GATE_WRONG_ACTION
 
 
 @pytest.mark.parametrize("keyword", ["SubstanceAdministrationNotes", "ImageID"])
