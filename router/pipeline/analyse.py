@@ -12,6 +12,7 @@ from router.pipeline.capture_sources import (
     has_capture,
 )
 from router.pipeline.captures import Captures, Wanted
+from router.pipeline.one_item import one_item
 from router.pipeline.step_results import timed
 from router.records.errors import (
     AnalysisSkipped,
@@ -86,7 +87,8 @@ class AnalyseStep:
     def _try_analyse(self, wanted: Wanted) -> str:
         """Makes one capture; returns CAPTURED, or the code that says why not."""
         try:
-            self._captures.make(wanted)
+            with one_item("analyse", wanted.study.alias):
+                self._captures.make(wanted)
         except (AnalysisSkipped, Hold) as left_out:
             _log.info(
                 "no capture: %s",
@@ -97,18 +99,14 @@ class AnalyseStep:
         except (OrthancFull, OrthancBrokeOff, JournalError):
             raise  # says nothing of the image, or is counted as a crash
         # Whatever is wrong with one image, the captures of the others are made.
-        except Exception as error:
+        except EdgeRouterError as error:
             of_all = (OrthancUnreachable, OrthancDenied)
             if isinstance(error, of_all) and not self._orthanc.answers():
                 raise
             _log.warning(
                 "no capture: %s",
                 type(error).__name__,
-                extra={
-                    "action": "analyse",
-                    "study": wanted.study.alias,
-                    "code": error.code if isinstance(error, EdgeRouterError) else Code.UNEXPECTED,
-                },
+                extra={"action": "analyse", "study": wanted.study.alias, "code": error.code},
             )
             return Code.ANALYSIS_FAILED
         return CAPTURED

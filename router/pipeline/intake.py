@@ -14,8 +14,9 @@ from router.deid import pseudonyms
 from router.journal import Cursor, Journal, Pin
 from router.pipeline import discarded
 from router.pipeline.item_failures import ItemFailures
+from router.pipeline.one_item import one_item
 from router.pipeline.sent_again import SentAgain
-from router.records.errors import ResourceMissing
+from router.records.errors import EdgeRouterError, ResourceMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -116,10 +117,11 @@ class Intake:
             if instance in passed_over:
                 continue
             try:
-                arrival = self._orthanc.arrival(instance)
+                with one_item("intake"):
+                    arrival = self._orthanc.arrival(instance)
             except ResourceMissing:  # deleted since
                 continue
-            except Exception as error:  # noqa: BLE001
+            except EdgeRouterError as error:
                 self._failures.add(instance, error, "an image that arrived cannot be asked for")
                 continue
             self._failures.forget(instance)
@@ -131,11 +133,12 @@ class Intake:
 
     def _is_stable(self, study: str) -> bool:
         try:
-            return self._orthanc.is_stable(study)
+            with one_item("intake"):
+                return self._orthanc.is_stable(study)
         except ResourceMissing:
             # Its images are gone from Orthanc: the next step finds that out and says so.
             return True
-        except Exception as error:  # noqa: BLE001
+        except EdgeRouterError as error:
             self._failures.add(study, error, "a study cannot be asked for")
             return False
 

@@ -13,8 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from router.pipeline.one_item import one_item
 from router.records.errors import (
-    Code,
     EdgeRouterError,
     OrthancDenied,
     OrthancUnreachable,
@@ -157,8 +157,9 @@ class Purger:
     def _try_remove(self, candidate: Purgeable) -> bool:
         """Whether its files are gone. Raises what is of all of them: Orthanc does not answer."""
         try:
-            self._remove(candidate)
-        except Exception as error:
+            with one_item("purge"):
+                self._remove(candidate)
+        except EdgeRouterError as error:
             of_all = (OrthancUnreachable, OrthancDenied)
             if isinstance(error, of_all) and not self._orthanc.answers():
                 raise
@@ -168,7 +169,7 @@ class Purger:
                 type(error).__name__,
                 extra={
                     "action": "purge",
-                    "code": error.code if isinstance(error, EdgeRouterError) else Code.UNEXPECTED,
+                    "code": error.code,
                     "attempt": failures,
                 },
             )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from router.imaging import quality
 from router.imaging.quality import Flag, Raised, Shown
 from router.pipeline.holds import MOST_CRASHES, MOST_TRIES
+from router.pipeline.one_item import one_item
 from router.records.errors import (
     AnalysisSkipped,
     Code,
@@ -91,7 +92,8 @@ class QualityChecker:
         begun = time.monotonic()
         self._instances.begin_look(unseen.instance, self._now())
         try:
-            self._enter(unseen, self._look(unseen))
+            with one_item("look", unseen.alias):
+                self._enter(unseen, self._look(unseen))
         except OrthancBrokeOff:
             self._instances.count_crash(unseen.instance)
             self._quiet_period.broken()
@@ -106,7 +108,7 @@ class QualityChecker:
             self._aside.put(unseen.instance, time.monotonic())
             raise
         # Whatever is wrong with one image, the patient of the next one is still there.
-        except Exception as error:
+        except EdgeRouterError as error:
             if isinstance(error, _OF_ALL) and not self._orthanc.answers():
                 raise
             self._failed(unseen, error)
@@ -115,9 +117,9 @@ class QualityChecker:
         self._metrics.step_seconds.labels("look").observe(time.monotonic() - begun)
         return True
 
-    def _failed(self, unseen: Unseen, error: Exception) -> None:
+    def _failed(self, unseen: Unseen, error: EdgeRouterError) -> None:
         """One more failure with an image: it is passed over, and after some left out by its code."""
-        code = error.code if isinstance(error, EdgeRouterError) else Code.UNEXPECTED
+        code = error.code
         failures = self._aside.put(unseen.instance, time.monotonic())
         _log.warning(
             "a look at an image failed (%s)",

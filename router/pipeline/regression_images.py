@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from router.imaging.analysis import ANALYSES
 from router.imaging.worker_process import Analyser, Task
-from router.records.errors import AnalysisSkipped, Code, OperatorError
+from router.pipeline.one_item import one_item
+from router.records.errors import AnalysisSkipped, Code, EdgeRouterError, OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,10 +99,10 @@ def check(folder: Path, analyser: Analyser, work: Path, analysis: Analysis) -> C
     found: dict[str, list[str]] = {"same": [], "moved": [], "new": [], "failed": []}
     for image in images:
         try:
-            digest = hashlib.sha256(image.read_bytes()).hexdigest()
-            result = _result(image, analyser, work, analysis)
-        # One image that fails in whatever way says nothing of the others.
-        except Exception:  # noqa: BLE001
+            with one_item("golden", passing=(OSError,)):
+                digest = hashlib.sha256(image.read_bytes()).hexdigest()
+                result = _result(image, analyser, work, analysis)
+        except (EdgeRouterError, OSError):
             found["failed"].append(image.name)
             continue
         kind = "new" if digest not in results else "same"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from router.deid import pseudonyms
 from router.dicom import part10
-from router.records.errors import Code, Hold, ResourceMissing
+from router.pipeline.one_item import one_item
+from router.records.errors import Code, EdgeRouterError, Hold, ResourceMissing
 from router.records.instance import Stage
 
 if TYPE_CHECKING:
@@ -54,12 +55,8 @@ class SentAgain:
         """Removes what was purged and came again; holds another image in its place. Raises OrthancError."""
         for returned in self._journal.purges.returned(present):
             try:
-                if returned.given_up and not returned.is_copy:
-                    self._take_back(returned)
-                    continue
-                if not returned.is_copy and not self._is_done_with(returned):
-                    continue
-                self._orthanc.delete(returned.file, "delivered and purged before; sent again")
+                with one_item("intake", returned.alias):
+                    self._look_at(returned)
             except ResourceMissing:
                 continue
             except Hold as hold:
@@ -67,10 +64,16 @@ class SentAgain:
                     "an image that was sent again cannot be read",
                     extra={"action": "intake", "study": returned.alias, "code": hold.code},
                 )
-            except Exception as error:  # noqa: BLE001
+            except EdgeRouterError as error:
                 self._failures.add(
                     returned.file, error, "an image that was sent again is left alone"
                 )
+
+    def _look_at(self, returned: Returned) -> None:
+        if returned.given_up and not returned.is_copy:
+            self._take_back(returned)
+        elif returned.is_copy or self._is_done_with(returned):
+            self._orthanc.delete(returned.file, "delivered and purged before; sent again")
 
     def _take_back(self, returned: Returned) -> None:
         """Takes another image in the place of one that was discarded: nothing is compared with it."""
@@ -99,8 +102,9 @@ class SentAgain:
             # In doubt it is held: the other bytes may be all that there is of an image.
             same = False
             try:
-                same = self._is_kept(conflict) or self._is_same_image(conflict)
-            except Exception as error:  # noqa: BLE001
+                with one_item("intake", conflict.alias):
+                    same = self._is_kept(conflict) or self._is_same_image(conflict)
+            except EdgeRouterError as error:
                 self._failures.add(
                     conflict.instance, error, "other bytes of an image cannot be read"
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from router.pipeline.one_item import one_item
 from router.pipeline.step_results import StepIncomplete, StepTooSoon
 from router.records import backoff
 from router.records.errors import (
@@ -77,7 +78,8 @@ class Worker:
         if study is None:
             return self._ahead and self._work_ahead()
         try:
-            outcome = self._steps.take(study)
+            with one_item("step", study.alias):
+                outcome = self._steps.take(study)
         except (OrthancUnreachable, OrthancDenied) as error:
             self._postpone(study, error.code, _UNREACHABLE_S, counts=False)
         except OrthancFull as error:
@@ -87,10 +89,6 @@ class Worker:
         # Of the journal, too: if it is the whole of it, putting the study off fails the same way.
         except EdgeRouterError as error:
             self._failed(study, error.code)
-        # A fault of ours in one study must not stop the others; it is retried and shown.
-        except Exception:  # noqa: BLE001
-            _log.exception("a step failed", extra={"action": "step", "study": study.alias})
-            self._failed(study, Code.UNEXPECTED)
         else:
             if outcome is not None:
                 self._move(study, outcome)

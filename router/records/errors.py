@@ -142,6 +142,10 @@ class EdgeRouterError(Exception):
         self.sentence = sentence
 
 
+class Unforeseen(EdgeRouterError):
+    """A fault of ours, or one that no module expects. Its sentence is the type of the exception."""
+
+
 class SettingsError(EdgeRouterError):
     """The router cannot start with these settings, keys or secrets."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from router.journal.identities import PatientChanged
 from router.pipeline.holds import MOST_CRASHES
+from router.pipeline.one_item import one_item
 from router.pipeline.step_results import StepIncomplete
 from router.records.errors import (
     Code,
@@ -18,6 +19,7 @@ from router.records.errors import (
     OrthancFull,
     OrthancUnreachable,
     ResourceMissing,
+    Unforeseen,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ class Attempts:
     ) -> bool:
         holds = self._holds
         try:
-            self._anonymizer.anonymize(study, instance, key, first_image)
+            with one_item("anonymize", study.alias, (PatientChanged, OSError)):
+                self._anonymizer.anonymize(study, instance, key, first_image)
         except PatientChanged:
             return False  # tried again, as what the study has become
         except (OrthancFull, JournalError, OrthancBrokeOff):
@@ -105,10 +108,6 @@ class Attempts:
             return holds.try_again_or_hold(
                 study, instance, Code.ANONYMIZATION_REFUSED, error.sentence
             )
-        # A fault of ours in one instance must neither stop the others nor let this one through.
-        except Exception as error:  # noqa: BLE001
-            extra = {"action": "anonymize", "study": study.alias}
-            _log.exception("an instance failed", extra=extra)
-            name = type(error).__name__
-            return holds.try_again_or_hold(study, instance, Code.UNEXPECTED, name)
+        except Unforeseen as error:
+            return holds.try_again_or_hold(study, instance, error.code, error.sentence)
         return True

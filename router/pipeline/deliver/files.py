@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from router.destinations.base import Outgoing
 from router.dicom import lossless, part10
+from router.pipeline.one_item import one_item
 from router.records.errors import (
     Code,
     DeliveryDeferred,
@@ -19,6 +20,7 @@ from router.records.errors import (
     LinkDown,
     OrthancDenied,
     OrthancUnreachable,
+    Unforeseen,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +73,8 @@ class CopyFiles:
         """
         for receipt in batch.receipts:
             try:
-                outgoing = self._open(receipt, bodies, count)
+                with one_item("deliver", receipt.alias, (OSError,)):
+                    outgoing = self._open(receipt, bodies, count)
             except (LinkDown, DestinationPaused, JournalError):
                 raise
             except (OrthancUnreachable, OrthancDenied) as error:
@@ -80,12 +83,10 @@ class CopyFiles:
                 self._put_off(receipt, error)
             except OSError as error:
                 self._outcomes.no_room(receipt, error)
+            except Unforeseen as error:
+                self._put_off(receipt, DeliveryDeferred(error.code, error.sentence))
             except EdgeRouterError as error:
                 self._put_off(receipt, error)
-            # A fault of ours in one instance must not keep the others; it is counted, then held.
-            except Exception as error:  # noqa: BLE001
-                _log.exception("a copy cannot be opened", extra={"action": "deliver"})
-                self._put_off(receipt, DeliveryDeferred(Code.UNEXPECTED, type(error).__name__))
             else:
                 yield receipt.copy.sop_uid, (receipt, outgoing)
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from router.pipeline.deliver.outcomes import MOST_TRIES
+from router.pipeline.one_item import one_item
 from router.records import backoff
 from router.records.errors import (
     Code,
@@ -102,15 +103,12 @@ class Reader:
         DestinationPaused, JournalError where it says nothing of the study.
         """
         try:
-            return self._destination.verify([receipt.copy for receipt in members])
+            with one_item("deliver"):
+                return self._destination.verify([receipt.copy for receipt in members])
         except (DeliveryDeferred, LinkDown, DestinationPaused, JournalError):
             raise
         except EdgeRouterError as error:
             raise DeliveryDeferred(error.code, error.sentence) from None
-        # The studies beside it are asked about all the same.
-        except Exception as error:  # noqa: BLE001
-            _log.exception("a question failed", extra={"action": "deliver"})
-            raise DeliveryDeferred(Code.UNEXPECTED, type(error).__name__) from None
 
     def _take(self, members: Sequence[Receipt], answer: ReadBack) -> set[str]:
         """Writes down what the destination's answer decides; the instances of these."""

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from router.pipeline.one_item import one_item
 from router.records.errors import (
     Code,
     DeliveryDeferred,
@@ -15,6 +16,7 @@ from router.records.errors import (
     EdgeRouterError,
     LinkDown,
     StoreRefused,
+    Unforeseen,
 )
 
 if TYPE_CHECKING:
@@ -116,22 +118,22 @@ class Sender:
     ) -> Mapping[str, Stored | EdgeRouterError]:
         """By SOP Instance UID; what was answered to the whole request is the answer to each."""
         files = [one for _, one in outgoing.values()]
+        failed: EdgeRouterError
         try:
-            if len(files) > 1:
-                return self._destination.send_together(files)
-            (sop_uid,) = outgoing
-            return {sop_uid: self._destination.send(files[0])}
+            with one_item("deliver"):
+                if len(files) > 1:
+                    return self._destination.send_together(files)
+                (sop_uid,) = outgoing
+                return {sop_uid: self._destination.send(files[0])}
         except StoreRefused as error:
             return dict.fromkeys(outgoing, error)
         except (LinkDown, DestinationPaused):
             raise
+        except Unforeseen as error:
+            sentence = error.sentence
+            failed = DeliveryDeferred(error.code, sentence)
         except EdgeRouterError as error:
             failed, sentence = error, error.sentence
-        # A fault of ours in one instance must not keep the others; it is counted, and then held.
-        except Exception as error:  # noqa: BLE001
-            _log.exception("sending failed", extra={"action": "deliver"})
-            sentence = type(error).__name__
-            failed = DeliveryDeferred(Code.UNEXPECTED, sentence)
         if len(files) > 1:  # nobody knows whose it is: each goes alone the next time
             failed = DeliveryDeferred(Code.DESTINATION_ANSWER_UNCLEAR, sentence)
         return dict.fromkeys(outgoing, failed)
