@@ -1,3 +1,4 @@
+# reason: it only wires: a part is built by one function, and all of them are read beside one another
 """The running router: the only module that knows all parts."""
 # reason: each part is made by a function of a few lines, and there are many parts.
 

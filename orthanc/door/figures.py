@@ -111,6 +111,6 @@ class Figures:
 def log(level: str, action: str, message: str, **more: object) -> None:
     """One JSON line on stderr, as the router writes them."""
     stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = {"ts": stamp, "level": level, "action": action, "message": message, **more}
+    line = {"ts": stamp, "level": level.lower(), "action": action, "message": message, **more}
     sys.stderr.write(json.dumps(line) + "\n")
     sys.stderr.flush()

@@ -1,3 +1,4 @@
+# reason: one event loop holds who waits, who shakes hands and who passes; in two modules it would be shared state
 """The door itself: takes connections, decides who passes, and ends what does not move."""
 
 from __future__ import annotations
@@ -5,20 +6,21 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import ssl
 import time
 from typing import TYPE_CHECKING
 
 from door import callers, pdus
 from door.figures import Figures, Reason, log
 from door.places import Places
-from door.relay import SOCKET_BYTES, Call, OrthancSide, prepare
+from door.relay import Call, OrthancSide
 from door.settings import SettingsFault
+from door.sockets import SOCKET_BYTES, dial, prepare, readable, tls_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Coroutine
 
-    from door.settings import Settings, Tls
+    from door.settings import Settings
 
 _LOOK_S = 0.25
 _SAVE_S = 1.0
@@ -30,9 +32,6 @@ _FLUSH_S = 5.0
 _MOST_HANDSHAKES, _MOST_HANDSHAKES_EACH = 64, 48
 _LOG_EVERY_S = 10.0
 _BACKLOG = 1024
-#: BCP 195 (RFC 9325): TLS 1.2 with forward secrecy and authenticated encryption only, or 1.3.
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-
 _REASONS = {
     pdus.CALLED_AE_NOT_RECOGNIZED: Reason.OTHER_CALLED_AE,
     pdus.CALLING_AE_NOT_RECOGNIZED: Reason.UNKNOWN_CALLER,
@@ -79,7 +78,7 @@ class Door:
         settings = self._settings
         ports: list[tuple[int, ssl.SSLContext | None]] = [(settings.port, None)]
         if settings.tls is not None:
-            ports.append((settings.tls.port, _context(settings.tls)))
+            ports.append((settings.tls.port, tls_context(settings.tls)))
         for port, context in ports:
             listener = socket.create_server((settings.host, port), backlog=_BACKLOG)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
@@ -168,7 +167,7 @@ class Door:
         try:
             prepare(connection)
             if context is not None:
-                await _readable(connection)  # who says nothing is not worth the memory of TLS
+                await readable(connection)  # who says nothing is not worth the memory of TLS
                 self._waiting.leave(call)
                 self._wait_in(self._shaking, call)
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -234,7 +233,7 @@ class Door:
         settings = self._settings
         try:
             async with asyncio.timeout(self.limits.connect_s):
-                connection = await _dial(settings.orthanc_host, settings.orthanc_port)
+                connection = await dial(settings.orthanc_host, settings.orthanc_port)
                 await asyncio.get_running_loop().create_connection(lambda: side, sock=connection)
         except (OSError, TimeoutError):
             self._refuse(call, pdus.TEMPORARY_CONGESTION, Reason.ORTHANC_UNREACHABLE)
@@ -343,56 +342,9 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _tell(came: asyncio.Future[None]) -> None:
-    if not came.done():
-        came.set_result(None)
-
-
-async def _readable(connection: socket.socket) -> None:
-    """Waits until something came, or the other side hung up."""
-    loop = asyncio.get_running_loop()
-    came: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(connection, _tell, came)
-    try:
-        await came
-    finally:
-        loop.remove_reader(connection)
-
-
-async def _dial(host: str, port: int) -> socket.socket:
-    """A connection with buffers of a known size, which are set before it is made."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    family, kind, protocol, _, address = found[0]
-    connection = socket.socket(family, kind, protocol)
-    try:
-        connection.setblocking(False)
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            connection.setsockopt(socket.SOL_SOCKET, option, SOCKET_BYTES)
-        await loop.sock_connect(connection, address)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 def _register(settings: Settings) -> callers.Register:
     try:
         listed = callers.modalities(settings.modalities.read_text(encoding="utf-8"), os.environ)
     except (OSError, UnicodeDecodeError, callers.Unusable) as error:
         raise SettingsFault(f"{settings.modalities}: {error}") from None
     return callers.Register(settings.ae_title, listed, check_host=settings.check_host)
-
-
-def _context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    try:
-        context.load_cert_chain(tls.certificate, tls.key)
-        context.load_verify_locations(tls.authorities)
-    except OSError as error:
-        raise SettingsFault(f"the certificates for TLS: {type(error).__name__}") from None
-    return context

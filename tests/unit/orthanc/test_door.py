@@ -18,7 +18,7 @@ from pynetdicom.pdu_primitives import ImplementationClassUIDNotification as Clas
 from door import callers, pdus
 from door.figures import Reason
 from door.places import Places
-from door.relay import Progress
+from door.progress import Progress
 from door.settings import Limits, Settings, SettingsFault
 from tests.support.door import request
 from tests.support.orthancs import ROOT
