@@ -93,6 +93,10 @@ def _broken(why: str) -> Hold:
     return Hold(Code.GATE_UNREADABLE, why)
 
 
+#: VRs whose value may be a sequence, whatever its length.
+_MAY_HOLD_ITEMS = frozenset({"SQ", "UN"})
+
+
 class _Reader:
     def __init__(self, view: memoryview, deepest: int, *, big: bool, strict: bool) -> None:
         self._view = view
@@ -103,7 +107,7 @@ class _Reader:
         self._plain = struct.Struct(f"{mark}HHL").unpack_from
         self._length = struct.Struct(f"{mark}L").unpack_from
 
-    def level(  # noqa: C901, PLR0912  (one loop, for speed: PS3.5, 7.1 in a page)
+    def level(  # noqa: C901  (one loop, for speed: PS3.5, 7.1 in a page)
         self, at: int, end: int, depth: int, *, implicit: bool, closed: bool
     ) -> tuple[Level, int]:
         """The elements from ``at`` to ``end``, or (closed) to the item's own delimiter."""
@@ -124,37 +128,45 @@ class _Reader:
                 raise _broken("elements are not in order")
             last = tag
             if implicit:
-                vr = known_vr(tag)
+                vr, inner_implicit = known_vr(tag), True
                 (length,) = self._length(self._view, at + 4)
                 at += 8
-                inner_implicit = True
             else:
-                vr = _VRS.get(vr_bytes, "")
-                if not vr:
-                    raise _broken(f"({tag:08x}) has no VR")
+                vr, length, at = self._explicit(tag, at, vr_bytes, short)
                 inner_implicit = vr == "UN"
-                if vr_bytes in _LONG_HEADS:
-                    (length,) = self._length(self._view, at + 8)
-                    at += 12
-                else:
-                    length = short
-                    at += 8
             items: list[Level] | None = None
             start = at
-            if vr == "SQ" or (length == _UNDEFINED and tag not in _PIXELS):
-                items, at = self.items(at, length, depth + 1, implicit=inner_implicit)
-            elif length == _UNDEFINED:
-                at = self._fragments(at)
+            if length == _UNDEFINED or vr in _MAY_HOLD_ITEMS:
+                items, at = self._holding(tag, vr, at, length, depth, implicit=inner_implicit)
             else:
                 at += length
-                if vr == "UN" and length and known_vr(tag) == "SQ":
-                    items, _ = self.items(start, length, depth + 1, implicit=True)
             if at > end:
                 raise _broken(f"({tag:08x}) is longer than what holds it")
             found[tag] = Element(tag, vr, start, at, items)
         if closed:
             raise _broken("an item does not end")
         return found, at
+
+    def _explicit(self, tag: int, at: int, vr_bytes: bytes, short: int) -> tuple[str, int, int]:
+        """VR and length of an element with explicit VR (PS3.5, 7.1.2), and where its value is."""
+        vr = _VRS.get(vr_bytes, "")
+        if not vr:
+            raise _broken(f"({tag:08x}) has no VR")
+        if vr_bytes in _LONG_HEADS:
+            return vr, self._length(self._view, at + 8)[0], at + 12
+        return vr, short, at + 8
+
+    def _holding(
+        self, tag: int, vr: str, at: int, length: int, depth: int, *, implicit: bool
+    ) -> tuple[list[Level] | None, int]:
+        """The items of a value that may hold some, and where it ends."""
+        if vr == "SQ" or (length == _UNDEFINED and tag not in _PIXELS):
+            return self.items(at, length, depth + 1, implicit=implicit)
+        if length == _UNDEFINED:
+            return None, self._fragments(at)
+        if vr == "UN" and length and known_vr(tag) == "SQ":
+            return self.items(at, length, depth + 1, implicit=True)[0], at + length
+        return None, at + length
 
     def items(self, at: int, length: int, depth: int, *, implicit: bool) -> tuple[list[Level], int]:
         end = len(self._view) if length == _UNDEFINED else at + length
