@@ -10,6 +10,7 @@ import pytest
 import requests
 from testcontainers.core.network import Network
 
+from door.figures import Figures, Reason
 from tests.support import data, fleet_sim, fleet_traffic, monitoring, remote_write, scanner
 from tests.support.dashboard_panels import panels
 from tests.support.orthancs import PASSWORD
@@ -50,6 +51,10 @@ def fed(router: Router, truck: Orthanc, at_rest: AtRest, tmp_path: Path) -> Iter
     (tmp_path / "health").chmod(0o644)
     scrape = monitoring.hastened("vmagent/scrape.yml", tmp_path)
     settings = monitoring.hastened("prometheus/prometheus.yml", tmp_path)
+    door = tmp_path / "door"
+    door.mkdir()
+    calls = _door_figures()
+    calls.write(door / "door.prom")
     today = int(time.time() // fleet_traffic.DAY_S)
     fleet = fleet_sim.fleet(40, 20, seed=41, faults=5, first_day=today - 19)
     with (
@@ -59,7 +64,8 @@ def fed(router: Router, truck: Orthanc, at_rest: AtRest, tmp_path: Path) -> Iter
             files={settings: "/etc/edge-prometheus/prometheus.yml"},
         ) as prometheus,
         router.running() as app,
-        monitoring.running("node-exporter", 9100, network, "/metrics"),
+        monitoring.running("node-exporter", 9100, network, "/metrics",
+                           files={door: "/var/lib/edge-door-figures"}),
         monitoring.running(
             "vmagent", monitoring.VMAGENT, network, "/health",
             files={
@@ -73,6 +79,10 @@ def fed(router: Router, truck: Orthanc, at_rest: AtRest, tmp_path: Path) -> Iter
     ):  # fmt: skip
         until(lambda: prometheus.query(f'edge_router_build_info{{truck="{TRUCK}"}}'), 60,
               what="the router's metrics")  # fmt: skip
+        # What was counted before the first scrape shows no increase.
+        until(lambda: prometheus.query("edge_door_ended_total"), 60, what="the door's")
+        calls.ended.update(Reason)
+        calls.write(door / "door.prom")
         _write(prometheus, fleet)
         patient = data.Patient.made("panels")
         images = list(data.mammogram_study("panels", patient, rows=256, columns=208))
@@ -86,6 +96,16 @@ def fed(router: Router, truck: Orthanc, at_rest: AtRest, tmp_path: Path) -> Iter
             command="--days 18 --every-s 5 --prometheus http://prometheus:9090",
         ):  # fmt: skip
             yield prometheus
+
+
+def _door_figures() -> Figures:
+    """Those of a door that each kind of caller has met."""
+    figures = Figures()
+    figures.gauges = {
+        f"edge_door_{name}": lambda: 1.0 for name in ("associations", "waiting", "unknown_callers")
+    }
+    figures.ended.update(Reason)
+    return figures
 
 
 def _write(prometheus: Service, fleet: fleet_sim.Fleet) -> None:
