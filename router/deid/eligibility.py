@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class NotCleared(Hold):
-    """A policy holds it. ``kind``: what a decision for good can be about; ``None``: about nothing."""
+    """Hold of an object by a policy. ``kind``: what a decision for good is about, if it can be."""
 
     def __init__(self, code: Code, sentence: str, kind: Kind | None) -> None:
         super().__init__(code, sentence)
@@ -35,7 +35,7 @@ class NotCleared(Hold):
 
 @dataclass(frozen=True)
 class Release:
-    """Under what a person may release a held instance. The gate stays where it is."""
+    """A reason under which a person may release a held instance. The gate stays where it is."""
 
     meaning: str
     #: What the person has answered for.
@@ -69,7 +69,7 @@ POLICIES: dict[str, Release] = {
 
 
 def released(names: str) -> Release:
-    """Of an instance that was released: under one policy, or under several joined by ``+``."""
+    """Conditions of a release under one policy, or under several joined by ``+``."""
     each = [POLICIES[name] for name in names.split("+")]
     return Release(" ".join(r.meaning for r in each), frozenset().union(*(r.clears for r in each)))
 
@@ -131,7 +131,7 @@ def _check_encoding(dataset: FileDataset) -> None:
 
 
 def _check_overlays(dataset: FileDataset) -> None:
-    """An overlay in the unused bits of the pixels (retired) would stay when its group goes."""
+    """Raises Hold: an overlay in the unused bits of the pixels (retired) would stay when its group goes."""
     for group in range(0x6000, 0x6020, 2):
         position = dataset.get((group, 0x0102))
         lowest = (group, 0x3000) not in dataset and _lowest_bit_is_free(dataset)
@@ -145,7 +145,7 @@ def _lowest_bit_is_free(dataset: Dataset) -> bool:
 
 
 def _check_complete(dataset: FileDataset) -> None:
-    """A transfer that broke off leaves fewer pixels than the header says; Orthanc stores it so."""
+    """Raises Hold where a transfer broke off: Orthanc stores it with fewer pixels than declared."""
     native = part10.native_pixel_bytes(dataset)
     if native is None:
         return

@@ -34,7 +34,7 @@ class Writing:
 
     @classmethod
     def of(cls, text: str) -> Writing:
-        """Without regard to case, white space and the designator's form."""
+        """A writing compared without regard to case, white space and the designator's form."""
         parts = [" ".join(part.split()).upper() for part in re.split(r"[\^&]", text)]
         name, universal = (*parts, "")[:2]
         if match := _OID.fullmatch(name):
@@ -47,7 +47,7 @@ class Writing:
         return bool(self.name or self.universal)
 
     def is_same(self, other: Writing) -> bool:
-        """The universal id decides where both have one: names are local."""
+        """Whether two issuers are one: the universal id decides where both have one."""
         if self.universal and other.universal:
             return self.universal == other.universal
         return bool(self.name) and self.name == other.name
@@ -66,7 +66,7 @@ class Issuer:
     scanners: tuple[str, ...]
 
     def is_named(self, writing: Writing) -> bool:
-        """By its universal id where it has one in the table, else by a name of it."""
+        """Whether a writing names this issuer: by its universal id if the table has one, else by name."""
         known = {one.universal for one in self.writings} - {""}
         if writing.universal and known:
             return writing.universal in known

@@ -36,15 +36,17 @@ class Layout:
 
     @property
     def row(self) -> int:
+        """Bytes of one row of one plane."""
         return self.columns * self.pixel
 
     @property
     def size(self) -> int:
+        """Bytes of all frames."""
         return self.frames * self.planes * self.rows * self.row
 
 
 def layout(dataset: FileDataset) -> Layout:
-    """Of an image with uncompressed pixels of whole bytes. Raises Hold (BURNED_IN_TEXT).
+    """Layout of an image with uncompressed pixels of whole bytes. Raises Hold (BURNED_IN_TEXT).
 
     What cannot be masked with certainty (compressed, packed bits, subsampled colour) is held.
     """

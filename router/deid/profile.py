@@ -61,7 +61,7 @@ class Profile:
 
     @cached_property
     def id(self) -> str:
-        """Stands for the options and lists: ``2:113105+113107:<12 hexadecimal digits>``."""
+        """Name of the options and lists: ``2:113105+113107:<12 hexadecimal digits>``."""
         digits = hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
         return f"{RULES}:{'+'.join(sorted(self.options)) or 'basic'}:{digits}"
 
@@ -77,6 +77,7 @@ class Profile:
 
     @classmethod
     def from_json(cls, text: str) -> Profile:
+        """The profile that ``to_json`` wrote."""
         content = json.loads(text)
         return cls(
             frozenset(map(Option, content["options"])),
@@ -86,6 +87,7 @@ class Profile:
 
     @property
     def shifts(self) -> bool:
+        """Whether dates are moved."""
         return Option.MODIFIED_DATES in self.options
 
     def codes(self, *, pixels_cleaned: bool = False) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ class Key:
 
     @classmethod
     def parse(cls, text: str) -> Key:
-        """From ``<id>:<64 hexadecimal digits>``. Raises SettingsError (KEY_MALFORMED)."""
+        """A key from ``<id>:<64 hexadecimal digits>``. Raises SettingsError (KEY_MALFORMED)."""
         name, colon, digits = text.strip().partition(":")
         try:
             secret = bytes.fromhex(digits)

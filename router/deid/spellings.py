@@ -56,7 +56,10 @@ def same(one: str, other: str, *, initial: bool = False) -> bool:
 def _next(
     left: _Arcs, right: _Arcs, at: int, beside: int, ahead: str, *, is_left: bool
 ) -> list[tuple[int, int, str, bool]]:
-    """``ahead``: what the left (or the right) word has written and the other has not yet."""
+    """Steps from two places at once.
+
+    ``ahead``: what the left (or the right) word has written and the other has not yet.
+    """
     found = []
     if not ahead or not is_left:
         for written, end in left[at]:
@@ -175,7 +178,7 @@ def _together(first: str, second: str) -> tuple[str, ...]:
 
 
 def _syllable(first: str, second: str) -> tuple[str, ...]:
-    """Of two kana that are one syllable (shi and a small ya: sha, sya)."""
+    """Spellings of two kana that are one syllable (shi and a small ya: sha, sya)."""
     kana, small = _kana(first), _kana(second)
     if not (kana.endswith("i") and small in {"small ya", "small yu", "small yo"}):
         return ()

@@ -44,6 +44,8 @@ class Expected:
         cls, original: Dataset, key: Key, station: str, chosen: Profile = BASIC,
         regions: tuple[Region, ...] = (),
     ) -> Expected:  # fmt: skip
+        """What the copy of this original must be. ``station``: the truck's name."""
+
         def text(keyword: str) -> str:
             return str(original.get(keyword, "") or "").strip()
 

@@ -136,7 +136,7 @@ class LevelCheck:
         return ours
 
     def _value(self, pair: Pair) -> None:
-        """Against the letters of Table E.1-1 and the options."""
+        """Checks a value against the letters of Table E.1-1 and the options."""
         context = self._context
         if pair.depth == 0 and context.reference.get(pair.tag) == pair.value.rstrip(b" \0"):
             return  # a capture's, from the copy that it was made of

@@ -37,7 +37,7 @@ def check_pixels(
 
 
 def _check_masked(shape: mask.Layout, old: memoryview, new: memoryview, expected: Expected) -> None:
-    """Each row by itself: nothing but zeros inside the regions, nothing changed outside."""
+    """Raises Hold unless the regions are zeros, and all outside of them is as it was."""
     if len(old) != len(new):
         raise Hold(Code.GATE_PIXELS_CHANGED, "the pixel bytes differ")
     trails = PageReleaser(old), PageReleaser(new)

@@ -124,7 +124,9 @@ class Traces:
         harmless: frozenset[str] = frozenset(),
         keeps_device: bool = False,
     ) -> Traces:
-        """``station``: what StationName becomes; the scanner may have the same name.
+        """Collects the values of an original, at every depth. Raises Hold (UNREADABLE, …).
+
+        ``station``: what StationName becomes; the scanner may have the same name.
 
         ``harmless``: words that a site says identify no one. ``keeps_device``: the profile
         retains the identity of the device (113109).
@@ -162,7 +164,7 @@ class _Found:
     """Collects the values by how they are looked for."""
 
     def __init__(self, harmless: frozenset[str], in_texts: frozenset[str]) -> None:
-        """``harmless``: words that name nobody in codes; ``in_texts``: not even in free text."""
+        """Begins empty. ``harmless``: words that name nobody in codes; ``in_texts``: nor in text."""
         self._harmless = harmless
         self._in_texts = in_texts
         self._long: set[str] = set()
@@ -175,7 +177,9 @@ class _Found:
     def add(
         self, values: Iterable[str], shortest: int = _SHORTEST, *, says_nothing: bool = True
     ) -> None:
-        """``says_nothing``: what consists of harmless words alone (Mammography Screening) names
+        """Adds values that are looked for everywhere.
+
+        ``says_nothing``: what consists of harmless words alone (Mammography Screening) names
         nobody either. Of the patient's full name that does not hold.
         """
         for value in values:
@@ -199,6 +203,7 @@ class _Found:
                 self._short.add(plain)
 
     def add_identifying(self, tag: BaseTag, values: list[str]) -> None:
+        """Adds a number, date or address of the patient, in each of its writings."""
         written = [v for value in values for v in variants(value)]
         if tag in _BORN:
             written += [v for value in values for v in birthdays(value)]
@@ -214,6 +219,7 @@ class _Found:
             )
 
     def add_patient_words(self, values: Iterable[str]) -> None:
+        """Adds words and numbers that free text may not hold."""
         for value in values:
             if value.upper() not in _NOBODY:
                 found = runs(value)
@@ -221,7 +227,9 @@ class _Found:
                 self._patient_words.update(w for w in together if len(w) > 1 or not w.isascii())
 
     def add_staff(self, names: Iterable[str], maker: str, *, in_texts: bool) -> None:
-        """``maker``: sites enter its name. ``in_texts``: a word of the vocabulary may not stand in
+        """Adds names of staff.
+
+        ``maker``: sites enter its name. ``in_texts``: a word of the vocabulary may not stand in
         free text either where somebody has it as name; so it is with those that the plan looks at.
         """
         for name in names:
@@ -232,6 +240,7 @@ class _Found:
                 self._patient_words.update(word for word in words if len(word) >= _SHORTEST)
 
     def add_identifier_words(self, values: Iterable[str]) -> None:
+        """Adds words that make a text doubtful."""
         for value in values:
             found = runs(value)
             self._identifier_words.update(
@@ -239,6 +248,7 @@ class _Found:
             )
 
     def add_dates(self, values: Iterable[str]) -> None:
+        """Adds days of the examination, as people write them."""
         for value in values:
             if value in DUMMY_TEXT:
                 continue
@@ -250,6 +260,7 @@ class _Found:
                 self._dates.update(folded(date) for date in written if year in date)
 
     def traces(self, station: str, uids: set[str], charset: str) -> Traces:
+        """What was collected, without what the router writes itself."""
         self._long.discard(station)
         self._short.discard(folded(station))
         encoded = {value.encode() for value in self._long}

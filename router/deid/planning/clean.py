@@ -61,11 +61,12 @@ def values_of(element: DataElement) -> list[str]:
 
 
 def text_of(element: DataElement) -> str:
+    """The values of an element as one text, joined by a backslash."""
     return "\\".join(values_of(element))
 
 
 def map_uid(key: Key, original: str) -> str:
-    """A UID of the standard stays; any other becomes its pseudonym."""
+    """The pseudonym of a UID; one of the standard is its own."""
     if not original or is_of_the_standard(original):
         return original
     return pseudonyms.uid(key, original)
@@ -133,7 +134,7 @@ class Cleaner:
         return any(len(word) >= _TELLING and word in joined for word in self._telling)
 
     def nested_pseudonym(self, dataset: Dataset, tag: BaseTag, depth: int) -> str | None:
-        """Of a patient or accession number inside an item: its own; so references stay matched."""
+        """Pseudonym of a patient or accession number inside an item, so that references stay matched."""
         if depth == 0 or tag not in {tags.PATIENT_ID, tags.ACCESSION_NUMBER}:
             return None
         value = text_of(dataset[tag]).strip()

@@ -69,7 +69,7 @@ class Decision(NamedTuple):
 def decisions(
     dataset: Dataset, key: Key, chosen: Profile, *, told: bool = True
 ) -> Iterator[Decision]:
-    """What the profile does with each attribute, in the order of the file.
+    """Decisions of the profile for each attribute, in the order of the file.
 
     ``told``: also of attributes inside items that stay as they are.
 
@@ -83,7 +83,7 @@ def decisions(
 
 
 class _Walk:
-    """Goes through a data set and decides."""
+    """Goes through a data set and decides for each attribute."""
 
     def __init__(self, cleaner: Cleaner, chosen: Profile, kind: str, *, told: bool) -> None:
         self._told = told
@@ -95,6 +95,7 @@ class _Walk:
         self._known: dict[tuple[BaseTag, bytes], list[Decision]] = {}
 
     def items(self, dataset: Dataset, prefix: str, depth: int) -> Iterator[Decision]:
+        """Decisions for a data set or an item, and for what lies in it."""
         if depth > DEEPEST_NESTING:
             raise Hold(Code.NESTING_TOO_DEEP, f"deeper than {DEEPEST_NESTING} levels")
         safe = private.kept(dataset, self._profile.private)
@@ -249,7 +250,7 @@ def vr_of(dataset: Dataset, tag: BaseTag) -> str:
 
 
 def _dummy(tag: BaseTag, vr: str) -> Json | None:
-    """``None``: there is no harmless value of this kind, so the attribute goes."""
+    """A harmless value of the attribute; ``None``: there is none of its kind, so it goes."""
     if vr == "SQ":
         row = TABLE.get(int(tag))
         return [dict(DUMMY_CODE)] if row and row.is_code else None

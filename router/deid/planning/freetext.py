@@ -25,7 +25,7 @@ _LONGEST_TEXT = 1024
 
 
 def folded(text: str) -> str:
-    """Lower case, without accents; one writing for letters of full and half width."""
+    """A text in lower case, without accents; one writing for letters of full and half width."""
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
 

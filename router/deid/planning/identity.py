@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the patient is. Stays on the truck, in the journal's identity table."""
+    """The patient behind a pseudonym. Stays on the truck, in the journal's identity table."""
 
     pseudonym: str
     #: As the image names it, and as it enters the pseudonym.

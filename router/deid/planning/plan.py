@@ -43,6 +43,7 @@ class Plan:
     keep_private: bool = False
 
     def body(self) -> dict[str, object]:
+        """What is posted to Orthanc."""
         body: dict[str, object] = {"Force": True, "Replace": self.replace, "Remove": self.remove}
         if self.keep:
             body["Keep"] = self.keep

@@ -29,10 +29,12 @@ class SafeElement:
     vr: str
 
     def to_text(self) -> str:
+        """The attribute as a line of a profile."""
         return f"{self.creator}|{self.group:04x}|{self.element:02x}|{self.vr}"
 
     @classmethod
     def parse(cls, text: str) -> SafeElement:
+        """The attribute that ``to_text`` wrote."""
         creator, group, element, vr = text.rsplit("|", 3)
         return cls(creator, int(group, 16), int(element, 16), vr)
 
