@@ -17,7 +17,7 @@ from router.destinations import KINDS
 from router.destinations.base import Outgoing, Stored
 from router.destinations.circuit_breaker import CircuitBreaker, CircuitBroken
 from router.destinations.connection_limit import ConnectionLimited
-from router.destinations.dimse import Dimse, DimseSettings
+from router.destinations.dimse import DimseSettings
 from router.destinations.rate_cap import RateCapped
 from router.destinations.stow import StowSettings
 from router.dicom import part10
@@ -142,7 +142,8 @@ def test_every_byte_is_counted_once(destination: Destination) -> None:
     copy, raw = copy_and_file("counted")
     counted: list[int] = []
     destination.send(Outgoing(copy, memoryview(raw), counted.append))
-    header = part10.dataset_offset(memoryview(raw)) if isinstance(destination, Dimse) else 0
+    by_dimse = destination.name == "archive"  # whatever is around it
+    header = part10.dataset_offset(memoryview(raw)) if by_dimse else 0
     assert sum(counted) == len(raw) - header
 
 
