@@ -146,13 +146,13 @@ class _Walk:
             if value is None and dataset[tag].value:
                 return self._kept(dataset, tag, path, depth, rule, sent)
             return Decision(path, tag, vr, rule, Action.KEEP, value)
-        return self._made_safe(dataset, tag, path, depth, rule, sent)
+        return self._made_safe(dataset, tag, path, depth, rule, sent, vr)
 
     def _made_safe(
-        self, dataset: Dataset, tag: BaseTag, path: str, depth: int, rule: Rule, sent: str
+        self, dataset: Dataset, tag: BaseTag, path: str, depth: int, rule: Rule, sent: str, vr: str
     ) -> Decision:
         """An attribute that is cleaned, or else gone, emptied or a dummy."""
-        action, vr = rule.action, vr_of(dataset, tag)
+        action = rule.action
         value = self._cleaner.nested_pseudonym(dataset, tag, depth)
         if action not in _PLAIN:
             value = self._cleaner.cleaned(dataset[tag], action)
