@@ -18,7 +18,7 @@ from router.commands.terminal import (
     show,
 )
 from router.config.settings import Settings
-from router.deid.eligibility import POLICIES
+from router.deid.eligibility import RELEASES
 from router.journal import Journal
 from router.observe.audit import Audit
 from router.operator import decisions, examined, status
@@ -45,7 +45,7 @@ def register(add: Add) -> None:
     sub.add_argument("study", help="a study, as status names it")
     sub = add("release", _release, "let held instances go on: from the start, or at a destination")
     _add_what(sub)
-    policies = "; ".join(f"{name}: {POLICIES[name].meaning}" for name in RELEASE_POLICIES)
+    policies = "; ".join(f"{name}: {RELEASES[name].meaning}" for name in RELEASE_POLICIES)
     sub.add_argument(
         "--policy",
         choices=RELEASE_POLICIES,

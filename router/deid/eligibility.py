@@ -43,7 +43,7 @@ class Release:
 
 
 #: By name. The empty name stands for the shipped rules, for instances that nobody released.
-POLICIES: dict[str, Release] = {
+RELEASES: dict[str, Release] = {
     "": Release("The shipped rules."),
     "retry": Release("What was in the way is mended: try again under the shipped rules."),
     "identity-checked": Release(
@@ -70,7 +70,7 @@ POLICIES: dict[str, Release] = {
 
 def released(names: str) -> Release:
     """Conditions of a release under one policy, or under several joined by ``+``."""
-    each = [POLICIES[name] for name in names.split("+")]
+    each = [RELEASES[name] for name in names.split("+")]
     return Release(" ".join(r.meaning for r in each), frozenset().union(*(r.clears for r in each)))
 
 
@@ -80,7 +80,7 @@ _WITHOUT_PIXELS = iod.REPORTS | {"presentation", "document"}
 
 def check(
     dataset: FileDataset,
-    release: Release = POLICIES[""],
+    release: Release = RELEASES[""],
     rules: tuple[Policy, ...] = policies.SHIPPED,
     chosen: Profile = BASIC,
 ) -> tuple[Region, ...]:

@@ -69,9 +69,9 @@ class Key:
         return cls(name, secret)
 
     def issuer(self, named: str) -> str:
-        """What enters the pseudonym of a number beside which this issuer is named.
+        """Returns the issuer that enters the pseudonym of a number beside which ``named`` stands.
 
-        Where none is, or the one that the image names for its patient: the study's.
+        The study's own, where ``named`` is empty or the image's; else what the table of issuers says.
         """
         if self.study is not None and named.strip() in {"", self.study.said}:
             return self.study.used

@@ -1,5 +1,5 @@
 """Where studies go. To add a kind: write a settings type and a class with this contract in a file
-of its own, and name it in KINDS.
+of its own, and name them in ``OneSettings`` and in KINDS.
 """
 
 from __future__ import annotations
@@ -69,11 +69,17 @@ class Destination(Protocol):
     def close(self) -> None: ...
 
 
+#: The settings of any kind. To add one: name it here, and below in KINDS.
+OneSettings: TypeAlias = StowSettings | DimseSettings
+#: The same, as the settings file has them; ``kind`` tells which.
+AnySettings: TypeAlias = Annotated[OneSettings, Field(discriminator="kind")]
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of destination: its settings and what makes it of them."""
 
-    settings: type[StowSettings | DimseSettings]
+    settings: type[OneSettings]
     make: Callable[[Any], Destination]
 
 
@@ -81,11 +87,9 @@ KINDS: dict[str, Kind] = {
     "stow": Kind(StowSettings, Stow),
     "dimse": Kind(DimseSettings, Dimse),
 }
-#: The settings of any kind; ``kind`` tells which.
-AnySettings: TypeAlias = Annotated[StowSettings | DimseSettings, Field(discriminator="kind")]
 
 
-def opened(settings: StowSettings | DimseSettings) -> Destination:
+def opened(settings: OneSettings) -> Destination:
     """The destination of its settings, which is sent no more at a time, and no faster, than they say.
 
     Raises SettingsError (SECRET_UNREADABLE).

@@ -19,7 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from router.destinations import tls
-from router.destinations.expectations import Expecting
+from router.destinations.expect_continue import Expecting
 from router.records.errors import Code, LinkDown
 
 if TYPE_CHECKING:

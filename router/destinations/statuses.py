@@ -141,7 +141,8 @@ STATUSES: tuple[Row, ...] = (
 )  # fmt: skip
 #: Azure says so of a duplicate, among what failed.
 _DUPLICATE_AMONG_FAILURES = 0xB00E
-_NOT_STORED = frozenset({Meaning.STORED, Meaning.CHANGED})
+#: Not believed of an instance that stands among those that failed.
+_SAYS_STORED = frozenset({Meaning.STORED, Meaning.CHANGED})
 
 
 def meaning_of(number: int, table: tuple[Row, ...]) -> Row:
@@ -159,16 +160,17 @@ def store_outcome(status: int, words: str = "") -> Stored:
 
 
 def stored(*, changed: bool) -> Stored:
-    """… of one that stands among those that are stored; ``changed``: with a warning."""
+    """Returns what became of an instance that is listed as stored; ``changed``: with a warning."""
     return Stored.COERCED if changed else Stored.STORED
 
 
 def failure_outcome(
     reason: int | None, words: str = "", retry_after_s: float | None = None
 ) -> Stored:
-    """… of an instance that stands among those that failed, with this reason; ``None``: with none.
+    """Raises what is to follow for an instance that is listed as failed, unless it is a duplicate.
 
-    What stands there is not stored, whatever the reason says. Raises as ``judge``.
+    ``reason``: a DIMSE status; ``None``: none was given. What is listed there is not stored, whatever
+    the reason says. Raises as ``store_outcome``.
     """
     if reason is None:
         raise DeliveryDeferred(
@@ -179,7 +181,7 @@ def failure_outcome(
     if reason == _DUPLICATE_AMONG_FAILURES:
         return Stored.DUPLICATE
     row = meaning_of(reason, STATUSES)
-    if row.meaning in _NOT_STORED:
+    if row.meaning in _SAYS_STORED:
         row = STATUSES[-1]
     return _follow(row, _text(f"failure reason {reason:04X}", words), retry_after_s)
 
@@ -187,10 +189,10 @@ def failure_outcome(
 def http_outcome(
     status: int, words: str = "", retry_after_s: float | None = None, *, alone: bool = True
 ) -> Stored:
-    """… of an instance whose HTTP answer has no word on it.
+    """Returns what became of an instance whose answer says no more of it than its HTTP status.
 
-    ``alone``: it was the only one of its request; of several nobody knows which one is meant.
-    Raises as ``judge``.
+    ``alone``: it was the only one of its request; of several nobody knows which one is meant, and
+    each goes alone the next time. Raises as ``store_outcome``.
     """
     row = meaning_of(status, HTTP)
     text = _text(f"HTTP {status}", words)

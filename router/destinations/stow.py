@@ -1,4 +1,4 @@
-"""DICOMweb: STOW-RS over HTTPS (PS3.18, 10.5), one instance a request, the answer read per instance.
+"""DICOMweb: STOW-RS over HTTPS (PS3.18, 10.5), one or several instances a request, the answer read per instance.
 
 The status alone says little: Orthanc answers 400 although the good parts are stored, and 200 for a
 duplicate whose bytes it threw away. So the body decides, and the read-back decides after it.

@@ -18,13 +18,13 @@ from router.journal.conflicts import Conflicts
 from router.journal.copies import Copies
 from router.journal.corrections import Corrections
 from router.journal.database import Database, lock
-from router.journal.decisions import Decisions
 from router.journal.destinations import Destinations
-from router.journal.holds import Held, Holds
+from router.journal.held import Held, Holds
 from router.journal.identities import Identities, IdentityTable
 from router.journal.instances import Instances
 from router.journal.keys import Keys
 from router.journal.links import Links
+from router.journal.moves_by_people import Decisions
 from router.journal.outbox import Outbox
 from router.journal.profiles import Profiles
 from router.journal.purges import Purges

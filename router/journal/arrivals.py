@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from router.journal.database import Database
-    from router.journal.decisions import Decisions
+    from router.journal.moves_by_people import Decisions
     from router.journal.studies import Pin
     from router.records.instance import Arrival
 

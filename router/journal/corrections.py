@@ -113,10 +113,10 @@ class Corrections:
 
 
 def decide(db: sqlite3.Connection, study: str, replaces: str, title: str, now: float) -> bool:
-    """Puts the study in the place of the other; whether some of that may be at a destination.
+    """Records that ``study`` replaces ``replaces``; returns whether a destination may hold some of that.
 
-    What of the other one no destination may hold is given up; what is on its way arrives, and is
-    rejected then. What of the study was held for its UIDs goes on under new ones.
+    Its unsent images are discarded; those on their way arrive, and are rejected then. Images of
+    ``study`` that were held for their UIDs go on under new ones.
     """
     original = db.execute(
         "SELECT coalesce((SELECT original FROM correction WHERE study = ?),"

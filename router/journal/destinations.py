@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from router.journal.database import Database
-    from router.journal.decisions import Decisions
     from router.journal.instances import Instances
+    from router.journal.moves_by_people import Decisions
     from router.journal.studies import Studies
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.deid.eligibility import POLICIES
+from router.deid.eligibility import RELEASES
 from router.records.errors import Code, OperatorError
 from router.records.instance import Role
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from router.records.study import Study
 
 #: The policies that a person can name.
-RELEASE_POLICIES = tuple(name for name in POLICIES if name)
+RELEASE_POLICIES = tuple(name for name in RELEASES if name)
 
 
 @dataclass(frozen=True)

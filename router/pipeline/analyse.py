@@ -13,7 +13,7 @@ from router.pipeline.capture_sources import (
 )
 from router.pipeline.captures import Captures, Wanted
 from router.pipeline.one_item import one_item
-from router.pipeline.step_results import timed
+from router.pipeline.step_errors import timed
 from router.records.errors import (
     AnalysisSkipped,
     Code,

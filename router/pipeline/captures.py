@@ -11,8 +11,8 @@ from router.imaging import secondary_capture
 from router.imaging.pixels.decoding import DECODED_BY_ORTHANC
 from router.imaging.worker_process import Analyser, Task
 from router.pipeline.capture_sources import capture_uids
-from router.pipeline.copies import Copies, describe, read_made
-from router.pipeline.holds import MOST_CRASHES
+from router.pipeline.copy_store import Copies, describe, read_made
+from router.pipeline.hold_or_retry import MOST_CRASHES
 from router.records.errors import AnalysisSkipped, Code, ResourceMissing
 from router.truck import decoded
 from router.truck.orthanc import TruckOrthanc, instance_id
@@ -132,11 +132,10 @@ class Captures:
         return decoded.by_orthanc(orthanc, spool, copy.orthanc_id, make)
 
     def _adopt(self, wanted: Wanted, uids: secondary_capture.CaptureUids) -> bool:
-        """Takes over the capture that an earlier version made of the image: it gets no second.
+        """Returns whether the capture of an earlier version was found on the truck, and kept.
 
-        The truck still holds it: it is taken as it is, also where the journal was lost. It is
-        gone: whoever may have got it keeps it, and there is no other; one that was never sent
-        leaves room for a new one. Raises AnalysisSkipped (CAPTURE_OF_EARLIER_VERSION).
+        Also where the journal was lost. Where it is gone and was never sent, a new one may be made;
+        where it may have been sent, raises AnalysisSkipped (CAPTURE_OF_EARLIER_VERSION).
         """
         copy = wanted.copy
         expected, _ = self._identifiers(wanted)

@@ -32,10 +32,10 @@ _REASON = "discarded before it left the truck: the scanner may send it again"
 
 
 def remove(orthanc: TruckOrthanc, journal: Journal, keys: Sequence[Key], now: float) -> int:
-    """Removes what was discarded and no destination may hold; how many instances that were.
+    """Removes the files of what was discarded and never sent; returns how many instances.
 
-    ``keys``: the programme's. Its digest is remembered as settled: what comes in its place is not
-    compared with it. What of them cannot be removed keeps no other, and is tried again. Raises
+    ``keys``: the programme's. The digest is remembered as settled: what comes in its place is not
+    compared with it. A file that Orthanc cannot remove is tried again at the next call. Raises
     OrthancUnreachable, OrthancDenied, JournalError.
     """
     gone = 0

@@ -90,7 +90,7 @@ class IntakeRounds:
         return max(wait_s, begun + _GATHER_S - time.monotonic())
 
     def _look_at_clock(self) -> None:
-        """What was put off by a clock that has been set since is due."""
+        """Makes all work due now if the clock was set: its due times came from the wrong clock."""
         before, self._clock_offset = self._clock_offset, _clock_offset()
         if abs(self._clock_offset - before) > _CLOCK_STEP_S:
             self._journal.studies.cap_due_times(time.time(), 0.0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from router.imaging import quality
 from router.imaging.quality import Flag, Raised, Shown
-from router.pipeline.holds import MOST_CRASHES, MOST_TRIES
+from router.pipeline.hold_or_retry import MOST_CRASHES, MOST_TRIES
 from router.pipeline.one_item import one_item
 from router.records.errors import (
     AnalysisSkipped,

@@ -13,8 +13,8 @@ from router.pipeline.anonymize.rejection import RejectionNotes
 from router.pipeline.anonymize.scheduling import AnonymizeStep
 from router.pipeline.anonymize.source import Sources
 from router.pipeline.captures import Captures
-from router.pipeline.copies import Copies
-from router.pipeline.holds import Holds
+from router.pipeline.copy_store import Copies
+from router.pipeline.hold_or_retry import Holds
 from router.pipeline.keys import StudyKeys
 from router.pipeline.originals import Originals
 from router.records.study import State

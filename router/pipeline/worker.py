@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from router.pipeline.one_item import one_item
-from router.pipeline.step_results import StepIncomplete, StepTooSoon
+from router.pipeline.step_errors import StepIncomplete, StepTooSoon
 from router.records import backoff
 from router.records.errors import (
     Code,

@@ -11,7 +11,7 @@ EdgeRouterError
 │   └── ResourceMissing        it does not hold what was asked for
 ├── DeliveryError          a destination did not take an instance
 │   ├── LinkDown               nobody answered: trip the circuit breaker, costs no attempts
-│   ├── DestinationPaused      it does not let us in: close the gate, and say so
+│   ├── DestinationPaused      it takes nothing from us now: open the breaker, and say so
 │   │   └── StoreRefused           it answered an image so, and would answer every other so
 │   ├── SyntaxRefused          it does not take this transfer syntax: send it another one
 │   └── DeliveryDeferred       not now: the instance's own retry

@@ -1,4 +1,4 @@
-"""The policies that a routing rule can choose, beyond what clearance says of every object."""
+"""The policies that a routing rule can choose, beyond what eligibility asks of every object."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ from pydicom.uid import (
 )
 
 from router.deid import gate, pseudonyms
-from router.deid.gate import expectations, letters, levels
-from router.deid.planning import clean, decisions, plan, rules
+from router.deid.gate import basic_profile, expectations, levels
+from router.deid.planning import attributes, clean, plan, rules
 from router.deid.profile import BASIC, SCREENING, Profile
 from router.deid.standard import e1_1, iod
 from router.deid.standard.iod import Need
@@ -146,9 +146,9 @@ class Sides:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.plan: dict[int, Row] = dict(e1_1.TABLE)
         self.gate: dict[int, Row] = dict(e1_1.TABLE)
-        for module in (rules, decisions, clean):
+        for module in (rules, attributes, clean):
             patch.setattr(module, "TABLE", self.plan)
-        for module in (expectations, letters, levels):
+        for module in (expectations, basic_profile, levels):
             patch.setattr(module, "TABLE", self.gate)
         self._patch = patch
 
@@ -322,7 +322,7 @@ def test_a_type_that_the_gate_lost_is_seen_by_a_copy_without_the_attribute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     types, through = _types(), set()
-    for module in (expectations, letters, levels):
+    for module in (expectations, basic_profile, levels):
         monkeypatch.setattr(module, "need", _asked(types))
     chosen = PROFILES[0]
     for number, kind, need in _entries():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pydicom.tag import BaseTag
 
-    from router.deid.planning.decisions import Json
+    from router.deid.planning.attributes import Json
     from router.deid.planning.plan import Plan
 
 _PART = re.compile(r"([0-9a-f]{4})-([0-9a-f]{4})(?:\[(\d+)])?")

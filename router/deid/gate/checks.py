@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from router.deid import pseudonyms
-from router.deid.gate import clear, letters, moments
+from router.deid.gate import basic_profile, certain, moments
 from router.deid.gate.dictionary import is_public_uid
 from router.deid.gate.expectations import Expectation
 from router.deid.gate.pair import BINARY, decoded
@@ -44,7 +44,8 @@ class Check(NamedTuple):
     of: str
     #: What the copy must have, for people.
     asks: str
-    #: Raises Hold unless the copy's value is what may stay.
+    #: Raises Hold unless the copy's value may stay. It is asked only of values that are not what the
+    #: letters of Table E.1-1 put in their place (``basic_profile.is_replaced``).
     stays: Callable[[Pair], None]
     #: Whether the copy must have the original's value, in whatever writing is asked for.
     must_stay: Callable[[Pair], bool]
@@ -89,7 +90,7 @@ def pseudonymous_uid(pair: Pair) -> None:
         return
     if pair.depth == 0 and pair.tag in expected.own:
         return
-    if letters.letters_of(pair.tag) == "X" and pair.texts:
+    if basic_profile.letters_of(pair.tag) == "X" and pair.texts:
         pair.refuse("should be gone")
     mapped = [
         uid if is_public_uid(uid) else pseudonyms.uid(expected.key, uid)
@@ -186,8 +187,8 @@ def name(pair: Pair) -> None:
     """Raises Hold unless a name is gone, a dummy or the patient's pseudonym, as its letter says."""
     if not DUMMY_TEXT.union({pair.context.expected.patient}).issuperset(pair.texts):
         pair.refuse("holds a name")
-    if letters.letters_of(pair.tag) is not None and not letters.is_replaced(pair):
-        letters.refuse(pair)
+    if basic_profile.letters_of(pair.tag) is not None and not basic_profile.is_replaced(pair):
+        basic_profile.refuse(pair)
 
 
 def _value_is_there(pair: Pair) -> bool:
@@ -215,26 +216,26 @@ CHECKS: Mapping[Expectation, Check] = {
         pseudonymous_uid, _value_is_there,
     ),
     Expectation.SHIFTED: Check(
-        "dates, under 113107", "the date, moved by the patient's weeks", moved_date, clear.as_date,
+        "dates, under 113107", "the date, moved by the patient's weeks", moved_date, certain.as_date,
     ),
     Expectation.TIME: Check(
-        "times of day, under 113107", "the same time of day", same_time, clear.as_time,
+        "times of day, under 113107", "the same time of day", same_time, certain.as_time,
     ),
     Expectation.AGED: Check(
-        "VR AS, under 113108", "the age, from 90 years on 090Y", capped_age, clear.as_age,
+        "VR AS, under 113108", "the age, from 90 years on 090Y", capped_age, certain.as_age,
     ),
     Expectation.TERM: Check(
         "what 113108 keeps of the patient", "the same term of the standard or number",
-        same_term, clear.as_term,
+        same_term, certain.as_term,
     ),
     Expectation.ALLOWED_TEXT: Check(
         "texts of letter C, and texts without a row that are no terms",
         "the text, where all its words are allowed and none is the patient's",
-        allowed_text, clear.as_text,
+        allowed_text, certain.as_text,
     ),
     Expectation.BASIC_PROFILE: Check(
         "all else that has a row; names, addresses and texts of the patient without one",
         "nothing, no value or a dummy, as the Basic Profile's letter says",
-        letters.refuse, clear.never,
+        basic_profile.refuse, certain.never,
     ),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.deid.gate import checks, letters
+from router.deid.gate import basic_profile, checks
 from router.deid.gate.checks import CHECKS, equal
 from router.deid.gate.dictionary import is_drawn, is_undefined
 from router.deid.gate.expectations import CODE_MEANING, Expectation
@@ -141,10 +141,11 @@ class LevelCheck:
         if pair.depth == 0 and context.reference.get(pair.tag) == pair.value.rstrip(b" \0"):
             return  # a capture's, from the copy that it was made of
         sent = pair.copy if pair.original is None else pair.original
-        what = letters.expected_of(context, sent, pair.level, context.view)
+        what = basic_profile.expected_of(context, sent, pair.level, context.view)
         check = CHECKS[what]
+        # What the table allows in its place (nothing, a dummy, a pseudonym) need not be what it was.
         unlisted_stays = what in _AS_IT_WAS and pair.tag not in TABLE
-        if unlisted_stays or not letters.is_replaced(pair) or check.must_stay(pair):
+        if unlisted_stays or not basic_profile.is_replaced(pair) or check.must_stay(pair):
             check.stays(pair)
 
     # --- sequences ----------------------------------------------------------------------------
@@ -160,7 +161,7 @@ class LevelCheck:
             for item in items:  # a capture's own
                 self.level(item, None, depth + 1, pair.encodings)
             return False
-        what = letters.expected_of(self._context, pair.copy, {}, self._context.view)
+        what = basic_profile.expected_of(self._context, pair.copy, {}, self._context.view)
         if listed and what is not Expectation.ITEMS:
             self._replaced_items(pair, items)
             _check_needed(pair)
@@ -178,8 +179,11 @@ class LevelCheck:
         return False
 
     def _replaced_items(self, pair: Pair, items: list[Level]) -> None:
-        """Checks what the letter of a sequence leaves that does not stay: nothing, or a dummy."""
-        basic = letters.letters_of(pair.tag)
+        """Raises Hold unless a sequence that must not stay became what Table E.1-1 allows.
+
+        That is nothing, no items, or a dummy, by the letter of the table and what the IOD needs.
+        """
+        basic = basic_profile.letters_of(pair.tag)
         needed = need(pair.tag, self._context.kind)
         if basic == "X" and needed not in (Need.PRESENT, Need.VALUE):
             pair.refuse("should be gone")
@@ -216,8 +220,8 @@ class LevelCheck:
         had_value = before.items or pair.was.strip(b"\0 ")
         if (needed is Need.VALUE and had_value) or needed is Need.PRESENT:
             pair.refuse("is gone, and the object needs it", Code.GATE_IOD)
-        what = letters.expected_of(context, before, level, context.source)
-        basic = letters.letters_of(tag)
+        what = basic_profile.expected_of(context, before, level, context.source)
+        basic = basic_profile.letters_of(tag)
         may_go = what not in _KEPT if basic is None else "X" in basic or not had_value
         if not may_go or CHECKS[what].must_stay(pair):
             pair.refuse("is gone")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from router.deid import pseudonyms
 from router.deid.planning.actions import Action
+from router.deid.planning.attributes import PATHS, Decision, decisions
 from router.deid.planning.clean import DUMMIES, map_uid
-from router.deid.planning.decisions import PATHS, Decision, decisions
 from router.deid.planning.identity import Identity, identity_of
 from router.deid.profile import BASIC
 from router.deid.standard import tags
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.tag import BaseTag
 
-    from router.deid.planning.decisions import Json
+    from router.deid.planning.attributes import Json
     from router.deid.profile import Profile
     from router.deid.pseudonyms import Key
 

@@ -6,9 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from router.journal.identities import PatientChanged
-from router.pipeline.holds import MOST_CRASHES
+from router.pipeline.hold_or_retry import MOST_CRASHES
 from router.pipeline.one_item import one_item
-from router.pipeline.step_results import StepIncomplete
+from router.pipeline.step_errors import StepIncomplete
 from router.records.errors import (
     Code,
     Hold,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from router.pipeline.anonymize.first_image import FirstImageBarrier
     from router.pipeline.anonymize.instance import Anonymizer
     from router.pipeline.anonymize.quiet_period import QuietPeriod
-    from router.pipeline.holds import Holds
+    from router.pipeline.hold_or_retry import Holds
     from router.records.instance import Instance
     from router.records.study import Study
     from router.truck.orthanc import TruckOrthanc

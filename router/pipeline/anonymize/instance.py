@@ -9,7 +9,7 @@ from router.deid.planning import plan
 from router.dicom import lossless, part10
 from router.journal.identities import Identities
 from router.pipeline.anonymize.background import hashed, run_in_background
-from router.pipeline.copies import Copies, describe, read_made
+from router.pipeline.copy_store import Copies, describe, read_made
 from router.records.copies import Original
 from router.records.errors import (
     OrthancDenied,

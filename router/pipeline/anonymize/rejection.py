@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from router.deid import gate, pseudonyms
 from router.dicom import part10
 from router.imaging.rejection_note import Rejected, Title, note
-from router.pipeline.copies import Copies, describe, read_made
-from router.pipeline.step_results import StepIncomplete
+from router.pipeline.copy_store import Copies, describe, read_made
+from router.pipeline.step_errors import StepIncomplete
 from router.records.errors import Code, Hold, ResourceMissing
 from router.records.instance import Instance, Role, Stage
 from router.truck.spool import MemoryBody
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from router.journal import Journal
     from router.journal.corrections import Correction
-    from router.pipeline.holds import Holds
+    from router.pipeline.hold_or_retry import Holds
     from router.pipeline.keys import StudyKeys
     from router.pipeline.originals import Originals
     from router.records.study import Study

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from router.pipeline.anonymize.first_image import FirstImageBarrier
-from router.pipeline.holds import MOST_CRASHES
-from router.pipeline.step_results import StepIncomplete, StepTooSoon, timed
+from router.pipeline.hold_or_retry import MOST_CRASHES
+from router.pipeline.step_errors import StepIncomplete, StepTooSoon, timed
 from router.records.errors import Code, OrthancDenied, OrthancError, OrthancUnreachable
 from router.records.instance import Instance, Role, Stage
 from router.records.study import Outcome, Study, rest
@@ -86,10 +86,9 @@ class AnonymizeStep:
             self._attempts.attempt(study, instance, self._keys.key(study), FirstImageBarrier())
 
     def _try_suspects(self, study: Study, todo: Sequence[Instance], key: Key) -> tuple[int, float]:
-        """Tries what something died of before: last, when the others are safe, and each alone.
+        """Tries again the instances during which Orthanc or the router crashed: last, and one by one.
 
-        So it takes no other with it. Returns how many are to be tried again, and the seconds that
-        the others of them have to wait.
+        Returns how many failed and are tried again, and the seconds that the others have to wait.
         """
         failed, wait_s = 0, 0.0
         for instance in sorted((i for i in todo if i.crashes), key=lambda i: i.crashes):

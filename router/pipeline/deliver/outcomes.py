@@ -121,9 +121,9 @@ class DeliveryOutcomes:
         counts: bool,
         retry_after_s: float | None = None,
     ) -> None:
-        """Puts off what was refused and may be taken later: an hour from now, three times in all.
+        """Puts off a refused instance by about an hour; after three tries that count it is held.
 
-        ``counts``: it takes others, so this was a try; otherwise it is nothing of the image's.
+        ``counts``: the destination took other images meanwhile, so the refusal is about this one.
         ``retry_after_s``: what the destination asks for.
         """
         tries = receipt.attempts + 1

@@ -59,9 +59,9 @@ class ThroughputController:
 
     @property
     def connections(self) -> int:
-        """Requests that may be under way at once; the first after a break goes ahead alone.
+        """How many requests may run at once.
 
-        It is alone until it has gone through, or more of it than a dead connection would take.
+        After a break it is one, until that one succeeds or proves the connection alive.
         """
         if self._broken:
             return 1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def image(sop_class: str = uid.CTImageStorage) -> FileDataset:
-    """The least that clearance asks for."""
+    """The least that eligibility asks for."""
     dataset = data.new_file(uid.CTImageStorage, "1.2.3.3")
     dataset.SOPClassUID = sop_class
     dataset.PatientID = PATIENT.patient_id
@@ -257,7 +257,7 @@ def test_a_device_whose_images_are_all_held_is_cleared_as_the_advice_says() -> N
     view, *_ = data.mammogram_study("device", PATIENT, rows=48, columns=39)
     view.Manufacturer, view.ManufacturerModelName = "Exempla", "Exempla One"
     view.BurnedInAnnotation = "YES"
-    retried = eligibility.POLICIES["retry"]
+    retried = eligibility.RELEASES["retry"]
     assert hold_of(as_read(view)).code is Code.BURNED_IN_TEXT
     assert eligibility.check(as_read(view), retried, rules) == ()
     view.ManufacturerModelName = "Exempla Two"
@@ -304,11 +304,11 @@ def test_an_image_in_no_transfer_syntax_is_held() -> None:
 
 # --- what a person has answered for ---------------------------------------------------------------
 
-CHECKED = eligibility.POLICIES["pixels-checked"]
+CHECKED = eligibility.RELEASES["pixels-checked"]
 
 
 def test_only_pixels_are_cleared_by_looking_at_them() -> None:
-    assert {name: policy.clears for name, policy in eligibility.POLICIES.items()} == {
+    assert {name: policy.clears for name, policy in eligibility.RELEASES.items()} == {
         "": frozenset(),
         "retry": frozenset(),
         "identity-checked": {Code.IDENTITY_CONFLICT},
@@ -351,7 +351,7 @@ def test_an_unknown_class_is_not_cleared_by_looking_at_its_pixels() -> None:
 def test_no_policy_clears_an_image_of_nobody(keyword: str) -> None:
     dataset = as_read(ct_image())
     delattr(dataset, keyword)
-    for policy in eligibility.POLICIES.values():
+    for policy in eligibility.RELEASES.values():
         with pytest.raises(Hold) as raised:
             eligibility.check(dataset, policy)
         assert raised.value.code in {Code.NO_PATIENT_ID, Code.NO_UID}
@@ -370,7 +370,7 @@ def test_a_retry_clears_nothing() -> None:
     dataset = ct_image()
     dataset.BurnedInAnnotation = "YES"
     with pytest.raises(Hold) as raised:
-        eligibility.check(as_read(dataset), eligibility.POLICIES["retry"])
+        eligibility.check(as_read(dataset), eligibility.RELEASES["retry"])
     assert raised.value.code is Code.BURNED_IN_TEXT
 
 

@@ -1,6 +1,6 @@
 """Where identifiers hide, and what only looks like one: found by an attack on the whole way.
 
-Each case goes through clearance, the plan and the gate, without Orthanc's own anonymization.
+Each case goes through eligibility, the plan and the gate, without Orthanc's own anonymization.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from router.deid import eligibility
 from router.records.errors import Code, Hold
 from router.rules import rule_policy
 
-CHECKED = eligibility.POLICIES["pixels-checked"].clears
+CHECKED = eligibility.RELEASES["pixels-checked"].clears
 
 
 def _image() -> Dataset:
@@ -24,7 +24,7 @@ def test_what_every_image_goes_under_holds_nothing_more() -> None:
 
 def test_an_image_that_a_rule_holds_goes_when_somebody_has_looked_at_it() -> None:
     with pytest.raises(Hold) as raised:
-        rule_policy.check(_image(), rule_policy.HOLD, eligibility.POLICIES["retry"].clears)
+        rule_policy.check(_image(), rule_policy.HOLD, eligibility.RELEASES["retry"].clears)
     assert raised.value.code is Code.HELD_BY_RULE
     rule_policy.check(_image(), rule_policy.HOLD, CHECKED)
 
