@@ -147,6 +147,33 @@ def test_known_attributes_sent_as_un_are_written_anew(
     assert (first.CodeMeaning, second.PatientName) == ("Chest", "")
 
 
+def test_a_third_person_in_a_text_that_the_table_does_not_name_stays_on_the_truck(
+    router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
+) -> None:
+    written = {
+        "SubstanceAdministrationNotes": "given to Erika Mustermann, Hauptstr. 5, 4020 Linz",
+        "ImageID": "Mustermann",
+        "ContentLabel": "MUSTERMANN",
+        "AcquisitionProtocolName": "Chest, for Mustermann",
+    }
+    (dataset,) = data.ct_series("third", data.Patient.made("third"), slices=1, size=32)
+    item = Dataset()
+    for keyword, text in written.items():
+        setattr(dataset, keyword, text)
+        setattr(item, keyword, text)
+    item.CodeMeaning = "Chest"
+    dataset.AnatomicRegionSequence = Sequence([item])
+    scanner.store([dataset], truck.dicom_port)
+    with router.running() as app:
+        (study,) = at_rest(app, 1)
+    assert study["held"] == 0, json.loads(router.command("held").stdout)
+    copy = _by_modality(cloud)["CT"]
+    assert copy.AnatomicRegionSequence[0].CodeMeaning == "Chest"
+    for level in (copy, copy.AnatomicRegionSequence[0]):
+        assert {level.get(keyword) for keyword in written} == {None, "ANONYMIZED"}
+    assert all(b"mustermann" not in cloud.file(i).lower() for i in cloud.instances())
+
+
 def test_a_site_s_policy_masks_regions_before_anything_is_stored(
     router: Router, truck: Orthanc, cloud: Orthanc, at_rest: AtRest
 ) -> None:
