@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from router.pipeline.deliver import Limits
 from router.records.errors import Code
 from router.records.receipt import ReceiptState
 from router.records.study import State
+from tests.support import data
 from tests.support.delivery_rig import DeliveryRig
 from tests.support.faulty_pacs import HONEST, Fault, FaultyPacs
 
@@ -150,6 +152,65 @@ def test_an_image_that_alone_meets_what_speaks_of_everything_is_held_in_the_end(
     later = pacs.came[refused][1:]
     assert all(after - before >= HOUR_S for before, after in pairwise(later))
     assert {bench.state(name) for name in names} == {State.DELIVERED}
+
+
+@pytest.fixture
+def one_at_a_time(tmp_path: Path, pacs: Archive) -> Iterator[DeliveryRig]:
+    made = DeliveryRig(tmp_path, cast("FakePacs", pacs), Limits(most_connections=1))
+    pacs.memory.clock = pacs.now = lambda: made.now
+    yield made
+    made.delivery.close()
+    made.journal.close()
+
+
+@pytest.mark.parametrize("status", [423, 503])
+def test_an_image_that_alone_meets_it_keeps_no_other_where_one_goes_at_a_time(
+    one_at_a_time: DeliveryRig, pacs: Archive, status: int
+) -> None:
+    rig = one_at_a_time
+    # The smallest: a destination that refuses everything is asked with that one.
+    small = data.ct_series("refused", data.Patient.made("refused"), slices=1, size=16)
+    refused = rig.images("refused", list(small))[0].sop_uid
+    pacs.otherwise = lambda uids: _http(status) if refused in uids else HONEST
+    names = [f"s{n}" for n in range(4)]
+    for name in names:
+        rig.study(name)
+    rig.go_on(HOUR_S / 2)
+    assert {rig.state(name) for name in names} == {State.DELIVERED}
+    rig.go_on(8 * HOUR_S)
+    for name in names:  # it is held only while others go through
+        rig.study(f"later {name}")
+        rig.go_on(HOUR_S)
+    held = _held(rig, "refused")
+    assert held is not None
+    assert held[0] is Code.DESTINATION_REFUSED
+    assert len(pacs.came[refused]) <= 4
+
+
+def test_an_image_that_alone_meets_it_keeps_no_other_of_its_study(
+    one_at_a_time: DeliveryRig, pacs: Archive
+) -> None:
+    rig = one_at_a_time
+    images = data.ct_series("study", data.Patient.made("study"), slices=4, size=32)
+    copies = rig.images("study", list(images))
+    refused = copies[0].sop_uid
+    pacs.otherwise = lambda uids: _http(503) if refused in uids else HONEST
+    rig.go_on(HOUR_S / 2)
+    taken = {copy.sop_uid for copy in copies} - {refused}
+    assert set(pacs.memory.files) == taken
+
+
+def test_an_image_that_always_breaks_the_link_keeps_no_other_where_one_goes_at_a_time(
+    one_at_a_time: DeliveryRig, pacs: Archive
+) -> None:
+    rig = one_at_a_time
+    small = data.ct_series("refused", data.Patient.made("refused"), slices=1, size=16)
+    refused = rig.images("refused", list(small))[0].sop_uid
+    pacs.otherwise = lambda uids: Fault(mute=True, stores=0) if refused in uids else HONEST
+    names = [f"s{n}" for n in range(4)]
+    others = {rig.study(name).sop_uid for name in names}
+    rig.go_on(HOUR_S)
+    assert set(pacs.memory.files) == others
 
 
 def test_an_image_that_always_breaks_the_link_is_held_in_the_end(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from router.journal.outbox import Outbox
@@ -11,6 +11,13 @@ if TYPE_CHECKING:
 
 #: So many different images in a row that were refused, and none taken: that is no image's fault.
 _MOST_IN_A_ROW = 3
+
+
+class Avoided(NamedTuple):
+    """Images that a destination refused, and the studies that they belong to."""
+
+    instances: frozenset[str]
+    studies: frozenset[str]
 
 
 class Acceptance:
@@ -21,17 +28,28 @@ class Acceptance:
         self._took_at = outbox.last_sent(destination)
         #: Instance → study of what was refused since it last took one.
         self._refused = outbox.refused_since(destination, self._took_at)
+        #: The same of what it was at when it was paused or the link broke: perhaps because of it.
+        self._stopped_with: dict[str, str] = {}
 
     def took(self, now: float) -> None:
         """Notes that it took an image."""
         with self._lock:
             self._took_at = now
             self._refused.clear()
+            self._stopped_with.clear()
 
     def refused(self, receipt: Receipt) -> None:
         """Notes that it refused this image with an answer that can be about this one alone."""
         with self._lock:
             self._refused[receipt.instance] = receipt.study
+
+    def stopped_with(self, receipt: Receipt) -> None:
+        """Notes that a word about everything, or a broken link, came with this image.
+
+        The image may be all that it was about: others are tried first when it goes on.
+        """
+        with self._lock:
+            self._stopped_with[receipt.instance] = receipt.study
 
     def took_since(self, then: float) -> bool:
         """Whether it took an image at that time or later (UTC, in seconds since 1970)."""
@@ -45,7 +63,8 @@ class Acceptance:
             return len(self._refused) >= _MOST_IN_A_ROW
 
     @property
-    def refused_studies(self) -> frozenset[str]:
-        """Studies whose images it refused: images of others tell more."""
+    def avoided(self) -> Avoided:
+        """What it refused since it last took an image: others tell more."""
         with self._lock:
-            return frozenset(self._refused.values())
+            both = self._refused | self._stopped_with
+        return Avoided(frozenset(both), frozenset(both.values()))

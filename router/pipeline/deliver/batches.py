@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from router.records.receipt import ReceiptState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from router.journal.outbox import Outbox
+    from router.pipeline.deliver.acceptance import Avoided
     from router.records.receipt import Receipt
 
 #: How far ahead of what is under way the queue is looked at.
@@ -60,12 +61,12 @@ class Queue:
         #: Asked for, and not there: they can be sent.
         self._absent: set[str] = set()
 
-    def take(self, body_bytes: int, avoided: Collection[str] | None = None) -> Batch | None:
+    def take(self, body_bytes: int, avoided: Avoided | None = None) -> Batch | None:
         """The next batch; ``body_bytes``: what instances that share a body may come to.
 
         It is looked up each time, so an urgent study waits for no more than what is under way.
-        ``avoided``: the destination refuses images of these studies, perhaps every image: the
-        smallest is tried, of another study if there is one.
+        ``avoided``: the destination refuses these images, perhaps every image: the smallest other
+        one is tried, of another study if there is one.
         """
         with self._lock:
             if avoided is not None:
@@ -86,13 +87,14 @@ class Queue:
             self._under_way |= dict.fromkeys((r.instance for r in batch.receipts), batch)
             return batch
 
-    def _take_one(self, avoided: Collection[str]) -> Batch | None:
-        due = self._outbox.to_send(self._destination, self._now(), _AHEAD, avoided)
+    def _take_one(self, avoided: Avoided) -> Batch | None:
+        due = self._outbox.to_send(self._destination, self._now(), _AHEAD, avoided.studies)
         due = due or self._outbox.to_send(self._destination, self._now(), _AHEAD)
         free = [receipt for receipt in due if receipt.instance not in self._under_way]
         if not free:
             return None
-        chosen = min(free, key=lambda receipt: receipt.copy.size)
+        others = [receipt for receipt in free if receipt.instance not in avoided.instances]
+        chosen = min(others or free, key=lambda receipt: receipt.copy.size)
         batch = Batch([chosen], delivery_unknown=self._is_delivery_unknown(chosen))
         self._under_way[chosen.instance] = batch
         return batch

@@ -181,7 +181,7 @@ class Delivery:
         while sending <= (0 if self.breaker.is_trying else self._throughput.connections):
             if not _has_room(running):
                 break
-            avoided = self._acceptance.refused_studies if self.breaker.is_trying else None
+            avoided = self._acceptance.avoided if self.breaker.is_trying else None
             batch = self._queue.take(self._throughput.body_bytes, avoided)
             if batch is None:
                 break

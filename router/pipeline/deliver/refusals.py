@@ -42,6 +42,7 @@ class Refusals:
     def take(self, receipt: Receipt, error: EdgeRouterError) -> StoreRefused | None:
         """Writes a refusal of one instance down; what pauses the destination, or ``None``."""
         if isinstance(error, StoreRefused) and not self._is_its_own(receipt):
+            self._acceptance.stopped_with(receipt)
             self._outcomes.broke_off(receipt, error.code)
             return error
         if isinstance(error, StoreRefused | DeliveryDeferred) and error.code in _ANSWERED:
@@ -59,6 +60,7 @@ class Refusals:
         if receipt.breaks >= MANY_BREAKS and then and self._acceptance.took_since(then):
             self._outcomes.may_mend(receipt, error, counts=True)
         else:
+            self._acceptance.stopped_with(receipt)
             self._outcomes.broke_off(receipt, error.code)
 
     def pauses(self, receipt: Receipt, error: object) -> bool:
