@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
-from router.deid.profile import SCREENING, Option
+from router.deid.profile import SCREENING
+from router.deid.standard.options import Option
 from router.imaging.quality import EXPECTED_VIEWS
 
 

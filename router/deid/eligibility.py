@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from router.deid import mask, policies
 from router.deid.policies import Facts, Verdict
-from router.deid.profile import BASIC, Option
+from router.deid.profile import BASIC
 from router.deid.standard import iod
+from router.deid.standard.options import Option
 from router.dicom import part10
 from router.records.errors import Code, Hold
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydicom.datadict import dictionary_description, dictionary_has_tag
 
 from router.deid import gate
-from router.deid.planning import plan
+from router.deid.planning import attributes, plan
 from router.deid.planning.actions import Action
 from router.deid.standard import iod
 
@@ -41,7 +41,7 @@ def rows(
     kind = iod.kind_of(str(dataset.get("SOPClassUID", "")))
     own = plan.own_values(dataset, key, station, chosen, masked=masked)
     told = []
-    for decision in plan.decisions(dataset, key, chosen):
+    for decision in attributes.decisions(dataset, key, chosen):
         if "[" not in decision.path and decision.tag in own:
             told.append(_own(decision.path, decision.tag))
         else:
@@ -58,7 +58,7 @@ def _own(path: str, tag: BaseTag) -> Row:
     return Row(path, _name(tag), "set", "the router's own value", gate.OWN_VALUE)
 
 
-def _action(decision: plan.Decision) -> str:
+def _action(decision: attributes.Decision) -> str:
     if decision.value is not None:
         return "replaced" if decision.value else "emptied"
     return "removed" if decision.action is Action.REMOVE else "kept"

@@ -17,7 +17,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from router.deid.mask import Region
-from router.deid.profile import Option
+from router.deid.standard.options import Option
 from router.records.errors import Code, SettingsError
 
 if TYPE_CHECKING:

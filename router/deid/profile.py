@@ -12,8 +12,6 @@ from router.deid.standard.options import Option
 from router.deid.standard.safe_private import SHIPPED as SAFE_PRIVATE
 from router.deid.standard.safe_private import SafeElement
 
-__all__ = ["BASIC", "DEEPEST_NESTING", "RULES", "SCREENING", "Option", "Profile"]
-
 #: Changes with every change of the planning rules; a study keeps the one it was taken in with.
 RULES = "5"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -76,7 +77,7 @@ class ReadBack:
     different: frozenset[str] = frozenset()
 
 
-class OneByOne:
+class OneByOne(ABC):
     """Sends several instances one by one: for kinds that take one in a request."""
 
     #: So many instances one request may carry.
@@ -84,8 +85,9 @@ class OneByOne:
     #: They do not tell the time.
     clock_offset_s: float | None = None
 
+    @abstractmethod
     def send(self, outgoing: Outgoing) -> Stored:
-        raise NotImplementedError
+        """As of ``router.destinations.Destination``."""
 
     def send_together(self, outgoing: Sequence[Outgoing]) -> Mapping[str, Stored | EdgeRouterError]:
         """What became of each, by SOP Instance UID. Raises LinkDown, DestinationPaused."""

@@ -19,7 +19,7 @@ from router.records.errors import Code, OperatorError
 
 if TYPE_CHECKING:
     from router.deid.policies import Policy
-    from router.deid.profile import Option
+    from router.deid.standard.options import Option
     from router.journal import Journal
     from router.observe.audit import Audit
     from router.operator.decisions import Reason

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from router.deid import gate
-from router.deid.profile import Option, Profile
+from router.deid.standard.options import Option
 from router.dicom import part10
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
     from router.deid.mask import Region
+    from router.deid.profile import Profile
     from router.deid.pseudonyms import Key
     from router.pipeline.keys import StudyKeys
     from router.records.instance import Instance

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from router.deid import pseudonyms
-from router.deid.planning import plan
+from router.deid.planning.identity import identity_of
 from router.deid.pseudonyms import Key, StudyIssuer
 from router.truck.orthanc import instance_id
 
@@ -111,7 +111,7 @@ class PatientKeys:
         if pinned.id != next(iter(self._keys)):
             return None  # begun with an older one
         for key in self._keys.values():
-            pseudonym = plan.identity_of(dataset, replace(key, study=issuer)).pseudonym
+            pseudonym = identity_of(dataset, replace(key, study=issuer)).pseudonym
             if self._journal.people.knows(pseudonym, key.id):
                 return key
         return None

@@ -5,6 +5,7 @@ An Orthanc without the plugin answers 404, and the router goes on with what Orth
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,14 @@ class Space:
     total: int
 
 
-class PluginCalls:
+class PluginCalls(ABC):
     """The part of ``TruckOrthanc`` that speaks with the plugin."""
 
     _client: pyorthanc.Orthanc
 
+    @abstractmethod
     def _stream(self, method: str, path: str, body: Mapping[str, object] | None) -> Body:
-        raise NotImplementedError
+        """The body of an answer, in memory or in the spool folder."""
 
     def wait(self, ring: Ring | None, timeout_s: float) -> Ring | None:
         """Waits at the plugin's doorbell for a change; ``None``: there is no plugin."""

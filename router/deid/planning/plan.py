@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from router.deid import pseudonyms
 from router.deid.planning.actions import Action
-from router.deid.planning.attributes import PATHS, Decision, decisions
-from router.deid.planning.clean import DUMMIES, map_uid
-from router.deid.planning.identity import Identity, identity_of
+from router.deid.planning.attributes import PATHS, decisions
+from router.deid.planning.identity import identity_of
 from router.deid.profile import BASIC
 from router.deid.standard import tags
 from router.deid.standard.e1_1 import TABLE
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from router.deid.planning.attributes import Json
     from router.deid.profile import Profile
     from router.deid.pseudonyms import Key
-
-__all__ = ["DUMMIES", "Decision", "Identity", "Plan", "decisions", "identity_of", "make", "map_uid"]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.deid import pseudonyms
-from router.deid.planning import plan
+from router.deid.planning.identity import identity_of
 from router.dicom import lossless
 from router.imaging.worker_process import Analyser, Comparison
 from router.records.errors import AnalysisSkipped
@@ -53,6 +53,6 @@ class Compression:
     def _syntax_there(self, source: Source) -> str | None:
         original, key = source.dataset, source.key
         uids = (original.StudyInstanceUID, original.SeriesInstanceUID, original.SOPInstanceUID)
-        patient = plan.identity_of(original, key).pseudonym
+        patient = identity_of(original, key).pseudonym
         copy = instance_id(patient, *(pseudonyms.uid(key, str(uid)) for uid in uids))
         return self._orthanc.transfer_syntax(copy)

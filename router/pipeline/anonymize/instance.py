@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from router.deid import gate, mask
 from router.deid.planning import plan
+from router.deid.planning.identity import identity_of
 from router.dicom import lossless, part10
 from router.journal.identities import Identities
 from router.pipeline.anonymize.background import hashed, run_in_background
@@ -188,7 +189,7 @@ def _mask(copied: FileDataset, body: Body, regions: tuple[Region, ...]) -> None:
 
 def _identities(dataset: FileDataset, key: Key, origin: str) -> Identities:
     """Who the patient is, for the table that never leaves the truck."""
-    who = plan.identity_of(dataset, key)
+    who = identity_of(dataset, key)
     rows: dict[tuple[str, str], dict[str, str]] = {
         ("patient", who.pseudonym): {
             "issuer": who.issuer,

@@ -6,7 +6,7 @@ from pydicom.uid import UID
 
 from router.deid import gate, policies, profile
 from router.deid.policies import Verdict
-from router.deid.standard.options import MEANINGS
+from router.deid.standard.options import MEANINGS, Option
 
 
 def options_table() -> str:
@@ -15,7 +15,7 @@ def options_table() -> str:
     rows += ["| 113100 | Basic Application Confidentiality Profile | always |"]
     rows += [
         f"| {option} | {MEANINGS[option]} | {'on' if option in profile.SCREENING else 'off'} |"
-        for option in profile.Option
+        for option in Option
     ]
     return "\n".join(rows)
 

@@ -17,7 +17,8 @@ from pydicom.uid import (
 
 from router.deid import eligibility, explain, gate, policies, profile, pseudonyms
 from router.deid.planning import dates, plan
-from router.deid.profile import SCREENING, Option, Profile
+from router.deid.profile import SCREENING, Profile
+from router.deid.standard.options import Option
 from router.deid.standard.safe_private import read as read_private
 from router.records.errors import Code, Hold, SettingsError
 from tests.support import apply_plan, data

@@ -15,6 +15,8 @@ from pydicom.uid import CTImageStorage
 from router.deid import profile, pseudonyms
 from router.deid.planning import plan
 from router.deid.planning.actions import Action
+from router.deid.planning.clean import DUMMIES
+from router.deid.planning.identity import identity_of
 from router.deid.planning.rules import rule
 from router.deid.profile import BASIC
 from router.deid.standard import iod
@@ -249,10 +251,10 @@ def test_an_image_of_an_enhanced_iod_gets_dummies_where_it_needs_values() -> Non
     assert {"0008-0082", "0008-1072"} <= set(enhanced.remove)
 
 
-@pytest.mark.parametrize("vr", sorted(plan.DUMMIES))
+@pytest.mark.parametrize("vr", sorted(DUMMIES))
 def test_a_dummy_is_a_valid_value_of_its_vr(vr: str) -> None:
-    element = DataElement(Tag("PatientComments"), vr, plan.DUMMIES[vr])
-    assert str(element.value) == plan.DUMMIES[vr]
+    element = DataElement(Tag("PatientComments"), vr, DUMMIES[vr])
+    assert str(element.value) == DUMMIES[vr]
 
 
 # --- the table ----------------------------------------------------------------------------------
@@ -406,7 +408,7 @@ def test_a_private_sequence_is_removed_without_looking_inside() -> None:
 def test_the_identity_beside_its_pseudonyms_is_that_of_the_data_set() -> None:
     dataset = ct_image()
     dataset.IssuerOfPatientID = " HOSPITAL "
-    identity = plan.identity_of(dataset, KEY)
+    identity = identity_of(dataset, KEY)
     assert (identity.patient_id, identity.issuer) == (PATIENT.patient_id, "HOSPITAL")
     assert (identity.name, identity.birth_date, identity.sex) == (
         PATIENT.name, PATIENT.birth_date, "F",
@@ -431,13 +433,13 @@ def test_a_name_is_readable_also_where_the_header_names_the_wrong_character_set(
     dataset.SpecificCharacterSet = charset
     tag = Tag("PatientName")
     dataset[tag] = RawDataElement(tag, "PN", len(written), written, 0, False, True)
-    assert plan.identity_of(dataset, KEY).name == read
+    assert identity_of(dataset, KEY).name == read
 
 
 def test_without_an_accession_number_there_is_no_pseudonym_of_one() -> None:
     dataset = ct_image()
     dataset.AccessionNumber = ""
-    identity = plan.identity_of(dataset, KEY)
+    identity = identity_of(dataset, KEY)
     assert identity.accession == identity.accession_pseudonym == ""
 
 
